@@ -1,0 +1,143 @@
+"""What the verbs share: their parser, their output and their progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
+
+_BAR_CELLS: Final = 28
+_BAR_PERIOD_S: Final = 0.1
+
+
+def new_verb(
+    subparsers: Subparsers,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    name: str,
+    summary: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    """Add a verb's parser, with its example in the help and ``--json``.
+
+    Parameters
+    ----------
+    subparsers
+        What ``add_parser`` of the verb was given.
+    run
+        The verb's ``run``.
+    name, summary
+        The verb and one line about it.
+    example
+        One command line (or several) that works as it stands.
+    """
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[:1].upper() + summary[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_session_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--kernels``, ``--isa``, ``--precision`` and ``--threads``."""
+    group = parser.add_argument_group("engine")
+    group.add_argument("--kernels", default="auto", metavar="SET", help="auto, fused or stock")
+    group.add_argument("--isa", default="auto", metavar="ISA", help="instruction set; auto")
+    group.add_argument("--precision", default="f32", metavar="P", help="f32, f16, bf16 or int8")
+    group.add_argument("--threads", type=int, default=1, metavar="N", help="threads per hop; 1")
+
+
+def session_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `voxhop.Session` that `add_session_options` read."""
+    return {name: getattr(args, name) for name in ("kernels", "isa", "precision", "threads")}
+
+
+def say(text: str = "") -> None:
+    """Write one line for people on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def print_json(value: object) -> None:
+    """Write `value` on stdout as one indented JSON object; NaN and infinities become null."""
+    sys.stdout.write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, any JSON value out
+    """Return `value` as JSON types: dataclasses as objects, paths and scalars as themselves."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item"):  # a numpy scalar
+        return plain(value.item())
+    return value
+
+
+class ProgressBar:
+    """A bar on stderr while it is a terminal, and nothing at all otherwise.
+
+    Parameters
+    ----------
+    label
+        What is being done, in a word or two.
+
+    Notes
+    -----
+    `update` is what `voxhop.enhance_file` wants as ``progress``.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._shown = sys.stderr.isatty()
+        self._start = time.monotonic()
+        self._next = 0.0
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def update(self, done_s: float, total_s: float) -> None:
+        """Show that `done_s` of `total_s` seconds of audio are done."""
+        now = time.monotonic()
+        if not self._shown or now < self._next:
+            return
+        self._next = now + _BAR_PERIOD_S
+        share = min(1.0, done_s / total_s) if total_s > 0 else 1.0
+        cells = round(share * _BAR_CELLS)
+        elapsed = now - self._start
+        left = elapsed * (1.0 - share) / share if share > 0 else math.nan
+        eta = f"{left:.0f} s left" if math.isfinite(left) else ""
+        bar = "#" * cells + "." * (_BAR_CELLS - cells)
+        sys.stderr.write(f"\r\x1b[K{self._label} [{bar}] {share:4.0%} {eta}")
+        sys.stderr.flush()
