@@ -1,0 +1,21 @@
+"""PyTorch reference models: whole clips and single hops through one code path.
+
+Needs the ``torch`` extra. Nothing in the base package imports this.
+"""
+
+try:
+    import torch as _torch  # noqa: F401  (only to say how to get it)
+except ImportError as error:
+    raise ImportError(
+        'voxhop.reference needs PyTorch: pip install "voxhop[torch]"',
+    ) from error
+
+from voxhop.reference.config import LocalVQEConfig
+from voxhop.reference.localvqe import LocalVQE, LocalVQEOutput, LocalVQEState
+
+__all__ = [
+    "LocalVQE",
+    "LocalVQEConfig",
+    "LocalVQEOutput",
+    "LocalVQEState",
+]

@@ -1,0 +1,109 @@
+"""The shape of a LocalVQE model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP
+
+Shuffle = Literal["halves", "interleave"]
+
+MASK_CHANNELS = 27
+ENCODER_STAGES = 5
+FAR_STAGES = 2
+
+
+@dataclass(frozen=True)
+class LocalVQEConfig:
+    """Widths, delay window and generation of a LocalVQE model.
+
+    Parameters
+    ----------
+    version
+        Generation: 1 has batch norms folded into its convolutions, ELU and a DCT
+        filterbank; 2 has pre-norm blocks, ReLU6 and an STFT; 3 is 2 with SiLU.
+    mic_channels, far_channels
+        Channels of the input and of each encoder stage. The input has two: real and
+        imaginary part.
+    d_max
+        Number of delays of the alignment, in frames of ``hop_length`` samples.
+    align_hidden
+        Channels of the alignment's projections.
+    bottleneck_hidden
+        Complex states of the S4D bottleneck.
+    power_law_c
+        Exponent of the magnitude compression of the features, in (0, 1].
+    n_fft, hop_length, sample_rate
+        Window and hop in samples, and the rate in Hz the weights were trained at.
+    shuffle
+        How a decoder doubles its frequency axis: ``"halves"`` puts the second half of
+        the channels above the first (the published layout), ``"interleave"`` puts them
+        on the odd bins.
+
+    Raises
+    ------
+    ValueError
+        For a value that no model of this family can have.
+    """
+
+    version: int = 2
+    mic_channels: tuple[int, ...] = (2, 32, 40, 40, 40, 40)
+    far_channels: tuple[int, ...] = (2, 32, 40)
+    d_max: int = 32
+    align_hidden: int = 32
+    bottleneck_hidden: int = 162
+    power_law_c: float = 0.3
+    n_fft: int = FILTERBANK_FFT
+    hop_length: int = FILTERBANK_HOP
+    sample_rate: int = 16000
+    shuffle: Shuffle = "halves"
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values by name."""
+        _require("version", self.version, "1, 2 or 3", ok=self.version in (1, 2, 3))
+        _require(
+            "mic_channels",
+            self.mic_channels,
+            f"2 and then {ENCODER_STAGES} positive widths",
+            ok=_widths_ok(self.mic_channels, ENCODER_STAGES),
+        )
+        _require(
+            "far_channels",
+            self.far_channels,
+            f"2 and then {FAR_STAGES} positive widths, the last equal to mic_channels[2]",
+            ok=_widths_ok(self.far_channels, FAR_STAGES),
+        )
+        for name in ("d_max", "align_hidden", "bottleneck_hidden", "sample_rate"):
+            value = getattr(self, name)
+            _require(name, value, "a positive integer", ok=value >= 1)
+        c = self.power_law_c
+        _require("power_law_c", c, "in (0, 1]", ok=0.0 < c <= 1.0)
+        _require("n_fft", self.n_fft, "512", ok=self.n_fft == FILTERBANK_FFT)
+        _require("hop_length", self.hop_length, "256", ok=self.hop_length == FILTERBANK_HOP)
+        ok = self.shuffle in ("halves", "interleave")
+        _require("shuffle", self.shuffle, "'halves' or 'interleave'", ok=ok)
+
+    @property
+    def n_freq_bins(self) -> int:
+        """Frequency bins F of a frame."""
+        return self.n_fft // 2
+
+    @property
+    def bottleneck_bins(self) -> int:
+        """Frequency positions left after the encoder's halvings."""
+        return self.n_freq_bins >> ENCODER_STAGES
+
+    @property
+    def latency_samples(self) -> int:
+        """How far the streamed output lags its input, in samples."""
+        return self.hop_length
+
+
+def _widths_ok(channels: tuple[int, ...], stages: int) -> bool:
+    return len(channels) == stages + 1 and channels[0] == 2 and min(channels) >= 1
+
+
+def _require(name: str, found: object, expected: str, *, ok: bool) -> None:
+    if not ok:
+        raise ValueError(f"{name}: {found!r}, expected {expected}")
