@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 venv=${VOXHOP_LINT_VENV:-.venv-lint}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  ruff==0.15.* mypy==2.* clang-format==21.* numpy cffi types-cffi
+  ruff==0.17.* mypy==2.4.* clang-format==23.* numpy cffi types-cffi
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
