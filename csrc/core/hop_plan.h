@@ -1,0 +1,77 @@
+// A hop's graph placed in memory and ready to run for any stream.
+#pragma once
+
+#include <ggml-cpu.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+#include "core/hop_builder.h"
+
+namespace voxhop {
+
+/// Owns the graph, its scratch memory, ggml's work buffer and thread pool. bind() points
+/// it at a stream; one plan can serve many streams in turn, one at a time.
+class HopPlan {
+ public:
+  HopPlan(HopGraph graph, int n_threads);
+  ~HopPlan();
+  HopPlan(const HopPlan &) = delete;
+  HopPlan & operator=(const HopPlan &) = delete;
+
+  const StateLayout & layout() const { return graph_.layout; }
+
+  /// Re-points every slot; `state` must have this plan's layout and outlive its use.
+  /// Allocates nothing. Between prepare() and its run() the plan must stay bound.
+  void bind(State & state) noexcept;
+  const std::byte * bound() const { return graph_.context->state; }
+
+  bool has_prepare() const { return graph_.prepare != nullptr; }
+  /// Computes what the next hop needs from the past; state is read, never written.
+  void prepare();
+  /// Runs one hop on the bound stream. With has_prepare(), prepare() must have run.
+  void run();
+
+  size_t input_count() const { return graph_.inputs.size(); }
+  float * input(size_t i) { return static_cast<float *>(graph_.inputs[i].tensor->data); }
+  const float * output(size_t i) const {
+    return static_cast<const float *>(graph_.outputs[i].tensor->data);
+  }
+  const std::vector<HopGraph::Port> & taps() const { return graph_.taps; }
+
+  int node_count() const;
+  size_t scratch_bytes() const;
+
+ private:
+  struct Rebind {
+    void ** data;
+    size_t offset;
+  };
+  struct ThreadPoolRelease {
+    void operator()(ggml_threadpool * pool) const noexcept { ggml_threadpool_free(pool); }
+  };
+
+  /// One of the two graphs. A graph of custom ops only is run by walking `custom`:
+  /// ggml's own entry takes a process-wide lock and a mutex per call.
+  struct Program {
+    ggml_cgraph * graph = nullptr;
+    ggml_cplan plan{};
+    std::vector<CustomNode *> custom;
+    bool only_custom = false;
+  };
+  void place();
+  Program make_program(ggml_cgraph * graph, int n_threads);
+  void run_program(Program & program);
+
+  HopGraph graph_;
+  AlignedBuffer scratch_;
+  AlignedBuffer work_;
+  std::unique_ptr<ggml_threadpool, ThreadPoolRelease> pool_;
+  std::vector<Rebind> rebinds_;
+  Program hop_;
+  Program prepare_;
+};
+
+}  // namespace voxhop

@@ -1,0 +1,29 @@
+#include "core/state.h"
+
+#include "core/hash.h"
+#include "core/status.h"
+
+namespace voxhop {
+
+size_t StateLayout::add(const std::string & name, const std::string & shape, size_t bytes,
+                        bool exclusive) {
+  for (const StateSlot & slot : slots_) {
+    VH_CHECK(slot.name != name, VH_E_INTERNAL, "state slot %s: declared twice", name.c_str());
+  }
+  const size_t offset = bytes_;
+  slots_.push_back({name, shape, offset, bytes, exclusive});
+  bytes_ += align_up(bytes);
+  return offset;
+}
+
+uint64_t StateLayout::fingerprint() const {
+  uint64_t h = bytes_;
+  for (const StateSlot & slot : slots_) {
+    h = hash_text(slot.name, h);
+    h = hash_text(slot.shape, h);
+    h = hash_bytes(&slot.bytes, sizeof slot.bytes, h);
+  }
+  return h;
+}
+
+}  // namespace voxhop
