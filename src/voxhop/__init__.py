@@ -1,5 +1,42 @@
 """Real-time echo cancellation, noise suppression and dereverberation."""
 
+from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
+from voxhop.errors import (
+    ArgumentError,
+    AudioFileError,
+    DtypeError,
+    EngineError,
+    ModelFileError,
+    ShapeError,
+    StateError,
+    VoxhopError,
+)
+from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_models, load
+from voxhop.session import Session
+from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 
-__all__ = ["__version__"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "ArgumentError",
+    "AudioFileError",
+    "DtypeError",
+    "EngineError",
+    "Model",
+    "ModelFileError",
+    "ModelInfo",
+    "Session",
+    "SessionInfo",
+    "SessionMetrics",
+    "SessionOptions",
+    "ShapeError",
+    "StateError",
+    "TensorInfo",
+    "VoxhopError",
+    "__version__",
+    "bundled_models",
+    "cpu_isas",
+    "engine_version",
+    "ggml_version",
+    "load",
+]

@@ -22,11 +22,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from voxhop._version import __version__
 from voxhop.errors import ArgumentError, VoxhopError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -35,8 +37,7 @@ EXIT_INTERRUPT: Final = 130
 EXIT_TERMINATED: Final = 143
 
 # One line per verb, in the order of the help.
-VERBS: Final[tuple[str, ...]] = (
-)
+VERBS: Final[tuple[str, ...]] = ()
 
 
 def build_parser() -> argparse.ArgumentParser:

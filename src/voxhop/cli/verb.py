@@ -81,17 +81,17 @@ def print_json(value: object) -> None:
 def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, any JSON value out
     """Return `value` as JSON types: dataclasses as objects, paths and scalars as themselves."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    elif hasattr(value, "item"):  # a numpy scalar
+        value = value.item()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "item"):  # a numpy scalar
-        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

@@ -1,0 +1,52 @@
+"""Checks of arrays that C reads and writes in place."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from voxhop.errors import DtypeError, ShapeError
+
+FLOAT32: Final = np.dtype(np.float32)
+INT16: Final = np.dtype(np.int16)
+
+
+def check_hop(
+    name: str,
+    array: object,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any] | None = None,
+) -> None:
+    """Raise unless C can take `array` as it lies in memory.
+
+    Parameters
+    ----------
+    name
+        What the caller calls it, for the message.
+    array
+        Anything; must be a C-contiguous, aligned numpy array.
+    shape
+        Its exact shape.
+    dtype
+        Its exact dtype; float32 or int16 when None.
+
+    Raises
+    ------
+    DtypeError, ShapeError
+        Naming what was found and what was expected.
+    """
+    if not isinstance(array, np.ndarray):
+        raise DtypeError(f"{name}: {type(array).__name__}, expected a numpy array")
+    if dtype is None:
+        if array.dtype not in (FLOAT32, INT16):
+            raise DtypeError(f"{name}: dtype {array.dtype}, expected float32 or int16")
+    elif array.dtype != dtype:
+        raise DtypeError(f"{name}: dtype {array.dtype}, expected {dtype} like mic")
+    if array.shape != shape:
+        raise ShapeError(f"{name}: shape {array.shape}, expected {shape}, exactly one hop")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ShapeError(
+            f"{name}: a strided or unaligned view, expected a C-contiguous array; "
+            "numpy.ascontiguousarray makes one"
+        )

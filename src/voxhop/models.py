@@ -1,0 +1,270 @@
+"""Models: loading a GGUF file by name, path or content, and looking inside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from voxhop._bindings import native
+from voxhop.errors import DtypeError, ModelFileError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxhop.session import Session
+
+DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
+_WEIGHTS: Final = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model is.
+
+    Attributes
+    ----------
+    architecture, name, version
+        ``general.architecture``, ``general.name`` (may be empty), ``<architecture>.version``.
+    sample_rate
+        Hz.
+    hop_samples, latency_samples
+        Samples per hop, and by how many the output lags the input beyond the hop itself.
+    input_count
+        Audio inputs per hop; 2 is microphone and reference.
+    d_max
+        Alignment window in hops, 0 for a model without one.
+    parameter_count
+        All tensor elements, frozen filterbanks included.
+    macs_per_hop
+        Multiply-accumulates of one hop.
+    weight_bytes
+        Bytes of the weights in memory, shared by all sessions.
+    """
+
+    architecture: str
+    name: str
+    version: int
+    sample_rate: int
+    hop_samples: int
+    latency_samples: int
+    input_count: int
+    d_max: int
+    parameter_count: int
+    macs_per_hop: int
+    weight_bytes: int
+
+    @property
+    def window_ms(self) -> float:
+        """Length of the alignment window: echo delayed by less than this can be found."""
+        return 1000.0 * self.d_max * self.hop_samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a model file: its name, type name and shape, slowest dimension first."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+class Model:
+    """The weights of a model: immutable, shared by any number of sessions and threads.
+
+    Made by `load`. A context manager; `close` gives the memory back once the last session
+    on it is closed too.
+    """
+
+    def __init__(self, handle: Any, source: str) -> None:  # noqa: ANN401 - a vh_model *
+        self._handle = handle
+        self._source = source
+        self._info = _read_info(handle)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is; available after `close` too."""
+        return self._info
+
+    @property
+    def source(self) -> str:
+        """The file it came from, or ``"<memory>"``."""
+        return self._source
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz."""
+        return self._info.sample_rate
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per hop."""
+        return self._info.hop_samples
+
+    @property
+    def latency_samples(self) -> int:
+        """Samples by which the output lags the input, beyond the hop itself."""
+        return self._info.latency_samples
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The metadata of the file as text, arrays as ``"[a, b, ...]"``, in file order."""
+        handle, lib, text = self.handle, native().lib, native().text
+        return MappingProxyType(
+            {
+                text(lib.vh_model_metadata_key(handle, i)): text(
+                    lib.vh_model_metadata_value(handle, i)
+                )
+                for i in range(lib.vh_model_metadata_count(handle))
+            }
+        )
+
+    @property
+    def tensors(self) -> tuple[TensorInfo, ...]:
+        """Every tensor of the file, in file order."""
+        return tuple(
+            _read_tensor(self.handle, i)
+            for i in range(native().lib.vh_model_tensor_count(self.handle))
+        )
+
+    def session(self, **options: Any) -> Session:  # noqa: ANN401 - the options of Session
+        """Open a stream on this model; the options are those of `voxhop.Session`."""
+        from voxhop.session import Session  # noqa: PLC0415 - the two modules need each other
+
+        return Session(self, **options)
+
+    @property
+    def handle(self) -> Any:  # noqa: ANN401 - a vh_model *
+        """The native model, for the modules of this package.
+
+        Raises
+        ------
+        StateError
+            When the model is closed.
+        """
+        if self._handle is None:
+            raise StateError(f"model {self._source}: used after close()")
+        return self._handle
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Let go of the weights; sessions that are open keep working. May be repeated."""
+        self._handle = None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        info = self._info
+        state = " (closed)" if self.closed else ""
+        return (
+            f"<voxhop.Model {self._source}: {info.architecture} version {info.version}, "
+            f"{info.parameter_count:,} parameters{state}>"
+        )
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Return the names of the models inside the package, the default first."""
+    names = sorted(path.stem for path in _WEIGHTS.glob("*.gguf"))
+    return tuple(sorted(names, key=lambda name: name != DEFAULT_MODEL))
+
+
+def load(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview = DEFAULT_MODEL,
+) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    source
+        The name of a model inside the package (see `bundled_models`), the path of a GGUF
+        file, or the content of one as bytes.
+
+    Returns
+    -------
+    Model
+        Immutable; one serves every session and thread of the process.
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such model, or the file is damaged or not understood.
+    EngineError
+        When the engine library is missing or memory runs out.
+    """
+    n = native()
+    out = n.ffi.new("vh_model **")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = n.ffi.from_buffer(source)
+        n.call(n.lib.vh_model_open_memory, data, len(data), out)
+        name = "<memory>"
+    else:
+        path = find_model(source)
+        n.call(n.lib.vh_model_open, os.fsencode(path), out)
+        name = str(path)
+    return Model(n.own(out[0], n.lib.vh_model_close), name)
+
+
+def find_model(source: str | os.PathLike[str]) -> Path:
+    """Return the file that `load` opens for a name or path.
+
+    Raises
+    ------
+    ModelFileError
+        When it is neither the name of a bundled model nor an existing file.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        kind = type(source).__name__
+        raise DtypeError(f"model: {kind}, expected a name, a path or the bytes of a GGUF file")
+    path = Path(source)
+    if isinstance(source, str) and source in bundled_models():
+        return _WEIGHTS / f"{source}.gguf"
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ModelFileError(f"{path}: a folder, expected a GGUF file")
+    known = ", ".join(bundled_models()) or "none"
+    raise ModelFileError(f"{path}: no such file, and no model of that name (bundled: {known})")
+
+
+def _read_info(handle: Any) -> ModelInfo:  # noqa: ANN401 - a vh_model *
+    n = native()
+    info = n.ffi.new("vh_model_info *")
+    n.call(n.lib.vh_model_get_info, handle, info)
+    return ModelInfo(
+        architecture=n.text(info.architecture),
+        name=n.text(info.name),
+        version=info.version,
+        sample_rate=info.sample_rate,
+        hop_samples=info.hop_samples,
+        latency_samples=info.latency_samples,
+        input_count=info.input_count,
+        d_max=info.d_max,
+        parameter_count=info.parameter_count,
+        macs_per_hop=info.macs_per_hop,
+        weight_bytes=info.weight_bytes,
+    )
+
+
+def _read_tensor(handle: Any, index: int) -> TensorInfo:  # noqa: ANN401 - a vh_model *
+    n = native()
+    info = n.ffi.new("vh_tensor_info *")
+    n.call(n.lib.vh_model_get_tensor, handle, index, info)
+    shape = [int(size) for size in info.dims]  # fastest first, padded with ones
+    while len(shape) > 1 and shape[-1] == 1:
+        shape.pop()
+    return TensorInfo(n.text(info.name), n.text(info.type), tuple(reversed(shape)))

@@ -1,0 +1,346 @@
+"""Session: one stream, one hop at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from voxhop._arrays import FLOAT32, check_hop
+from voxhop._bindings import native
+from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
+from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions, read_delay
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from voxhop.models import Model
+
+ALIGN_TAP: Final = "align.weights"
+_Sample = TypeVar("_Sample", np.float32, np.int16)
+
+
+class Session:
+    """One stream on a model. A context manager; belongs to one thread at a time.
+
+    Parameters
+    ----------
+    model
+        From `voxhop.load`. It may be closed before the session is.
+    kernels
+        ``"auto"``, ``"fused"`` or ``"stock"`` (plain ggml operations).
+    isa
+        ``"auto"`` or one of `voxhop.cpu_isas`, for the fused kernels.
+    precision
+        ``"f32"``, ``"f16"``, ``"bf16"`` or ``"int8"``.
+    threads
+        Threads that share a hop, at least 1.
+    history_first
+        Let `prepare` do the share of the work that depends on past hops only.
+
+    Raises
+    ------
+    ArgumentError
+        For an option that does not exist.
+    EngineError
+        For an option that this CPU, build or model cannot serve.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        kernels: str = "auto",
+        isa: str = "auto",
+        precision: str = "f32",
+        threads: int = 1,
+        history_first: bool = False,
+    ) -> None:
+        self._options = SessionOptions(kernels, isa, precision, threads, history_first)
+        self._model = model
+        self._handle = _open(model, self._options)
+        n = native()
+        self._err = n.ffi.new("vh_error *")
+        self._null = n.ffi.NULL
+        self._from_buffer = n.ffi.from_buffer
+        self._floats, self._shorts = n.ffi.typeof("float[]"), n.ffi.typeof("int16_t[]")
+        self._process_f32 = n.lib.vh_session_process_f32
+        self._process_s16 = n.lib.vh_session_process_s16
+        self._hop = model.info.hop_samples
+        self._shape = (self._hop,)
+        self._guard = threading.Lock()
+        self._taps = _read_taps(self._handle)
+        self._hops = self._last_ns = self._worst_ns = 0
+
+    # -- audio --------------------------------------------------------------------------
+
+    def process_hop(
+        self, mic: npt.NDArray[_Sample], ref: npt.NDArray[_Sample] | None = None
+    ) -> npt.NDArray[_Sample]:
+        """Enhance one hop.
+
+        Parameters
+        ----------
+        mic
+            Microphone, ``(hop_length,)`` float32 in about [-1, 1] or int16, C-contiguous.
+        ref
+            What the loudspeaker plays, like `mic`; None means silence.
+
+        Returns
+        -------
+        numpy.ndarray
+            The near-end speaker, like `mic`, `latency_samples` behind it.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            For an array that does not fit; nothing is converted, copied or padded.
+        StateError
+            After `close`, or while another thread is inside this session.
+
+        Notes
+        -----
+        A non-finite sample gives non-finite output and may stay in the state until
+        `reset`; `voxhop.enhance` refuses such input.
+        """
+        check_hop("mic", mic, self._shape)
+        out = np.empty(self._shape, mic.dtype)
+        self.process_hop_into(mic, ref, out)
+        return out
+
+    def process_hop_into(
+        self,
+        mic: npt.NDArray[_Sample],
+        ref: npt.NDArray[_Sample] | None,
+        out: npt.NDArray[_Sample],
+    ) -> None:
+        """Enhance one hop into `out`, which may be `mic` or `ref`; allocates no samples.
+
+        Arguments and errors are those of `process_hop`; `out` is like `mic`, writeable.
+        """
+        check_hop("mic", mic, self._shape)
+        check_hop("out", out, self._shape, mic.dtype)
+        if not out.flags.writeable:
+            raise ShapeError("out: a read-only array, expected a writeable one")
+        if ref is not None:
+            check_hop("ref", ref, self._shape, mic.dtype)
+        is_float = mic.dtype == FLOAT32
+        kind = self._floats if is_float else self._shorts
+        process = self._process_f32 if is_float else self._process_s16
+        buffer = self._from_buffer
+        if not self._guard.acquire(blocking=False):
+            raise StateError("session: used by two threads at once; open one per stream")
+        try:
+            start = time.perf_counter_ns()
+            code = process(
+                self._live_handle(),
+                buffer(kind, mic),
+                self._null if ref is None else buffer(kind, ref),
+                buffer(kind, out),
+                self._hop,
+                self._err,
+            )
+            self._last_ns = time.perf_counter_ns() - start
+        finally:
+            self._guard.release()
+        if code:
+            raise native().error(self._err)
+        self._hops += 1
+        self._worst_ns = max(self._worst_ns, self._last_ns)
+
+    def prepare(self) -> None:
+        """Do the past's share of the next hop now; nothing without ``history_first``."""
+        self._call(native().lib.vh_session_prepare)
+
+    def reset(self) -> None:
+        """Go back to the state of a new session."""
+        self._call(native().lib.vh_session_reset)
+        self._forget_metrics()
+
+    # -- state --------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """Return the whole state of the stream, for `load_state`."""
+        size = native().lib.vh_session_state_size(self._live_handle())
+        blob = bytearray(size)
+        self._call(native().lib.vh_session_state_save, self._from_buffer(blob), size)
+        return bytes(blob)
+
+    def load_state(self, blob: bytes | bytearray | memoryview) -> None:
+        """Continue from a state that a session of the same model and options saved.
+
+        Raises
+        ------
+        ShapeError
+            When the size is wrong.
+        StateError
+            When it was saved by another model, build or kernel set; nothing is changed.
+        """
+        if not isinstance(blob, (bytes, bytearray, memoryview)):
+            raise DtypeError(f"state: {type(blob).__name__}, expected bytes")
+        data = self._from_buffer(blob)
+        self._call(native().lib.vh_session_state_load, data, len(data))
+        self._forget_metrics()
+
+    def fork(self) -> Session:
+        """Return a new session that continues from where this one is."""
+        twin = Session(self._model, **asdict(self._options))
+        twin.load_state(self.state())
+        return twin
+
+    # -- figures ------------------------------------------------------------------------
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz."""
+        return self._model.info.sample_rate
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per hop."""
+        return self._hop
+
+    @property
+    def latency_samples(self) -> int:
+        """Samples by which the output lags the input, beyond the hop itself."""
+        return self._model.info.latency_samples
+
+    @property
+    def model(self) -> Model:
+        """The model of this session."""
+        return self._model
+
+    @property
+    def options(self) -> SessionOptions:
+        """The options it was opened with."""
+        return self._options
+
+    @property
+    def info(self) -> SessionInfo:
+        """What the session runs on."""
+        n = native()
+        info = n.ffi.new("vh_session_info *")
+        self._call(n.lib.vh_session_get_info, info)
+        return SessionInfo(
+            kernels=n.text(info.kernels),
+            isa=n.text(info.isa),
+            precision=n.text(info.precision),
+            threads=info.n_threads,
+            node_count=info.node_count,
+            state_bytes=info.state_bytes,
+            scratch_bytes=info.scratch_bytes,
+        )
+
+    def taps(self) -> dict[str, int]:
+        """Return the values inside the model that `tap` reads: name to number of values."""
+        return dict(self._taps)
+
+    def tap(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a value inside the model after the last hop, ``(count,)`` float32."""
+        if name not in self._taps:
+            known = ", ".join(self._taps) or "none"
+            raise ArgumentError(f"tap {name!r}: unknown; this model has: {known}")
+        values = np.zeros(self._taps[name], FLOAT32)
+        pointer = self._from_buffer(self._floats, values)
+        self._call(native().lib.vh_session_read_tap, name.encode(), pointer, values.size)
+        return values
+
+    @property
+    def metrics(self) -> SessionMetrics:
+        """Figures so far; reading them costs what reading one tap costs."""
+        started = self._hops > 0
+        delay = confidence = None
+        if started and self._taps.get(ALIGN_TAP):
+            hop_ms = 1000.0 * self._hop / self.sample_rate
+            delay, confidence = read_delay(self.tap(ALIGN_TAP), hop_ms)
+        return SessionMetrics(
+            hops=self._hops,
+            delay_ms=delay,
+            delay_confidence=confidence,
+            last_hop_ms=self._last_ns / 1e6 if started else None,
+            worst_hop_ms=self._worst_ns / 1e6 if started else None,
+        )
+
+    # -- lifetime -----------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Give the memory of the stream back. May be repeated."""
+        if not self._guard.acquire(blocking=False):
+            raise StateError("session: closed while another thread is inside it")
+        try:
+            if self._handle is not None:
+                native().ffi.release(self._handle)
+                self._handle = None
+        finally:
+            self._guard.release()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _live_handle(self) -> Any:  # noqa: ANN401 - a vh_session *
+        if self._handle is None:
+            raise StateError("session: used after close()")
+        return self._handle
+
+    def _call(self, function: Any, *args: object) -> None:  # noqa: ANN401 - a C function
+        """Call a C function on this session, unless another thread is inside it."""
+        if not self._guard.acquire(blocking=False):
+            raise StateError("session: used by two threads at once; open one per stream")
+        try:
+            native().call(function, self._live_handle(), *args)
+        finally:
+            self._guard.release()
+
+    def _forget_metrics(self) -> None:
+        self._hops = self._last_ns = self._worst_ns = 0
+
+
+def _open(model: Model, options: SessionOptions) -> Any:  # noqa: ANN401 - a vh_session *
+    for name in ("kernels", "isa", "precision"):
+        value = getattr(options, name)
+        if not isinstance(value, str):
+            raise DtypeError(f"{name}: {value!r}, expected a string")
+    if not isinstance(options.threads, int) or options.threads < 1:
+        raise ArgumentError(f"threads: {options.threads!r}, expected a whole number from 1")
+    n = native()
+    native_options = n.ffi.new("vh_session_options *")
+    n.lib.vh_session_options_init(native_options)
+    strings = {
+        name: n.ffi.new("char[]", getattr(options, name).encode())
+        for name in ("kernels", "isa", "precision")
+    }
+    for name, value in strings.items():
+        setattr(native_options, name, value)
+    native_options.n_threads = options.threads
+    native_options.history_first = int(options.history_first)
+    out = n.ffi.new("vh_session **")
+    n.call(n.lib.vh_session_open, model.handle, native_options, out)
+    return n.own(out[0], n.lib.vh_session_close, model.handle)
+
+
+def _read_taps(handle: Any) -> dict[str, int]:  # noqa: ANN401 - a vh_session *
+    n = native()
+    info = n.ffi.new("vh_tap_info *")
+    taps = {}
+    for i in range(n.lib.vh_session_tap_count(handle)):
+        n.call(n.lib.vh_session_get_tap, handle, i, info)
+        taps[n.text(info.name)] = int(info.count)
+    return taps

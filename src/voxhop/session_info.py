@@ -1,0 +1,88 @@
+"""What a session is opened with and what it tells about itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How a session computes; see `Session` for the values."""
+
+    kernels: str = "auto"
+    isa: str = "auto"
+    precision: str = "f32"
+    threads: int = 1
+    history_first: bool = False
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """What a session runs on.
+
+    Attributes
+    ----------
+    kernels, isa, precision, threads
+        What ``"auto"`` became; `isa` is ``"ggml"`` for the stock kernels.
+    node_count
+        Graph nodes computed per hop.
+    state_bytes, scratch_bytes
+        Memory of one stream: its state, and activations and tables beside it.
+    """
+
+    kernels: str
+    isa: str
+    precision: str
+    threads: int
+    node_count: int
+    state_bytes: int
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class SessionMetrics:
+    """Figures of a session so far.
+
+    Attributes
+    ----------
+    hops
+        Hops since opening, `Session.reset` or `Session.load_state`.
+    delay_ms, delay_confidence
+        Where the model looked for the echo in the last hop: the delay of the reference
+        behind which most attention lies, to one hop, and the share of the attention
+        within one hop of it (0 to 1). Meaningful while the loudspeaker plays: without an
+        echo the attention is spread, and the confidence low. None before the first hop
+        and for a model without an alignment block.
+    last_hop_ms, worst_hop_ms
+        Wall time of the last and of the slowest call, None before the first.
+    """
+
+    hops: int
+    delay_ms: float | None
+    delay_confidence: float | None
+    last_hop_ms: float | None
+    worst_hop_ms: float | None
+
+
+def read_delay(weights: npt.NDArray[np.float32], hop_ms: float) -> tuple[float, float]:
+    """Return delay in ms and confidence of alignment weights, oldest delay first.
+
+    Parameters
+    ----------
+    weights
+        ``(d_max,)``; entry i is the weight of a delay of ``d_max - 1 - i`` hops.
+    hop_ms
+        Length of a hop in milliseconds.
+    """
+    peak = int(np.argmax(weights))
+    total = float(np.sum(weights))
+    near = float(np.sum(weights[max(0, peak - 1) : peak + 2]))
+    confidence = near / total if total > 0 and math.isfinite(total) else 0.0
+    return (weights.size - 1 - peak) * hop_ms, confidence
