@@ -16,7 +16,6 @@ from voxhop.reference.blocks import PointConv
 
 SMOOTH_TIME = 5
 SMOOTH_DELAY = 3
-BLOCK_FRAMES = 32
 
 
 class AlignState(NamedTuple):
@@ -86,7 +85,7 @@ class Align(nn.Module):
         keys = torch.cat((state.keys.to(key.dtype), key), dim=1)  # (B, D-1+T, F, h)
         features = torch.cat((state.features.to(ref.dtype), ref), dim=1)
         with torch.autocast(mic.device.type, enabled=False):
-            scores = banded_scores(_full(query), _full(keys), self.d_max)  # (B, h, T, D)
+            scores = banded_scores(query, keys, self.d_max)  # (B, h, T, D)
             scores = torch.cat((state.scores, scores), dim=2)
             logits = self.conv(scores)[:, 0] / self.temperature  # (B, T, D)
             weights = logits.softmax(dim=2)
@@ -124,28 +123,28 @@ def _full(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _windows(x: Tensor, block: int, count: int, d_max: int) -> Tensor:
-    """Cut the overlapping stretches of past and present that blocks of frames look at.
-
-    x (B, D-1+T, E) -> (B, count, block + D, E): window n starts at the oldest frame that
-    the first frame of block n sees. Its last row is padding, see `banded_scores`.
-    """
-    need = count * block + d_max
-    x = functional.pad(x, (0, 0, 0, need - x.shape[1]))
-    return x.unfold(1, block + d_max, block).transpose(2, 3)
+def _blocks(x: Tensor, frames: int, block: int) -> Tensor:
+    """Cut (B, T, ...) into blocks of frames: (n, B, block, ...), zero-padded to `frames`."""
+    B, T, *rest = x.shape
+    if frames > T:
+        x = torch.cat((x, x.new_zeros(B, frames - T, *rest)), dim=1)
+    return x.unflatten(1, (-1, block)).transpose(0, 1)
 
 
-def _blocks(x: Tensor, block: int) -> Tensor:
-    """(B, T, E) -> (B, count, block, E), zero-padded at the end."""
-    return functional.pad(x, (0, 0, 0, -x.shape[1] % block)).unflatten(1, (-1, block))
+def _rows(x: Tensor) -> Tensor:
+    """(n, B, L, F, h) -> (n, B, h, L, F), contiguous and at least float32, in one copy."""
+    x = x.permute(0, 1, 4, 2, 3)
+    full = torch.promote_types(x.dtype, torch.float32)
+    return x.to(full, memory_format=torch.contiguous_format).contiguous()
 
 
 def banded_scores(query: Tensor, keys: Tensor, d_max: int) -> Tensor:
-    """Score every frame against its last ``d_max`` keys, eq. (6).
+    """Score every frame against its last D keys, eq. (6).
 
-    A block of frames is multiplied with all keys that any of them sees; the wanted
-    diagonal band is then read as a skewed view: element (t, t+i) of a row-major
-    (L, W) matrix lies at t*(W+1) + i. W = L + D leaves room for the last row's reach.
+    Frames go in blocks of D. A block sees the D keys of its own block and of the one
+    before, which is two plain products; of the (D, 2D) result the wanted diagonal band
+    is a skewed view, because element (t, t+i) of a row-major (L, W) matrix lies at
+    t*(W+1) + i.
 
     Parameters
     ----------
@@ -156,14 +155,15 @@ def banded_scores(query: Tensor, keys: Tensor, d_max: int) -> Tensor:
     Returns
     -------
     Tensor, (B, h, T, D)
+        At least float32.
     """
-    B, T, F, h = query.shape
-    L = min(BLOCK_FRAMES, T)
-    q = _blocks(query.flatten(2), L).unflatten(3, (F, h))  # (B, n, L, F, h)
-    k = _windows(keys.flatten(2), L, q.shape[1], d_max).unflatten(3, (F, h))
-    full = torch.einsum("bnlfh,bnwfh->bhnlw", q, k) / F**0.5  # (B, h, n, L, W)
-    band = full.flatten(3).unfold(3, d_max, full.shape[4] + 1)  # (B, h, n, L, D)
-    return band.flatten(2, 3)[:, :, :T]
+    T, F = query.shape[1:3]
+    frames = -(-T // d_max) * d_max
+    q = _rows(_blocks(query, frames, d_max))  # (n, B, h, D, F)
+    k = _rows(_blocks(keys, frames + d_max, d_max)).mT  # (n+1, B, h, F, D)
+    full = torch.cat((q @ k[:-1], q @ k[1:]), dim=4) / F**0.5  # (n, B, h, D, 2D)
+    band = full.flatten(3).unfold(3, d_max, 2 * d_max + 1)  # (n, B, h, D, D)
+    return band.permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, :T]
 
 
 def banded_sum(weights: Tensor, features: Tensor) -> Tensor:
@@ -179,10 +179,10 @@ def banded_sum(weights: Tensor, features: Tensor) -> Tensor:
     Tensor, (B, T, F, C)
     """
     _, T, D = weights.shape
-    L = min(BLOCK_FRAMES, T)
-    w = functional.pad(_blocks(weights, L), (0, L + 1))  # (B, n, L, W+1)
-    # Dropping the last L entries of the flat rows shifts row t right by t.
-    skewed = w.flatten(2)[:, :, :-L].unflatten(2, (L, L + D))  # (B, n, L, W)
-    values = _windows(features.flatten(2), L, w.shape[1], D)  # (B, n, W, F*C)
-    out = (skewed @ values).flatten(1, 2)[:, :T]
-    return out.unflatten(2, features.shape[2:])
+    frames = -(-T // D) * D
+    w = functional.pad(_blocks(weights, frames, D), (0, D + 1))  # (n, B, D, 2D+1)
+    # Dropping the last D entries of the flat rows shifts row t right by t.
+    skewed = w.flatten(2)[:, :, :-D].unflatten(2, (D, 2 * D))  # (n, B, D, 2D)
+    values = _blocks(features.flatten(2), frames + D, D).contiguous()  # (n+1, B, D, F*C)
+    out = skewed[..., :D] @ values[:-1] + skewed[..., D:] @ values[1:]
+    return out.transpose(0, 1).flatten(1, 2)[:, :T].unflatten(2, features.shape[2:])

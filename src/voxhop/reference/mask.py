@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+BASES = 3
 TAPS_TIME = 3
 TAPS_FREQ = 3
 CURRENT_TAP = 7
@@ -55,12 +56,17 @@ class ConvolvingMask(nn.Module):
             padded = functional.pad(torch.cat((state, spectrum), dim=1), (0, 0, 1, 1))
         with torch.autocast(mask.device.type, enabled=False):
             taps = padded.unfold(1, TAPS_TIME, 1).unfold(2, TAPS_FREQ, 1)  # (B, T, F, 2, 3, 3)
-            taps = taps.flatten(4)[:, :, :, :, None]  # (B, T, F, 2, 1, 9)
-            m = mask.to(spectrum.dtype).unflatten(3, (1, 3, 9))  # (B, T, F, 1, 3, 9)
-            # One broadcast product: picking mask channels one by one would make autograd
-            # fill a full-size zero gradient for each.
-            filtered = (m * taps).sum(dim=5)  # (B, T, F, 2, 3)
-            re = filtered @ self.v_real.to(filtered.dtype)  # (B, T, F, 2)
-            im = filtered @ self.v_imag.to(filtered.dtype)
-            out = torch.stack((re[..., 0] - im[..., 1], re[..., 1] + im[..., 0]), dim=3)
+            taps = taps.permute(0, 1, 2, 4, 5, 3).reshape(-1, TAPS_TIME * TAPS_FREQ, 2)
+            m = mask.to(spectrum.dtype).reshape(-1, BASES, TAPS_TIME * TAPS_FREQ)
+            # Filter real and imaginary part with each basis' real kernel, then combine.
+            # Never pick mask channels one by one: autograd would fill a full-size zero
+            # gradient for each.
+            filtered = torch.bmm(m, taps).flatten(1)  # (B*T*F, 3*2)
+            out = (filtered @ self._combination().to(filtered.dtype)).view(spectrum.shape)
         return out, padded[:, -past:, 1 : F + 1]
+
+    def _combination(self) -> Tensor:
+        """(6, 2): from (basis, part) to the real and imaginary part of sum_r v_r y_r."""
+        to_real = torch.stack((self.v_real, -self.v_imag), dim=1)  # (3, 2)
+        to_imag = torch.stack((self.v_imag, self.v_real), dim=1)
+        return torch.stack((to_real.flatten(), to_imag.flatten()), dim=1)
