@@ -23,6 +23,10 @@ class ModelFileError(VoxhopError):
     """A model file that is missing, damaged or not understood."""
 
 
+class DownloadError(VoxhopError):
+    """A model file that could not be fetched, or is not the published one."""
+
+
 class AudioFileError(VoxhopError):
     """An audio file that cannot be read, holds nothing, or cannot be written."""
 

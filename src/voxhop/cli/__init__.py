@@ -37,7 +37,9 @@ EXIT_INTERRUPT: Final = 130
 EXIT_TERMINATED: Final = 143
 
 # One line per verb, in the order of the help.
-VERBS: Final[tuple[str, ...]] = ()
+VERBS: Final[tuple[str, ...]] = (
+    "models",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
