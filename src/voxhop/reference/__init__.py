@@ -10,12 +10,17 @@ except ImportError as error:
         'voxhop.reference needs PyTorch: pip install "voxhop[torch]"',
     ) from error
 
+from voxhop.reference.checkpoint import load_checkpoint, model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE, LocalVQEOutput, LocalVQEState
+from voxhop.reference.random_model import random_model
 
 __all__ = [
     "LocalVQE",
     "LocalVQEConfig",
     "LocalVQEOutput",
     "LocalVQEState",
+    "load_checkpoint",
+    "model_from_state_dict",
+    "random_model",
 ]

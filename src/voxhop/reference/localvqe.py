@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from voxhop.errors import ShapeError
 from voxhop.reference.align import Align, AlignOutput, AlignState
 from voxhop.reference.blocks import ConvPair, DecoderBlock, EncoderBlock
 from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, LocalVQEConfig
@@ -134,7 +135,7 @@ class LocalVQE(nn.Module):
 
         Raises
         ------
-        ValueError
+        ShapeError
             For shapes that do not fit.
         """
         front_state = None if state is None else state.front
@@ -243,8 +244,8 @@ class LocalVQE(nn.Module):
     def _check(self, mic: Tensor, ref: Tensor) -> None:
         hop = self.config.hop_length
         if mic.dim() != 2 or mic.shape[1] == 0 or mic.shape[1] % hop:  # noqa: PLR2004
-            raise ValueError(
+            raise ShapeError(
                 f"mic: shape {tuple(mic.shape)}, expected (B, N) with N a positive multiple of {hop}"
             )
         if ref.shape != mic.shape:
-            raise ValueError(f"ref: shape {tuple(ref.shape)}, expected {tuple(mic.shape)} as mic")
+            raise ShapeError(f"ref: shape {tuple(ref.shape)}, expected {tuple(mic.shape)} as mic")

@@ -94,3 +94,23 @@ class S4D(nn.Module):
             y = y + (c * powers[1:] * state[:, None]).real
             h = h + powers[T] * state
         return y, h
+
+
+def polar_from_pole(real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+    """Recover the trained parameters from the poles that a model file holds.
+
+    Parameters
+    ----------
+    real, imag : Tensor, (H)
+        a, with 0 <= |a| <= exp(-0.01).
+
+    Returns
+    -------
+    log_rate, theta : Tensor, (H) f64
+        ``A_log_rate`` and ``A_theta`` that give the same a.
+    """
+    a = torch.complex(real.double(), imag.double())
+    # The parameters cannot leave this range: below it the rate is clamped, above it a is
+    # zero to float32.
+    rate = (-a.abs().log()).clamp(MIN_RATE, 80.0)
+    return rate.expm1().log(), a.angle()

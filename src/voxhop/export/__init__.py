@@ -1,0 +1,14 @@
+"""Reference models to GGUF files and back. Needs the ``torch`` extra."""
+
+try:
+    import gguf as _gguf  # noqa: F401  (only to say how to get it)
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'voxhop.export needs PyTorch and gguf: pip install "voxhop[torch]"',
+    ) from error
+
+from voxhop.export.gguf import gguf_metadata, gguf_tensors, write_gguf
+from voxhop.export.reader import read_gguf
+
+__all__ = ["gguf_metadata", "gguf_tensors", "read_gguf", "write_gguf"]

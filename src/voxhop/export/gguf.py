@@ -1,0 +1,208 @@
+"""The GGUF contract of LocalVQE: what the reference model writes, the engine reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import gguf
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxhop.errors import ArgumentError
+from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
+from voxhop.reference.config import LocalVQEConfig
+from voxhop.reference.localvqe import LocalVQE
+
+ARCHITECTURE = "localvqe"
+FILTERBANKS = ("encoder.conv.weight", "decoder.linear.weight")
+
+MetadataValue = str | bool | int | float
+DataType = Literal["f32", "f16"]
+
+# In the state dict only: folded into other tensors, or constants of the formula.
+_STATE_DICT_ONLY = (
+    "align.temperature",
+    "mask.v_real",
+    "mask.v_imag",
+    "bottleneck.A_log_rate",
+    "bottleneck.A_theta",
+)
+
+
+def gguf_metadata(config: LocalVQEConfig) -> dict[str, MetadataValue]:
+    """Return the ``localvqe.*`` metadata of a model of this shape.
+
+    Parameters
+    ----------
+    config
+        Shape and generation.
+
+    Returns
+    -------
+    dict
+        Values by full key. Integers are written as u32, floats as f32. Channel lists are
+        a ``.count`` and one key per stage, which is what published readers understand.
+    """
+    values: dict[str, MetadataValue] = {
+        "version": config.version,
+        "n_fft": config.n_fft,
+        "hop_length": config.hop_length,
+        "n_freq_bins": config.n_freq_bins,
+        "sample_rate": config.sample_rate,
+        "dmax": config.d_max,
+        "align_hidden": config.align_hidden,
+        "power_law_c": config.power_law_c,
+        "bn_folded": True,
+        "kernel_size_h": KERNEL_TIME,
+        "kernel_size_w": KERNEL_FREQ,
+        "bottleneck_hidden": config.bottleneck_hidden,
+    }
+    for key, channels in (
+        ("mic_channels", config.mic_channels),
+        ("far_channels", config.far_channels),
+    ):
+        values[f"{key}.count"] = len(channels)
+        values.update({f"{key}.{i}": width for i, width in enumerate(channels)})
+    if config.shuffle != "halves":
+        # Absent means the published layout, so that published engines read such files.
+        values["shuffle"] = config.shuffle
+    return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
+
+
+def gguf_tensors(
+    model: LocalVQE, *, dtype: DataType = "f32"
+) -> dict[str, NDArray[np.float32 | np.float16]]:
+    """Return the tensors of a model file, with everything folded that a file has folded.
+
+    Parameters
+    ----------
+    model
+        Left as it is.
+    dtype
+        ``"f16"`` stores weights of two or more dimensions in half precision; vectors and
+        filterbanks stay f32.
+
+    Returns
+    -------
+    dict
+        C-contiguous arrays by name, in torch's order of dimensions.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown dtype, or a value that is not finite or does not fit f16.
+    """
+    if dtype not in ("f32", "f16"):
+        raise ArgumentError(f"dtype: {dtype!r}, expected 'f32' or 'f16'")
+    state = {name: t.detach().cpu().double() for name, t in model.state_dict().items()}
+    temperature = state["align.temperature"]
+    for name in ("align.conv.1.weight", "align.conv.1.bias"):
+        state[name] = state[name] / temperature
+    pole = model.bottleneck.log_pole().detach().cpu().to(torch.complex128).exp()
+    state["bottleneck.a_real"], state["bottleneck.a_imag"] = pole.real, pole.imag
+    for name in _STATE_DICT_ONLY:
+        del state[name]
+    return {name: _to_array(name, state[name], dtype) for name in sorted(state)}
+
+
+def _to_array(
+    name: str, tensor: Tensor, dtype: DataType
+) -> NDArray[np.float32 | np.float16]:
+    """Convert one tensor to its stored type, refusing what that cannot hold."""
+    half = dtype == "f16" and tensor.dim() > 1 and name not in FILTERBANKS
+    with np.errstate(over="ignore"):
+        array = tensor.numpy().astype(np.float16 if half else np.float32)
+    if not np.isfinite(array).all():
+        found = float(tensor.abs().max())
+        raise ArgumentError(f"{name}: magnitude {found}, expected finite {array.dtype} values")
+    return np.ascontiguousarray(array)
+
+
+def write_gguf(
+    model: LocalVQE,
+    path: str | os.PathLike[str],
+    *,
+    dtype: DataType = "f32",
+    metadata: Mapping[str, MetadataValue] | None = None,
+) -> None:
+    """Write a model file. The file appears complete or not at all.
+
+    Parameters
+    ----------
+    model
+        Left as it is; its temperature is folded in the file only.
+    path
+        Target; an existing file is replaced.
+    dtype
+        ``"f32"`` or ``"f16"``, see `gguf_tensors`.
+    metadata
+        More keys, such as ``general.name``, ``general.license`` or
+        ``voxhop.model_card``. Keys of the model itself cannot be set.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown dtype, a value that cannot be stored, or a reserved key.
+    OSError
+        When the file cannot be written.
+    """
+    extra = dict(metadata or {})
+    for key in extra:
+        if key == "general.architecture" or key.startswith(f"{ARCHITECTURE}."):
+            raise ArgumentError(f"metadata key {key!r} is written by the model, expected another")
+    tensors = gguf_tensors(model, dtype=dtype)
+    with _replacing(Path(path)) as temporary:
+        writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
+        try:
+            for key, value in (extra | gguf_metadata(model.config)).items():
+                _add_value(writer, key, value)
+            for name, array in tensors.items():
+                writer.add_tensor(name, array)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
+
+
+def _add_value(writer: gguf.GGUFWriter, key: str, value: MetadataValue) -> None:
+    """Add one metadata value with the type that its Python type stands for."""
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    else:
+        raise ArgumentError(
+            f"metadata {key!r}: {type(value).__name__}, expected str, bool, int or float"
+        )
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary neighbour of ``path`` that takes its place on success."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes private files; a model is as readable as any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

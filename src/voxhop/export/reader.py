@@ -1,0 +1,131 @@
+"""GGUF model files back to reference models."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+import gguf
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxhop.errors import ModelFileError
+from voxhop.export.gguf import ARCHITECTURE
+from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
+from voxhop.reference.checkpoint import model_from_state_dict
+from voxhop.reference.config import LocalVQEConfig
+from voxhop.reference.localvqe import LocalVQE
+from voxhop.reference.s4d import polar_from_pole
+
+_V = TypeVar("_V", int, float, str)
+# Files of the first generation may lack the version, and any file the frequency width of
+# the kernels or the layout of the shuffle: these are what absence means.
+_DEFAULTS: dict[str, int | float | str] = {"version": 1, "kernel_size_w": 3, "shuffle": "halves"}
+
+
+def read_gguf(path: str | os.PathLike[str]) -> LocalVQE:
+    """Read a model file into a reference model.
+
+    The temperature stays folded (the buffer is 1) and the poles' polar parameters are
+    recovered, so the model computes what the file says and can be trained further.
+
+    Parameters
+    ----------
+    path
+        File with tensors in f32 or f16.
+
+    Returns
+    -------
+    LocalVQE
+        In float32.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is damaged, of another architecture or generation, or a tensor is
+        missing, unknown or misshapen.
+    OSError
+        When the file cannot be opened.
+    """
+    try:
+        reader = gguf.GGUFReader(path)
+    except OSError:
+        raise
+    except Exception as error:
+        # The reader indexes into the file without checks: damage shows as any error.
+        raise ModelFileError(f"{path}: not a readable GGUF file ({error})") from error
+    try:
+        config = _config(reader)
+        tensors = {tensor.name: _tensor(tensor) for tensor in reader.tensors}
+        return _model(config, tensors)
+    except (ModelFileError, ValueError) as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def _model(config: LocalVQEConfig, tensors: dict[str, Tensor]) -> LocalVQE:
+    """Undo what the file has folded where the state dict keeps it apart."""
+    poles = [tensors.pop(f"bottleneck.a_{part}", None) for part in ("real", "imag")]
+    real, imag = poles
+    if real is None or imag is None:
+        raise ModelFileError("bottleneck.a_real, bottleneck.a_imag: missing")
+    log_rate, theta = polar_from_pole(real, imag)
+    tensors["bottleneck.A_log_rate"] = log_rate.float()
+    tensors["bottleneck.A_theta"] = theta.float()
+    tensors["align.temperature"] = torch.tensor(1.0)
+    return model_from_state_dict(tensors, config)
+
+
+def _tensor(entry: gguf.ReaderTensor) -> Tensor:
+    """Copy a tensor out of the mapped file as float32, in torch's order of dimensions."""
+    if entry.data.dtype not in (np.float32, np.float16):
+        raise ModelFileError(f"{entry.name}: type {entry.tensor_type.name}, expected F32 or F16")
+    # A copy, because the mapping is read-only and goes away with the reader.
+    return torch.from_numpy(entry.data.astype(np.float32))
+
+
+def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
+    """Read the model's shape from the metadata."""
+    architecture = _value(reader, "general.architecture", str)
+    if architecture != ARCHITECTURE:
+        raise ModelFileError(
+            f"general.architecture: {architecture!r}, expected {ARCHITECTURE!r}"
+        )
+    for key, size in (("kernel_size_h", KERNEL_TIME), ("kernel_size_w", KERNEL_FREQ)):
+        found = _own(reader, key, int)
+        if found != size:
+            raise ModelFileError(f"{ARCHITECTURE}.{key}: {found}, expected {size}")
+    return LocalVQEConfig(
+        version=_own(reader, "version", int),
+        mic_channels=_channels(reader, "mic_channels"),
+        far_channels=_channels(reader, "far_channels"),
+        d_max=_own(reader, "dmax", int),
+        align_hidden=_own(reader, "align_hidden", int),
+        bottleneck_hidden=_own(reader, "bottleneck_hidden", int),
+        # Through f32 and back: 0.3 reads as 0.3 and not as 0.30000001192.
+        power_law_c=float(str(np.float32(_own(reader, "power_law_c", float)))),
+        n_fft=_own(reader, "n_fft", int),
+        hop_length=_own(reader, "hop_length", int),
+        sample_rate=_own(reader, "sample_rate", int),
+        shuffle=_own(reader, "shuffle", str),  # type: ignore[arg-type]  # checked by the config
+    )
+
+
+def _channels(reader: gguf.GGUFReader, key: str) -> tuple[int, ...]:
+    count = _own(reader, f"{key}.count", int)
+    return tuple(_own(reader, f"{key}.{i}", int) for i in range(count))
+
+
+def _own(reader: gguf.GGUFReader, key: str, kind: type[_V]) -> _V:
+    return _value(reader, f"{ARCHITECTURE}.{key}", kind)
+
+
+def _value(reader: gguf.GGUFReader, key: str, kind: type[_V]) -> _V:
+    """Return one metadata value of the expected kind."""
+    field = reader.fields.get(key)
+    found = _DEFAULTS.get(key.partition(".")[2]) if field is None else field.contents()
+    if found is None:
+        raise ModelFileError(f"{key}: missing")
+    if not isinstance(found, kind) or isinstance(found, bool):
+        raise ModelFileError(f"{key}: {type(found).__name__}, expected {kind.__name__}")
+    return found

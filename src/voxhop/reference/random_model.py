@@ -1,0 +1,71 @@
+"""Models with random but realistic weights, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from voxhop.reference.config import MASK_CHANNELS, LocalVQEConfig
+from voxhop.reference.localvqe import LocalVQE
+from voxhop.reference.mask import CURRENT_TAP
+
+# He's gain keeps the variance of a rectified layer. Generation 1 adds residuals without
+# a norm between them, so there each layer must add less.
+_CONV_GAIN = {1: 1.0, 2: 2.0, 3: 2.0}
+# Gain of the smoothing convolution at which the delay distribution of random features is
+# neither flat nor one-hot: its mean maximum lies between 0.2 and 0.9.
+_SMOOTH_GAIN = {1: 1.0, 2: 0.1, 3: 0.1}
+
+
+def random_model(config: LocalVQEConfig, seed: int) -> LocalVQE:
+    """Return a model whose activations stay in realistic ranges through all layers.
+
+    Every weight differs from its initial value, so that a layer left out, a gain not
+    applied or two biases swapped change the output.
+
+    Parameters
+    ----------
+    config
+        Shape and generation.
+    seed
+        The same seed gives the same weights, whatever the global generator does.
+
+    Returns
+    -------
+    LocalVQE
+        In float32 and evaluation mode, temperature 0.1 not folded.
+    """
+    model = LocalVQE(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(_draw(name, weight, config.version, generator))
+    return model
+
+
+def _draw(name: str, weight: Tensor, version: int, generator: torch.Generator) -> Tensor:
+    """Draw one parameter by the role that its name tells."""
+    normal = torch.randn(weight.shape, generator=generator)
+    if name == "dec1.deconv.conv.weight":
+        return normal * (0.3 / math.sqrt(weight[0].numel()))
+    if name == "dec1.deconv.conv.bias":
+        bias = 0.02 * normal
+        bias[[CURRENT_TAP, MASK_CHANNELS + CURRENT_TAP]] += 0.5
+        return bias
+    if name == "align.conv.1.weight":
+        return normal * math.sqrt(_SMOOTH_GAIN[version] / weight[0].numel())
+    if name == "bottleneck.A_log_rate":
+        return torch.rand(weight.shape, generator=generator) * 8.0 - 6.0
+    if name == "bottleneck.A_theta":
+        return torch.rand(weight.shape, generator=generator) * math.pi
+    if name.startswith(("bottleneck.B_", "bottleneck.C_")):
+        return 0.5 * normal
+    if weight.dim() >= 2:  # noqa: PLR2004
+        rectified = weight.dim() == 4 and weight.shape[-1] > 1  # noqa: PLR2004
+        gain = _CONV_GAIN[version] if rectified else 1.0
+        return normal * math.sqrt(gain / weight[0].numel())
+    if name.endswith((".weight", ".scale", "bottleneck.D")):
+        return 1.0 + 0.2 * normal
+    return 0.1 * normal
