@@ -191,8 +191,9 @@ def load(
     Parameters
     ----------
     source
-        The name of a model inside the package (see `bundled_models`), the path of a GGUF
-        file, or the content of one as bytes.
+        The name of a model inside the package (see `bundled_models`) or of a published one
+        that was downloaded (``voxhop models get``), the path of a GGUF file, or the content
+        of one as bytes. Nothing is ever downloaded here.
 
     Returns
     -------
@@ -225,7 +226,7 @@ def find_model(source: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ModelFileError
-        When it is neither the name of a bundled model nor an existing file.
+        When it is neither the name of a bundled or downloaded model nor an existing file.
     """
     if not isinstance(source, (str, os.PathLike)):
         kind = type(source).__name__
@@ -235,6 +236,10 @@ def find_model(source: str | os.PathLike[str]) -> Path:
         return _WEIGHTS / f"{source}.gguf"
     if path.is_file():
         return path
+    from voxhop import registry  # noqa: PLC0415 - only needed for names that are not at hand
+
+    if isinstance(source, str) and registry.is_published(source):
+        return registry.model_path(source)
     if path.is_dir():
         raise ModelFileError(f"{path}: a folder, expected a GGUF file")
     known = ", ".join(bundled_models()) or "none"

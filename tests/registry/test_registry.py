@@ -16,6 +16,7 @@ from bad_server import BadServer
 from voxhop import registry
 from voxhop.cli import main
 from voxhop.errors import ArgumentError, DownloadError, ModelFileError
+from voxhop.models import find_model
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 300
 
@@ -157,6 +158,14 @@ def test_the_command_gets_lists_verifies_and_prints_the_path(published, own_cach
     assert rows["localvqe-v1.1"]["path"] is None
     assert main(["models", "verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] == [str(own_cache / published.file)]
+
+
+@pytest.mark.usefixtures("server")
+def test_load_takes_the_name_of_a_downloaded_model_and_never_downloads(published):
+    with pytest.raises(ModelFileError, match="voxhop models get test-model"):
+        find_model("test-model")
+    path = registry.fetch("test-model")
+    assert find_model("test-model") == path == find_model(published.file)
 
 
 def test_the_command_s_exit_codes(published, server, own_cache, capsys):
