@@ -12,7 +12,9 @@ from voxhop.errors import (
     StateError,
     VoxhopError,
 )
+from voxhop.files import EnhanceReport, enhance_file
 from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_models, load
+from voxhop.offline import enhance
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 
@@ -22,6 +24,7 @@ __all__ = [
     "AudioFileError",
     "DtypeError",
     "EngineError",
+    "EnhanceReport",
     "Model",
     "ModelFileError",
     "ModelInfo",
@@ -37,6 +40,8 @@ __all__ = [
     "bundled_models",
     "cpu_isas",
     "engine_version",
+    "enhance",
+    "enhance_file",
     "ggml_version",
     "load",
 ]

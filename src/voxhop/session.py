@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
-from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions, read_delay
+from voxhop.session_info import (
+    ALIGN_TAP,
+    SessionInfo,
+    SessionMetrics,
+    SessionOptions,
+    read_delay,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
 
     from voxhop.models import Model
 
-ALIGN_TAP: Final = "align.weights"
 _Sample = TypeVar("_Sample", np.float32, np.int16)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+ALIGN_TAP: Final = "align.weights"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class SessionMetrics:
     worst_hop_ms: float | None
 
 
-def read_delay(weights: npt.NDArray[np.float32], hop_ms: float) -> tuple[float, float]:
+def read_delay(weights: npt.NDArray[np.floating[Any]], hop_ms: float) -> tuple[float, float]:
     """Return delay in ms and confidence of alignment weights, oldest delay first.
 
     Parameters

@@ -38,6 +38,8 @@ EXIT_TERMINATED: Final = 143
 
 # One line per verb, in the order of the help.
 VERBS: Final[tuple[str, ...]] = (
+    "enhance",
+    "info",
     "models",
 )
 

@@ -193,9 +193,7 @@ class DecoderBlock(nn.Module):
         self._shuffle = shuffle
         self._last = last
 
-    def forward(
-        self, x: Tensor, skip: Tensor, state: ConvPair | None
-    ) -> tuple[Tensor, ConvPair]:
+    def forward(self, x: Tensor, skip: Tensor, state: ConvPair | None) -> tuple[Tensor, ConvPair]:
         """Decode one stage.
 
         Parameters

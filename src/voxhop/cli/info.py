@@ -1,0 +1,62 @@
+"""``voxhop info``: what a model file is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxhop.cli.verb import new_verb, print_json, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from voxhop.cli.verb import Subparsers
+    from voxhop.models import Model
+
+_LONGEST_VALUE = 72
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = new_verb(
+        subparsers,
+        run,
+        name="info",
+        summary="show what a model is: figures, metadata and tensors",
+        example="voxhop info --tensors",
+    )
+    parser.add_argument("model", nargs="?", help="name or GGUF file; the bundled default")
+    parser.add_argument("--tensors", action="store_true", help="list the tensors too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the model and describe it."""
+    from voxhop import DEFAULT_MODEL, load  # noqa: PLC0415 - the parser needs none of it
+
+    with load(args.model or DEFAULT_MODEL) as model:
+        if args.json:
+            value = {"source": model.source, "info": model.info, "metadata": model.metadata}
+            print_json(value | ({"tensors": model.tensors} if args.tensors else {}))
+        else:
+            _tell(model, tensors=args.tensors)
+    return 0
+
+
+def _tell(model: Model, *, tensors: bool) -> None:
+    info = model.info
+    say(f"{info.name or model.source}: {info.architecture} version {info.version}")
+    say(f"  file        {model.source}")
+    say(f"  audio       {info.sample_rate} Hz, hops of {info.hop_samples} samples")
+    hop_ms = 1000.0 * info.hop_samples / info.sample_rate
+    lag_ms = 1000.0 * info.latency_samples / info.sample_rate
+    say(f"  latency     {hop_ms:g} ms to gather a hop and {lag_ms:g} ms of window")
+    say(f"  echo delay  up to {info.window_ms:g} ms ({info.d_max} hops)")
+    say(f"  size        {info.parameter_count:,} parameters, {info.weight_bytes:,} bytes")
+    say(f"  cost        {info.macs_per_hop:,} multiply-accumulates per hop")
+    say("metadata")
+    for key, value in model.metadata.items():
+        short = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
+        say(f"  {key} = {short}")
+    if tensors:
+        say("tensors")
+        for tensor in model.tensors:
+            say(f"  {tensor.name} {tensor.type} {tensor.shape}")
