@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import gguf
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from voxhop.errors import ArgumentError
 from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
-from voxhop.reference.config import LocalVQEConfig
-from voxhop.reference.localvqe import LocalVQE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from voxhop.reference.config import LocalVQEConfig
+    from voxhop.reference.localvqe import LocalVQE
 
 ARCHITECTURE = "localvqe"
 FILTERBANKS = ("encoder.conv.weight", "decoder.linear.weight")
@@ -112,9 +116,7 @@ def gguf_tensors(
     return {name: _to_array(name, state[name], dtype) for name in sorted(state)}
 
 
-def _to_array(
-    name: str, tensor: Tensor, dtype: DataType
-) -> NDArray[np.float32 | np.float16]:
+def _to_array(name: str, tensor: Tensor, dtype: DataType) -> NDArray[np.float32 | np.float16]:
     """Convert one tensor to its stored type, refusing what that cannot hold."""
     half = dtype == "f16" and tensor.dim() > 1 and name not in FILTERBANKS
     with np.errstate(over="ignore"):

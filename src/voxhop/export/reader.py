@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import gguf
 import numpy as np
@@ -15,8 +14,12 @@ from voxhop.export.gguf import ARCHITECTURE
 from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
 from voxhop.reference.checkpoint import model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
-from voxhop.reference.localvqe import LocalVQE
 from voxhop.reference.s4d import polar_from_pole
+
+if TYPE_CHECKING:
+    import os
+
+    from voxhop.reference.localvqe import LocalVQE
 
 _V = TypeVar("_V", int, float, str)
 # Files of the first generation may lack the version, and any file the frequency width of
@@ -88,9 +91,7 @@ def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
     """Read the model's shape from the metadata."""
     architecture = _value(reader, "general.architecture", str)
     if architecture != ARCHITECTURE:
-        raise ModelFileError(
-            f"general.architecture: {architecture!r}, expected {ARCHITECTURE!r}"
-        )
+        raise ModelFileError(f"general.architecture: {architecture!r}, expected {ARCHITECTURE!r}")
     for key, size in (("kernel_size_h", KERNEL_TIME), ("kernel_size_w", KERNEL_FREQ)):
         found = _own(reader, key, int)
         if found != size:

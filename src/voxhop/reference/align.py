@@ -112,9 +112,8 @@ class Align(nn.Module):
 
         The distribution stays the same; a second call changes nothing.
         """
-        smooth = self.conv[1]
-        smooth.weight.div_(self.temperature)
-        smooth.bias.div_(self.temperature)
+        for parameter in self.conv.parameters():
+            parameter.div_(self.temperature)
         self.temperature.fill_(1.0)
 
 
@@ -128,7 +127,7 @@ def _blocks(x: Tensor, frames: int, block: int) -> Tensor:
     B, T, *rest = x.shape
     if frames > T:
         x = torch.cat((x, x.new_zeros(B, frames - T, *rest)), dim=1)
-    return x.unflatten(1, (-1, block)).transpose(0, 1)
+    return x.view(B, frames // block, block, *rest).transpose(0, 1)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -178,11 +177,11 @@ def banded_sum(weights: Tensor, features: Tensor) -> Tensor:
     -------
     Tensor, (B, T, F, C)
     """
-    _, T, D = weights.shape
+    B, T, D = weights.shape
     frames = -(-T // D) * D
     w = functional.pad(_blocks(weights, frames, D), (0, D + 1))  # (n, B, D, 2D+1)
     # Dropping the last D entries of the flat rows shifts row t right by t.
-    skewed = w.flatten(2)[:, :, :-D].unflatten(2, (D, 2 * D))  # (n, B, D, 2D)
+    skewed = w.flatten(2)[:, :, :-D].reshape(-1, B, D, 2 * D)  # (n, B, D, 2D)
     values = _blocks(features.flatten(2), frames + D, D).contiguous()  # (n+1, B, D, F*C)
     out = skewed[..., :D] @ values[:-1] + skewed[..., D:] @ values[1:]
-    return out.transpose(0, 1).flatten(1, 2)[:, :T].unflatten(2, features.shape[2:])
+    return out.transpose(0, 1).flatten(1, 2)[:, :T].reshape(B, T, *features.shape[2:])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxhop.reference.config import Shuffle
+if TYPE_CHECKING:
+    from voxhop.reference.config import Shuffle
 
 KERNEL_TIME = 4
 KERNEL_FREQ = 4
@@ -234,4 +236,5 @@ def double_bins(x: Tensor, shuffle: Shuffle) -> Tensor:
     """
     if shuffle == "halves":
         return torch.cat(x.chunk(2, dim=3), dim=2)
-    return x.unflatten(3, (2, -1)).flatten(2, 3)
+    B, T, F, channels = x.shape
+    return x.reshape(B, T, 2 * F, channels // 2)

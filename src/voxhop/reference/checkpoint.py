@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import pickle
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from voxhop.errors import ModelFileError
-from voxhop.reference.config import LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from voxhop.reference.config import LocalVQEConfig
 
 BATCH_NORM_EPS = 1e-5
 
@@ -40,7 +45,7 @@ def load_checkpoint(path: str | Path, config: LocalVQEConfig) -> LocalVQE:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, torch.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ModelFileError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(content, dict):
         raise ModelFileError(f"{path}: {type(content).__name__}, expected a dictionary of tensors")

@@ -9,6 +9,7 @@ from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP
 
 Shuffle = Literal["halves", "interleave"]
 
+SPECTRUM_CHANNELS = 2
 MASK_CHANNELS = 27
 ENCODER_STAGES = 5
 FAR_STAGES = 2
@@ -101,7 +102,7 @@ class LocalVQEConfig:
 
 
 def _widths_ok(channels: tuple[int, ...], stages: int) -> bool:
-    return len(channels) == stages + 1 and channels[0] == 2 and min(channels) >= 1
+    return len(channels) == stages + 1 and channels[0] == SPECTRUM_CHANNELS and min(channels) >= 1
 
 
 def _require(name: str, found: object, expected: str, *, ok: bool) -> None:

@@ -89,14 +89,14 @@ class Analysis(nn.Module):
         S = FILTERBANK_HOP
         if state is None:
             state = audio.new_zeros(audio.shape[0], S)
-        hops = torch.cat((state, audio), dim=1).unflatten(1, (-1, S))  # (B, T+1, S)
+        hops = torch.cat((state, audio), dim=1).view(audio.shape[0], -1, S)  # (B, T+1, S)
         # A hop is the old half of one frame and the new half of another: one product
         # serves both, and no overlapping frame is ever copied.
-        old, new = self.conv.weight[:, 0].split(S, dim=1)
+        old, new = self.conv.weight[:, 0].chunk(2, dim=1)
         halves = hops @ torch.cat((old, new)).T  # (B, T+1, 2K)
         K = FILTERBANK_FFT
         spectrum = halves[:, :-1, :K] + halves[:, 1:, K:]  # (B, T, K)
-        return spectrum.unflatten(2, (-1, 2)), hops[:, -1]
+        return spectrum.view(*spectrum.shape[:2], K // 2, 2), hops[:, -1]
 
 
 class Synthesis(nn.Module):

@@ -6,7 +6,7 @@ the hop before and hop t, so whole clips and single hops are the same computatio
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,6 @@ from voxhop.reference.s4d import S4D
 
 FEATURE_EPS = 1e-12
 INITIAL_MASK_SCALE = 0.1
-
-_S = TypeVar("_S")
 
 
 class FrontState(NamedTuple):
@@ -151,7 +149,7 @@ class LocalVQE(nn.Module):
 
         u = x.transpose(2, 3)  # (B, T, C, 8): channel-major
         o, h = self.bottleneck(u.flatten(2), None if state is None else state.bottleneck)
-        x = o.unflatten(2, u.shape[2:]).transpose(2, 3).contiguous()
+        x = o.view(u.shape).transpose(2, 3).contiguous()
 
         inputs, dec_states = [], []
         for i in range(ENCODER_STAGES, 0, -1):
@@ -216,8 +214,7 @@ class LocalVQE(nn.Module):
         weight_scale
             What is kept of the last convolution's weights; 0 gives the exact identity.
         """
-        conv = self.get_submodule("dec1.deconv.conv")
-        assert isinstance(conv.bias, Tensor) and isinstance(conv.weight, Tensor)
+        conv = self._block("dec", 1).deconv.conv
         conv.weight.mul_(weight_scale)
         conv.bias.zero_()
         # One per bin of the pair that the shuffle makes, in either layout.
@@ -227,7 +224,7 @@ class LocalVQE(nn.Module):
         """Fold the alignment's temperature into its weights; a second call does nothing."""
         self.align.fold_temperature()
 
-    def _block(self, name: str, stage: int) -> nn.Module:
+    def _block(self, name: str, stage: int) -> Any:  # noqa: ANN401  (encoder or decoder)
         return self.get_submodule(f"{name}{stage}")
 
     def _encode(
@@ -245,7 +242,7 @@ class LocalVQE(nn.Module):
         hop = self.config.hop_length
         if mic.dim() != 2 or mic.shape[1] == 0 or mic.shape[1] % hop:  # noqa: PLR2004
             raise ShapeError(
-                f"mic: shape {tuple(mic.shape)}, expected (B, N) with N a positive multiple of {hop}"
+                f"mic: shape {tuple(mic.shape)}, expected (B, N), N a positive multiple of {hop}"
             )
         if ref.shape != mic.shape:
             raise ShapeError(f"ref: shape {tuple(ref.shape)}, expected {tuple(mic.shape)} as mic")

@@ -17,6 +17,7 @@ _CONV_GAIN = {1: 1.0, 2: 2.0, 3: 2.0}
 # Gain of the smoothing convolution at which the delay distribution of random features is
 # neither flat nor one-hot: its mean maximum lies between 0.2 and 0.9.
 _SMOOTH_GAIN = {1: 1.0, 2: 0.1, 3: 0.1}
+_PARTS = ("real", "imag")
 
 
 def random_model(config: LocalVQEConfig, seed: int) -> LocalVQE:
@@ -48,24 +49,23 @@ def random_model(config: LocalVQEConfig, seed: int) -> LocalVQE:
 def _draw(name: str, weight: Tensor, version: int, generator: torch.Generator) -> Tensor:
     """Draw one parameter by the role that its name tells."""
     normal = torch.randn(weight.shape, generator=generator)
-    if name == "dec1.deconv.conv.weight":
-        return normal * (0.3 / math.sqrt(weight[0].numel()))
+    uniform = torch.rand(weight.shape, generator=generator)
+    fan_in = max(weight[:1].numel(), 1)
+    special = {
+        "dec1.deconv.conv.weight": 0.3 / math.sqrt(fan_in) * normal,
+        "align.conv.1.weight": math.sqrt(_SMOOTH_GAIN[version] / fan_in) * normal,
+        "bottleneck.A_log_rate": 8.0 * uniform - 6.0,
+        "bottleneck.A_theta": math.pi * uniform,
+        **{f"bottleneck.{matrix}_{part}": 0.5 * normal for matrix in "BC" for part in _PARTS},
+    }
+    if name in special:
+        return special[name]
     if name == "dec1.deconv.conv.bias":
-        bias = 0.02 * normal
-        bias[[CURRENT_TAP, MASK_CHANNELS + CURRENT_TAP]] += 0.5
-        return bias
-    if name == "align.conv.1.weight":
-        return normal * math.sqrt(_SMOOTH_GAIN[version] / weight[0].numel())
-    if name == "bottleneck.A_log_rate":
-        return torch.rand(weight.shape, generator=generator) * 8.0 - 6.0
-    if name == "bottleneck.A_theta":
-        return torch.rand(weight.shape, generator=generator) * math.pi
-    if name.startswith(("bottleneck.B_", "bottleneck.C_")):
-        return 0.5 * normal
-    if weight.dim() >= 2:  # noqa: PLR2004
-        rectified = weight.dim() == 4 and weight.shape[-1] > 1  # noqa: PLR2004
+        normal[[CURRENT_TAP, MASK_CHANNELS + CURRENT_TAP]] += 5.0
+    if weight.dim() > 1:
+        rectified = weight.shape[2:].numel() > 1
         gain = _CONV_GAIN[version] if rectified else 1.0
-        return normal * math.sqrt(gain / weight[0].numel())
+        return math.sqrt(gain / fan_in) * normal
     if name.endswith((".weight", ".scale", "bottleneck.D")):
         return 1.0 + 0.2 * normal
     return 0.1 * normal

@@ -36,8 +36,10 @@ class S4D(nn.Module):
         self.output_proj = nn.Linear(hidden, features)
         self.A_log_rate = nn.Parameter(torch.empty(hidden).uniform_(-6.0, 2.0))
         self.A_theta = nn.Parameter(torch.linspace(0.0, math.pi, hidden))
-        for name in ("B_real", "B_imag", "C_real", "C_imag"):
-            setattr(self, name, nn.Parameter(0.5 * torch.randn(hidden)))
+        self.B_real = nn.Parameter(0.5 * torch.randn(hidden))
+        self.B_imag = nn.Parameter(0.5 * torch.randn(hidden))
+        self.C_real = nn.Parameter(0.5 * torch.randn(hidden))
+        self.C_imag = nn.Parameter(0.5 * torch.randn(hidden))
         self.D = nn.Parameter(torch.ones(features))
 
     def forward(self, u: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
