@@ -1,0 +1,178 @@
+"""``voxhop demo``: enhance the recordings that ship with the package and show the change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from voxhop.cli.verb import ProgressBar, new_verb, print_json, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from voxhop.cli.verb import Subparsers
+    from voxhop.files import EnhanceReport
+
+    Samples = npt.NDArray[np.float32]
+    Segments = dict[str, tuple[float, float]]
+
+_DEMO: Final = Path(__file__).parent.parent / "demo"
+_FRAME_S: Final = 0.02
+_ECHO_TAIL_S: Final = 0.4  # the room and the playback delay carry the far end this much longer
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the demo changed; powers of the microphone over powers of the output, in dB.
+
+    Attributes
+    ----------
+    far_end_db
+        While only the loudspeaker was heard: all of it is echo and noise.
+    both_db
+        While both talked.
+    near_end_speech_db
+        While only the near end talked, in the loudest tenth of the frames: 0 is speech
+        left alone, more is speech lost.
+    near_end_noise_db
+        The same in the quietest tenth of the frames: noise and reverberation.
+    """
+
+    far_end_db: float
+    both_db: float
+    near_end_speech_db: float
+    near_end_noise_db: float
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = new_verb(
+        subparsers,
+        run,
+        name="demo",
+        summary="enhance a short call that ships with voxhop, and show what changed",
+        example="voxhop demo",
+    )
+    parser.add_argument("-o", "--out", default="voxhop-demo", help="folder to make; voxhop-demo")
+    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enhance the pair, write what to listen to and look at, and say what changed."""
+    from voxhop import enhance_file  # noqa: PLC0415 - the parser needs none of it
+
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with ProgressBar("enhancing") as bar:
+        report = enhance_file(
+            _DEMO / "mic.flac",
+            out / "clean.wav",
+            ref=_DEMO / "ref.flac",
+            model=args.model,
+            progress=bar.update,
+        )
+    segments = read_segments()
+    tracks = {
+        "microphone": _copy(_DEMO / "mic.flac", out / "microphone.wav"),
+        "loudspeaker": _copy(_DEMO / "ref.flac", out / "loudspeaker.wav"),
+        "clean": _read(out / "clean.wav"),
+    }
+    changes = measure(tracks["microphone"], tracks["clean"], report.sample_rate, segments)
+    picture = _draw(out / "before-after.png", tracks, report.sample_rate, segments)
+    if args.json:
+        print_json({"report": report, "changes": changes, "picture": picture})
+    else:
+        _tell(report, changes, out, picture)
+    return 0
+
+
+def read_segments() -> Segments:
+    """Return who talks when in the demo recordings: name to start and end in seconds."""
+    text = (_DEMO / "segments.json").read_text(encoding="utf-8")
+    return {name: (start, end) for name, (start, end) in json.loads(text).items()}
+
+
+def measure(mic: Samples, clean: Samples, rate: int, segments: Segments) -> Changes:
+    """Return the changes between two recordings ``(frames,)``, stretch by stretch."""
+    import numpy as np  # noqa: PLC0415 - the parser needs none of it
+
+    size = round(_FRAME_S * rate)
+    count = len(mic) // size
+    powers = [np.mean(x[: count * size].reshape(count, size) ** 2, axis=1) for x in (mic, clean)]
+    middle_s = (np.arange(count) + 0.5) * _FRAME_S
+
+    def change(name: str, start_late_s: float = 0.0, share: slice = slice(None)) -> float:
+        start, end = segments[name]
+        frames = np.flatnonzero((middle_s >= start + start_late_s) & (middle_s < end))
+        frames = frames[np.argsort(powers[0][frames])][share]
+        before, after = (float(np.mean(power[frames])) for power in powers)
+        return float(10.0 * np.log10((before + 1e-12) / (after + 1e-12)))
+
+    start, end = segments["near end"]
+    tenth = max(1, round((end - start - _ECHO_TAIL_S) / _FRAME_S / 10))
+    return Changes(
+        far_end_db=change("far end"),
+        both_db=change("both"),
+        near_end_speech_db=change("near end", _ECHO_TAIL_S, slice(-tenth, None)),
+        near_end_noise_db=change("near end", _ECHO_TAIL_S, slice(None, tenth)),
+    )
+
+
+def _tell(report: EnhanceReport, changes: Changes, out: Path, picture: Path | None) -> None:
+    kept = -changes.near_end_speech_db
+    say(f"{report.seconds:.1f} s of a call, enhanced at {report.speed:.0f} times real time.")
+    say(f"  loudspeaker alone   {changes.far_end_db:5.1f} dB less echo and noise")
+    say(f"  both talk           {changes.both_db:5.1f} dB less sound; the talker should remain")
+    say(f"  talker alone        {changes.near_end_noise_db:5.1f} dB less noise between the words,")
+    say(f"                      loudest speech {kept:+.1f} dB (0 is unchanged)")
+    if report.delay_ms is not None:
+        say(f"  echo found          {report.delay_ms:.0f} ms behind the loudspeaker signal")
+    say("listen:")
+    say(f"  before   {out / 'microphone.wav'}")
+    say(f"  after    {out / 'clean.wav'}")
+    say(f"  speaker  {out / 'loudspeaker.wav'}")
+    if picture:
+        say(f"look:      {picture}")
+    else:
+        say('look:      no picture, matplotlib is missing; pip install "voxhop[plot]"')
+
+
+def _copy(source: Path, target: Path) -> Samples:
+    """Write a demo recording as a WAV that any player plays; return its samples."""
+    from voxhop.io import AudioReader, AudioWriter  # noqa: PLC0415 - the parser needs none of it
+
+    with AudioReader(source) as reader:
+        block = reader.read(reader.frames)
+        encoding = ("WAV", "PCM_16")
+        with AudioWriter(target, rate=reader.rate, channels=1, encoding=encoding) as writer:
+            writer.write(block)
+    return block[:, 0]
+
+
+def _read(path: Path) -> Samples:
+    from voxhop.io import AudioReader  # noqa: PLC0415 - the parser needs none of it
+
+    with AudioReader(path) as reader:
+        return reader.read(reader.frames)[:, 0]
+
+
+def _draw(path: Path, tracks: dict[str, Samples], rate: int, segments: Segments) -> Path | None:
+    """Draw the picture; None without matplotlib, which is an extra."""
+    from voxhop.plots import before_after  # noqa: PLC0415 - the parser needs none of it
+
+    titles = {
+        "microphone": "before: the microphone hears talker, echo, noise and room",
+        "clean": "after: what voxhop leaves",
+        "loudspeaker": "the loudspeaker signal that voxhop is given",
+    }
+    named = {title: tracks[name] for name, title in titles.items()}
+    try:
+        before_after(path, named, sample_rate=rate, segments=segments)
+    except ImportError:
+        return None
+    return path

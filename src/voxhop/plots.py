@@ -1,0 +1,116 @@
+"""Pictures of recordings. Needs the extra ``[plot]``."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.float32]
+
+_WINDOW_S: Final = 0.032
+_RANGE_DB: Final = 75.0
+
+
+def before_after(
+    path: str | os.PathLike[str],
+    tracks: Mapping[str, Samples],
+    *,
+    sample_rate: int,
+    segments: Mapping[str, tuple[float, float]] | None = None,
+    title: str = "",
+) -> None:
+    """Draw spectrograms above each other, on one scale of time and one of colour.
+
+    Parameters
+    ----------
+    path
+        File to make; PNG, SVG or PDF by its suffix. It appears when it is complete.
+    tracks
+        Title to signal, ``(frames,)`` float32, from top to bottom.
+    sample_rate
+        Of all signals, in Hz.
+    segments
+        Name to start and end in seconds of stretches to mark.
+    title
+        Above everything.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is not installed; the message says how to.
+    """
+    figure_class = _figure_class()
+    figure = figure_class(figsize=(11.0, 1.0 + 2.3 * len(tracks)), layout="constrained")
+    axes = figure.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0]
+    levels = {name: spectrogram_db(signal, sample_rate) for name, signal in tracks.items()}
+    top = max(float(level.max()) for level in levels.values())
+    image = None
+    for axis, (name, level) in zip(axes, levels.items(), strict=True):
+        seconds = len(tracks[name]) / sample_rate
+        image = axis.imshow(
+            level,
+            origin="lower",
+            aspect="auto",
+            extent=(0.0, seconds, 0.0, sample_rate / 2000.0),
+            vmin=top - _RANGE_DB,
+            vmax=top,
+            cmap="magma",
+            interpolation="nearest",
+        )
+        axis.set_title(name, loc="left", fontsize=11)
+        axis.set_ylabel("kHz")
+        _mark(axis, segments or {}, labels=axis is axes[0])
+    axes[-1].set_xlabel("seconds")
+    figure.colorbar(image, ax=list(axes), label="dB", shrink=0.6)
+    if title:
+        figure.suptitle(title)
+    _save(figure, Path(path))
+
+
+def spectrogram_db(signal: Samples, sample_rate: int) -> npt.NDArray[np.float32]:
+    """Return the power spectrogram in dB, ``(bins, windows)``, Hann windows of 32 ms."""
+    size = 2 * round(_WINDOW_S * sample_rate / 2)
+    padded = np.pad(signal, (size // 2, size))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4]
+    windows = windows[: -(-len(signal) * 4 // size)] * np.hanning(size).astype(np.float32)
+    power = np.abs(np.fft.rfft(windows, axis=1)) ** 2 / size
+    return (10.0 * np.log10(power.T + 1e-12)).astype(np.float32)
+
+
+def _mark(axis: Any, segments: Mapping[str, tuple[float, float]], *, labels: bool) -> None:  # noqa: ANN401 - matplotlib has no types here
+    for name, (start, end) in segments.items():
+        if start > 0:
+            axis.axvline(start, color="white", linewidth=1.0, linestyle=":")
+        if labels:
+            low, high = axis.get_ylim()
+            y = low + 0.93 * (high - low)
+            axis.text((start + end) / 2, y, name, color="white", ha="center", va="top", fontsize=9)
+
+
+def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib has no types here
+    """Write beside the target and rename, so that no half picture is left."""
+    form = path.suffix.lstrip(".").lower() or "png"
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        figure.savefig(partial, format=form, dpi=110)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _figure_class() -> Any:  # noqa: ANN401 - matplotlib has no types here
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        message = 'pictures need matplotlib: pip install "voxhop[plot]"'
+        raise ImportError(message) from error
+    return Figure
