@@ -163,7 +163,12 @@ class BlockSet {
 /// The block set for vh_session_options' kernels, isa and precision, after their values
 /// have been checked. Throws VH_E_ARGUMENT for unknown names and VH_E_UNSUPPORTED for
 /// what this build or CPU lacks.
-std::unique_ptr<BlockSet> make_block_set(const std::string & kernels, const std::string & isa,
-                                         const std::string & precision);
+std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels,
+                                               const std::string & isa,
+                                               const std::string & precision);
+
+/// Instruction sets that fused kernels of this build can use on this CPU, best first,
+/// comma separated; "" when the build has none.
+const char * supported_isas();
 
 }  // namespace voxhop

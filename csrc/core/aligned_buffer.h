@@ -18,17 +18,23 @@ constexpr size_t align_up(size_t bytes) {
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t size)
-      : data_(static_cast<std::byte *>(
-            ::operator new(size == 0 ? kAlignment : size, std::align_val_t{kAlignment}))),
-        size_(size) {
-    std::memset(data_.get(), 0, size);
+  explicit AlignedBuffer(size_t size) : AlignedBuffer(uninitialised(size)) { clear(); }
+
+  /// Without the zeroing: pages that are never written stay out of memory.
+  static AlignedBuffer uninitialised(size_t size) {
+    AlignedBuffer buffer;
+    buffer.data_.reset(static_cast<std::byte *>(
+        ::operator new(size == 0 ? kAlignment : size, std::align_val_t{kAlignment})));
+    buffer.size_ = size;
+    return buffer;
   }
 
   std::byte * data() noexcept { return data_.get(); }
   const std::byte * data() const noexcept { return data_.get(); }
   size_t size() const noexcept { return size_; }
-  void clear() noexcept { std::memset(data_.get(), 0, size_); }
+  void clear() noexcept {
+    if (size_ > 0) std::memset(data_.get(), 0, size_);
+  }
 
  private:
   struct Release {

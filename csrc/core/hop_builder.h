@@ -1,7 +1,6 @@
 // Writes the graph of one hop: ports, scoped names, state slots, taps, custom ops.
 #pragma once
 
-#include <ggml-cpp.h>
 #include <ggml.h>
 
 #include <cstddef>
@@ -56,6 +55,11 @@ struct CustomNode {
   ggml_tensor * tensor = nullptr;
 };
 
+struct GgmlContextRelease {
+  void operator()(ggml_context * context) const noexcept { ggml_free(context); }
+};
+using GgmlContextPtr = std::unique_ptr<ggml_context, GgmlContextRelease>;
+
 /// A finished graph, not yet placed in memory. HopPlan makes it runnable.
 struct HopGraph {
   struct Port {
@@ -68,7 +72,7 @@ struct HopGraph {
   };
 
   AlignedBuffer meta;            // ggml's tensor records live here
-  ggml_context_ptr ggml;         // must go before `meta`
+  GgmlContextPtr ggml;           // must go before `meta`
   ggml_cgraph * hop = nullptr;
   ggml_cgraph * prepare = nullptr;  // null when nothing is computed ahead
   std::vector<Port> inputs;

@@ -1,0 +1,34 @@
+// Every operation written with ggml's own ops: the meaning, and the oracle for fused sets.
+#pragma once
+
+#include "blocks/block_set.h"
+
+namespace voxhop {
+
+/// f32 only. A fused set derives from it and overrides what it has kernels for.
+class StockBlocks : public BlockSet {
+ public:
+  const char * name() const override { return "stock"; }
+  const char * isa() const override { return "ggml"; }
+  const char * precision() const override { return "f32"; }
+
+  ggml_tensor * analysis(HopBuilder & b, const Filterbank & bank,
+                         ggml_tensor * samples) const override;
+  ggml_tensor * synthesis(HopBuilder & b, const Filterbank & bank,
+                          ggml_tensor * spectrum) const override;
+  ggml_tensor * features(HopBuilder & b, float exponent, ggml_tensor * z) const override;
+  ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block,
+                           ggml_tensor * x) const override;
+  ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const override;
+  ggml_tensor * skip(HopBuilder & b, const SkipBlock & block, ggml_tensor * x,
+                     ggml_tensor * encoder) const override;
+  ggml_tensor * upsample(HopBuilder & b, const UpsampleBlock & block,
+                         ggml_tensor * x) const override;
+  Aligned align(HopBuilder & b, const AlignBlock & block, ggml_tensor * mic,
+                ggml_tensor * ref) const override;
+  ggml_tensor * s4d(HopBuilder & b, const S4dBlock & block, ggml_tensor * x) const override;
+  ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
+                          ggml_tensor * spectrum) const override;
+};
+
+}  // namespace voxhop

@@ -1,0 +1,289 @@
+// The C interface: argument checks and the exception barrier, no logic.
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "blocks/block_set.h"
+#include "core/engine.h"
+#include "core/session.h"
+#include "core/status.h"
+#include "core/text.h"
+#include "models/registry.h"
+#include "voxhop.h"
+
+struct vh_model {
+  explicit vh_model(const voxhop::GgufFile & file) : engine(file, voxhop::catalog()) {
+    for (const auto & [key, value] : engine.metadata()) {
+      if (key == "general.name") name = value;
+    }
+  }
+  voxhop::Engine engine;
+  std::string name;
+};
+
+struct vh_session {
+  vh_session(const voxhop::Engine & engine, const voxhop::PlanOptions & options)
+      : session(engine, options) {}
+  voxhop::Session session;
+};
+
+namespace {
+
+using voxhop::Error;
+
+constexpr int32_t kMaxThreads = 64;
+
+int32_t report(vh_error * err, int32_t code, const char * message) noexcept {
+  if (err != nullptr) {
+    err->code = code;
+    std::strncpy(err->message, message, VH_MESSAGE_SIZE - 1);
+    err->message[VH_MESSAGE_SIZE - 1] = '\0';
+    // Cutting a long message may have split its last character.
+    size_t end = std::strlen(err->message);
+    const auto continues = [&](size_t i) {
+      return (static_cast<unsigned char>(err->message[i]) & 0xc0) == 0x80;
+    };
+    if (end == VH_MESSAGE_SIZE - 1) {
+      while (end > 0 && continues(end - 1)) --end;
+      if (end > 0 && static_cast<unsigned char>(err->message[end - 1]) >= 0xc0) --end;
+      err->message[end] = '\0';
+    }
+  }
+  return code;
+}
+
+/// Runs `body`; whatever it throws becomes a code and a message.
+template <typename Body>
+int32_t guarded(vh_error * err, Body && body) noexcept {
+  try {
+    body();
+    return VH_OK;
+  } catch (const Error & e) {
+    return report(err, e.code(), e.what());
+  } catch (const std::bad_alloc &) {
+    return report(err, VH_E_MEMORY, "out of memory");
+  } catch (const std::exception & e) {
+    return report(err, VH_E_INTERNAL, e.what());
+  } catch (...) {
+    return report(err, VH_E_INTERNAL, "unknown exception");
+  }
+}
+
+void require(const void * pointer, const char * name) {
+  VH_CHECK(pointer != nullptr, VH_E_ARGUMENT, "%s: NULL, expected a pointer", name);
+}
+
+voxhop::PlanOptions plan_options(const vh_session_options * options) {
+  voxhop::PlanOptions plan;
+  if (options == nullptr) return plan;
+  VH_CHECK(options->struct_size >= sizeof(vh_session_options), VH_E_ARGUMENT,
+           "options: struct_size %zu, expected %zu (use vh_session_options_init)",
+           options->struct_size, sizeof(vh_session_options));
+  require(options->kernels, "options: kernels");
+  require(options->isa, "options: isa");
+  require(options->precision, "options: precision");
+  VH_CHECK(options->n_threads >= 1 && options->n_threads <= kMaxThreads, VH_E_ARGUMENT,
+           "options: n_threads %d, expected 1 to %d", options->n_threads, kMaxThreads);
+  VH_CHECK(options->history_first == 0 || options->history_first == 1, VH_E_ARGUMENT,
+           "options: history_first %d, expected 0 or 1", options->history_first);
+  plan.kernels = options->kernels;
+  plan.isa = options->isa;
+  plan.precision = options->precision;
+  plan.n_threads = options->n_threads;
+  plan.history_first = options->history_first == 1;
+  return plan;
+}
+
+void check_hop(const vh_session * session, const void * mic, const void * out) {
+  require(session, "session");
+  require(mic, "mic");
+  require(out, "out");
+}
+
+}  // namespace
+
+extern "C" {
+
+const char * vh_cpu_isas(void) { return voxhop::supported_isas(); }
+
+int32_t vh_model_open(const char * path, vh_model ** out, vh_error * err) {
+  return guarded(err, [&] {
+    require(out, "out");
+    *out = nullptr;
+    require(path, "path");
+    *out = new vh_model(voxhop::GgufFile::from_path(path));
+  });
+}
+
+int32_t vh_model_open_memory(const void * data, size_t size, vh_model ** out, vh_error * err) {
+  return guarded(err, [&] {
+    require(out, "out");
+    *out = nullptr;
+    require(data, "data");
+    *out = new vh_model(voxhop::GgufFile::from_memory(data, size));
+  });
+}
+
+void vh_model_close(vh_model * model) { delete model; }
+
+int32_t vh_model_get_info(const vh_model * model, vh_model_info * info, vh_error * err) {
+  return guarded(err, [&] {
+    require(model, "model");
+    require(info, "info");
+    const voxhop::Engine & engine = model->engine;
+    const voxhop::ModelInfo & m = engine.info();
+    *info = {m.architecture.c_str(),
+             model->name.c_str(),
+             m.version,
+             m.sample_rate,
+             m.hop_samples,
+             m.latency_samples,
+             m.input_count,
+             m.d_max,
+             engine.parameter_count(),
+             m.macs_per_hop,
+             static_cast<int64_t>(engine.weight_bytes())};
+  });
+}
+
+size_t vh_model_metadata_count(const vh_model * model) {
+  return model == nullptr ? 0 : model->engine.metadata().size();
+}
+
+const char * vh_model_metadata_key(const vh_model * model, size_t i) {
+  return i < vh_model_metadata_count(model) ? model->engine.metadata()[i].first.c_str() : nullptr;
+}
+
+const char * vh_model_metadata_value(const vh_model * model, size_t i) {
+  return i < vh_model_metadata_count(model) ? model->engine.metadata()[i].second.c_str()
+                                            : nullptr;
+}
+
+size_t vh_model_tensor_count(const vh_model * model) {
+  return model == nullptr ? 0 : model->engine.tensor_records().size();
+}
+
+int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_info * info,
+                            vh_error * err) {
+  return guarded(err, [&] {
+    require(model, "model");
+    require(info, "info");
+    const auto & records = model->engine.tensor_records();
+    VH_CHECK(i < records.size(), VH_E_ARGUMENT, "tensor %zu, expected less than %zu", i,
+             records.size());
+    const voxhop::TensorRecord & t = records[i];
+    *info = {t.name.c_str(), t.type.c_str(), {t.ne[0], t.ne[1], t.ne[2], t.ne[3]}};
+  });
+}
+
+void vh_session_options_init(vh_session_options * options) {
+  if (options != nullptr) {
+    *options = {sizeof(vh_session_options), "auto", "auto", "f32", 1, 0};
+  }
+}
+
+int32_t vh_session_open(const vh_model * model, const vh_session_options * options,
+                        vh_session ** out, vh_error * err) {
+  return guarded(err, [&] {
+    require(out, "out");
+    *out = nullptr;
+    require(model, "model");
+    *out = new vh_session(model->engine, plan_options(options));
+  });
+}
+
+void vh_session_close(vh_session * session) { delete session; }
+
+int32_t vh_session_process_f32(vh_session * session, const float * mic, const float * ref,
+                               float * out, int64_t n, vh_error * err) {
+  return guarded(err, [&] {
+    check_hop(session, mic, out);
+    session->session.process(mic, ref, out, n);
+  });
+}
+
+int32_t vh_session_process_s16(vh_session * session, const int16_t * mic, const int16_t * ref,
+                               int16_t * out, int64_t n, vh_error * err) {
+  return guarded(err, [&] {
+    check_hop(session, mic, out);
+    session->session.process(mic, ref, out, n);
+  });
+}
+
+int32_t vh_session_prepare(vh_session * session, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    session->session.prepare();
+  });
+}
+
+int32_t vh_session_reset(vh_session * session, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    session->session.reset();
+  });
+}
+
+size_t vh_session_state_size(const vh_session * session) {
+  return session == nullptr ? 0 : session->session.state_size();
+}
+
+int32_t vh_session_state_save(const vh_session * session, void * blob, size_t size,
+                              vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(blob, "blob");
+    session->session.save(blob, size);
+  });
+}
+
+int32_t vh_session_state_load(vh_session * session, const void * blob, size_t size,
+                              vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(blob, "blob");
+    session->session.load(blob, size);
+  });
+}
+
+size_t vh_session_tap_count(const vh_session * session) {
+  return session == nullptr ? 0 : session->session.taps().size();
+}
+
+int32_t vh_session_get_tap(const vh_session * session, size_t i, vh_tap_info * info,
+                           vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(info, "info");
+    const auto & taps = session->session.taps();
+    VH_CHECK(i < taps.size(), VH_E_ARGUMENT, "tap %zu, expected less than %zu", i, taps.size());
+    *info = {taps[i].name.c_str(), ggml_nelements(taps[i].tensor)};
+  });
+}
+
+int32_t vh_session_read_tap(const vh_session * session, const char * name, float * values,
+                            int64_t count, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(name, "name");
+    require(values, "values");
+    session->session.read_tap(name, values, count);
+  });
+}
+
+int32_t vh_session_get_info(const vh_session * session, vh_session_info * info, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(info, "info");
+    const voxhop::Session & s = session->session;
+    *info = {s.blocks().name(),
+             s.blocks().isa(),
+             s.blocks().precision(),
+             s.options().n_threads,
+             s.plan().node_count(),
+             static_cast<int64_t>(s.state_bytes()),
+             static_cast<int64_t>(s.plan().scratch_bytes())};
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,85 @@
+// A GGUF file in memory: typed metadata and tensor records.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+
+namespace voxhop {
+
+struct GgufTensor {
+  std::string name;
+  int32_t type = 0;  // ggml_type; may be one that this ggml does not know
+  std::array<int64_t, 4> ne{1, 1, 1, 1};
+  const std::byte * data = nullptr;  // no alignment is promised
+};
+
+/// Reads GGUF versions 2 and 3, little-endian. The library's own reader rather than
+/// ggml's, which reports on stderr and asserts on some damaged files. No count, length
+/// or offset of the file is trusted: each is checked against the bytes that are left, and
+/// tensors must lie one after another, so memory stays in proportion to the file.
+class GgufFile {
+ public:
+  /// `path` is UTF-8. Throws VH_E_FILE if it cannot be read, VH_E_MODEL if it is not
+  /// a whole GGUF file.
+  static GgufFile from_path(const std::string & path);
+  static GgufFile from_memory(const void * data, size_t size);
+
+  /// Values by key. The find_* forms return nothing when the key is absent; a value of
+  /// another type or outside [lowest, highest] is VH_E_MODEL either way.
+  bool has(const std::string & key) const { return entries_.count(key) != 0; }
+  std::optional<int64_t> find_integer(const std::string & key, int64_t lowest,
+                                      int64_t highest) const;
+  int64_t integer(const std::string & key, int64_t lowest, int64_t highest) const;
+  std::optional<double> find_real(const std::string & key, double lowest, double highest) const;
+  std::optional<std::string> find_text(const std::string & key) const;
+  std::optional<bool> find_boolean(const std::string & key) const;
+
+  /// A list of integers, stored as one array or as `key.count` and `key.0`, `key.1`, ...
+  /// At most `most` of them.
+  std::vector<int64_t> integers(const std::string & key, size_t most, int64_t lowest,
+                                int64_t highest) const;
+
+  /// Keys in file order, and a value as text; long arrays are shortened.
+  const std::vector<std::string> & keys() const { return keys_; }
+  std::string value_text(const std::string & key) const;
+
+  const std::vector<GgufTensor> & tensors() const { return tensors_; }
+
+  /// A checksum of the whole file.
+  uint64_t fingerprint() const { return fingerprint_; }
+
+ private:
+  class Cursor;
+  struct Entry {
+    uint32_t type;         // of the value, or of the elements of an array
+    bool array;
+    uint64_t count;        // 1 for a scalar
+    const std::byte * at;  // first element
+  };
+
+  explicit GgufFile(AlignedBuffer bytes);
+  void parse();
+  void parse_entry(Cursor & cursor, uint64_t index);
+  void parse_tensor(Cursor & cursor, uint64_t index);
+  void locate_tensors(size_t header_bytes);
+  const Entry * find(const std::string & key) const;
+  static std::optional<int64_t> as_integer(const Entry & entry, uint64_t i);
+  static std::string element_text(const Entry & entry, const std::byte *& at);
+
+  AlignedBuffer bytes_;
+  uint64_t fingerprint_ = 0;
+  std::vector<std::string> keys_;
+  std::map<std::string, Entry> entries_;
+  std::vector<GgufTensor> tensors_;
+  std::vector<uint64_t> offsets_;
+};
+
+}  // namespace voxhop

@@ -1,0 +1,130 @@
+#include "core/hop_plan.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/arena_plan.h"
+#include "core/status.h"
+
+namespace voxhop {
+namespace {
+
+std::byte * at(AlignedBuffer & buffer, size_t offset) { return buffer.data() + offset; }
+
+}  // namespace
+
+HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
+  place();
+  hop_ = make_program(graph_.hop, n_threads);
+  if (graph_.prepare != nullptr) prepare_ = make_program(graph_.prepare, n_threads);
+  work_ = AlignedBuffer::uninitialised(std::max(hop_.plan.work_size, prepare_.plan.work_size));
+  hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
+  prepare_.plan.work_data = hop_.plan.work_data;
+  if (!hop_.only_custom || (prepare_.graph != nullptr && !prepare_.only_custom)) {
+    ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
+    pool_.reset(ggml_threadpool_new(&params));
+    VH_CHECK(pool_ != nullptr, VH_E_MEMORY, "thread pool of %d: out of memory", n_threads);
+    hop_.plan.threadpool = pool_.get();
+    prepare_.plan.threadpool = pool_.get();
+  }
+}
+
+HopPlan::~HopPlan() = default;
+
+void HopPlan::place() {
+  std::vector<ggml_tensor *> ports;
+  for (const HopGraph::Port & port : graph_.inputs) {
+    ports.push_back(port.tensor);
+  }
+  // The two graphs run at different times and hand over through HopBuilder::scratch only,
+  // so they share the memory; the ports come first in both, at the same offsets.
+  ArenaPlan hop = plan_arena(graph_.hop, graph_.kept, ports);
+  ArenaPlan prepare;
+  if (graph_.prepare != nullptr) prepare = plan_arena(graph_.prepare, {}, ports);
+  for (const auto & entry : prepare.offsets) {
+    VH_CHECK(entry.first->op == GGML_OP_NONE || hop.offsets.count(entry.first) == 0,
+             VH_E_INTERNAL, "graph: %s runs both ahead and in the hop", entry.first->name);
+  }
+  scratch_ = AlignedBuffer(std::max(hop.bytes, prepare.bytes));
+  for (const ArenaPlan * plan : {&prepare, &hop}) {
+    for (const auto & [tensor, offset] : plan->offsets) {
+      tensor->data = at(scratch_, offset);
+    }
+  }
+  std::unordered_map<const ggml_tensor *, size_t> slots;
+  for (const HopGraph::SlotUse & slot : graph_.slots) {
+    slots.emplace(slot.tensor, slot.state_offset);
+    rebinds_.push_back({&slot.tensor->data, slot.state_offset});
+  }
+  for (ggml_tensor * tensor = ggml_get_first_tensor(graph_.ggml.get()); tensor != nullptr;
+       tensor = ggml_get_next_tensor(graph_.ggml.get(), tensor)) {
+    if (tensor->view_src == nullptr) continue;
+    if (const auto slot = slots.find(tensor->view_src); slot != slots.end()) {
+      rebinds_.push_back({&tensor->data, slot->second + tensor->view_offs});
+    } else if (tensor->view_src->data != nullptr) {
+      tensor->data = static_cast<std::byte *>(tensor->view_src->data) + tensor->view_offs;
+    }
+  }
+}
+
+HopPlan::Program HopPlan::make_program(ggml_cgraph * graph, int n_threads) {
+  Program program;
+  program.graph = graph;
+  program.plan = ggml_graph_plan(graph, n_threads, nullptr);
+  program.only_custom = true;
+  std::unordered_map<const ggml_tensor *, CustomNode *> custom;
+  for (const auto & node : graph_.custom) {
+    custom.emplace(node->tensor, node.get());
+  }
+  for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+    const ggml_tensor * node = ggml_graph_node(graph, i);
+    if (const auto found = custom.find(node); found != custom.end()) {
+      program.custom.push_back(found->second);
+    } else if (node->op != GGML_OP_NONE && node->op != GGML_OP_RESHAPE &&
+               node->op != GGML_OP_VIEW && node->op != GGML_OP_PERMUTE &&
+               node->op != GGML_OP_TRANSPOSE) {
+      program.only_custom = false;
+    }
+  }
+  return program;
+}
+
+void HopPlan::bind(State & state) noexcept {
+  if (graph_.context->state == state.data()) return;
+  graph_.context->state = state.data();
+  for (const Rebind & rebind : rebinds_) {
+    *rebind.data = state.data() + rebind.offset;
+  }
+}
+
+void HopPlan::run_program(Program & program) {
+  if (program.only_custom) {
+    for (CustomNode * node : program.custom) {
+      node->op->run(*node->context, node->tensor);
+    }
+    return;
+  }
+  const ggml_status status = ggml_graph_compute(program.graph, &program.plan);
+  VH_CHECK(status == GGML_STATUS_SUCCESS, VH_E_INTERNAL, "ggml: %s", ggml_status_to_string(status));
+}
+
+void HopPlan::prepare() {
+  if (has_prepare()) run_program(prepare_);
+}
+
+void HopPlan::run() { run_program(hop_); }
+
+int HopPlan::node_count() const {
+  return ggml_graph_n_nodes(graph_.hop) +
+         (has_prepare() ? ggml_graph_n_nodes(graph_.prepare) : 0);
+}
+
+size_t HopPlan::scratch_bytes() const {
+  size_t bytes = scratch_.size() + work_.size();
+  for (const AlignedBuffer & buffer : graph_.scratch) {
+    bytes += buffer.size();
+  }
+  return bytes;
+}
+
+}  // namespace voxhop

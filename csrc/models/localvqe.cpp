@@ -1,0 +1,259 @@
+// LocalVQE: joint echo cancellation, noise suppression and dereverberation.
+// Two encoders, soft-delay alignment, diagonal state-space bottleneck, sub-pixel decoder
+// and a 3 x 3 complex convolving mask on the microphone spectrum.
+#include <array>
+
+#include "blocks/block_set.h"
+#include "core/hop_builder.h"
+#include "core/model.h"
+#include "core/status.h"
+#include "models/localvqe_config.h"
+#include "models/models.h"
+
+namespace voxhop {
+namespace {
+
+constexpr int64_t kKernel = 4;
+constexpr int64_t kMaskChannels = 27;
+constexpr int64_t kSmoothFrames = 5;
+constexpr int64_t kSmoothDelays = 3;
+
+struct EncoderBlock {
+  ConvBlock conv;      // stride 2
+  ConvBlock resblock;  // residual
+};
+
+struct DecoderBlock {
+  SkipBlock skip;
+  ConvBlock resblock;
+  UpsampleBlock deconv;
+};
+
+struct Weights {
+  Filterbank mic_analysis, ref_analysis, synthesis;
+  std::array<EncoderBlock, 5> mic;
+  std::array<EncoderBlock, 2> far;
+  AlignBlock align;
+  S4dBlock bottleneck;
+  std::array<DecoderBlock, 5> decoder;  // [0] is dec1
+};
+
+/// Binds the blocks' tensors by their published names.
+class Binder {
+ public:
+  Binder(const LocalVqeConfig & config, TensorStore & tensors) : c_(config), tensors_(tensors) {}
+
+  Weights bind() {
+    Weights w;
+    const Weight analysis = tensors_.bind("encoder.conv.weight", {2 * c_.F, 1, 2 * c_.F, 1});
+    const Weight synthesis = tensors_.bind("decoder.linear.weight", {2 * c_.F, 2 * c_.F, 1, 1});
+    w.mic_analysis = {"mic_analysis", analysis, 1.0f, c_.hop};
+    w.ref_analysis = {"ref_analysis", analysis, 1.0f, c_.hop};
+    // Version 1's orthonormal basis overlaps twice; later synthesis windows sum to one.
+    w.synthesis = {"synthesis", synthesis, c_.version == 1 ? 0.5f : 1.0f, c_.hop};
+    for (size_t i = 0; i < w.mic.size(); ++i) {
+      const int64_t c_in = i == 2 ? c_.mic[2] + c_.far[2] : c_.mic[i];
+      w.mic[i] = encoder("mic_enc" + std::to_string(i + 1), c_in, c_.mic[i + 1]);
+    }
+    for (size_t i = 0; i < w.far.size(); ++i) {
+      w.far[i] = encoder("far_enc" + std::to_string(i + 1), c_.far[i], c_.far[i + 1]);
+    }
+    w.align = align();
+    w.bottleneck = bottleneck();
+    for (size_t i = 0; i < w.decoder.size(); ++i) {
+      w.decoder[i] = decoder(i + 1);
+    }
+    return w;
+  }
+
+ private:
+  Weight vector(const std::string & name, int64_t n) { return tensors_.bind(name, {n, 1, 1, 1}); }
+
+  std::optional<Norm> norm(const std::string & name, int64_t C) {
+    if (!c_.pre_norm()) return std::nullopt;
+    return Norm{vector(name + ".weight", C), vector(name + ".bias", C)};
+  }
+
+  CausalConv conv(const std::string & name, int64_t c_in, int64_t c_out, int stride) {
+    return {tensors_.bind(name + ".weight", {kKernel, kKernel, c_in, c_out}),
+            vector(name + ".bias", c_out), stride};
+  }
+
+  ConvBlock residual(const std::string & name, int64_t C) {
+    return {name, norm(name + ".norm", C), conv(name + ".conv", C, C, 1), c_.activation(), true};
+  }
+
+  EncoderBlock encoder(const std::string & name, int64_t c_in, int64_t c_out) {
+    return {{name, norm(name + ".norm", c_in), conv(name + ".conv", c_in, c_out, 2),
+             c_.activation(), false},
+            residual(name + ".resblock", c_out)};
+  }
+
+  AlignBlock align() {
+    const auto pointwise = [&](const std::string & name, int64_t C) {
+      return tensors_.bind(name, {1, 1, C, c_.h});
+    };
+    AlignBlock a;
+    a.name = "align";
+    a.query_weight = pointwise("align.pconv_mic.weight", c_.mic[2]);
+    a.query_bias = vector("align.pconv_mic.bias", c_.h);
+    a.key_weight = pointwise("align.pconv_ref.weight", c_.far[2]);
+    a.key_bias = vector("align.pconv_ref.bias", c_.h);
+    a.smooth_weight =
+        tensors_.bind("align.conv.1.weight", {kSmoothDelays, kSmoothFrames, c_.h, 1});
+    a.smooth_bias = vector("align.conv.1.bias", 1);
+    a.d_max = c_.d_max;
+    return a;
+  }
+
+  S4dBlock bottleneck() {
+    const int64_t flat = c_.mic[5] * (c_.F / 32);
+    const auto matrix = [&](const std::string & name, int64_t columns, int64_t rows) {
+      return tensors_.bind(name, {columns, rows, 1, 1});
+    };
+    const std::string name = "bottleneck";
+    S4dBlock s;
+    s.name = name;
+    s.input_weight = matrix(name + ".input_proj.weight", flat, c_.H);
+    s.input_bias = vector(name + ".input_proj.bias", c_.H);
+    s.output_weight = matrix(name + ".output_proj.weight", c_.H, flat);
+    s.output_bias = vector(name + ".output_proj.bias", flat);
+    s.a_real = vector(name + ".a_real", c_.H);
+    s.a_imag = vector(name + ".a_imag", c_.H);
+    s.b_real = vector(name + ".B_real", c_.H);
+    s.b_imag = vector(name + ".B_imag", c_.H);
+    s.c_real = vector(name + ".C_real", c_.H);
+    s.c_imag = vector(name + ".C_imag", c_.H);
+    s.d = vector(name + ".D", flat);
+    return s;
+  }
+
+  DecoderBlock decoder(size_t stage) {
+    const std::string name = "dec" + std::to_string(stage);
+    const int64_t c_in = c_.mic[stage];
+    const int64_t c_out = stage == 1 ? kMaskChannels : c_.mic[stage - 1];
+    DecoderBlock d;
+    d.skip = {name + ".skip", norm(name + ".skip_norm", c_in),
+              tensors_.bind(name + ".skip_conv.weight", {1, 1, c_in, c_in}),
+              vector(name + ".skip_conv.bias", c_in)};
+    d.resblock = residual(name + ".resblock", c_in);
+    d.deconv.name = name + ".deconv";
+    d.deconv.norm = norm(name + ".deconv.norm", c_in);
+    d.deconv.conv = conv(name + ".deconv.conv", c_in, 2 * c_out, 1);
+    d.deconv.shuffle = c_.shuffle;
+    if (stage > 1) {
+      d.deconv.activation = c_.activation();
+      if (c_.version == 1) {
+        d.deconv.scale = vector(name + ".bn.scale", c_out);
+        d.deconv.shift = vector(name + ".bn.bias", c_out);
+      }
+    }
+    return d;
+  }
+
+  const LocalVqeConfig & c_;
+  TensorStore & tensors_;
+};
+
+class LocalVqe final : public Network {
+ public:
+  LocalVqe(const LocalVqeConfig & config, Weights weights)
+      : c_(config), w_(std::move(weights)), info_(describe()) {}
+
+  const ModelInfo & info() const override { return info_; }
+
+  void hop(HopBuilder & b, const BlockSet & blocks) const override {
+    ggml_tensor * mic = b.input("mic", c_.hop);
+    ggml_tensor * ref = b.input("ref", c_.hop);
+
+    ggml_tensor * spectrum = blocks.analysis(b, w_.mic_analysis, mic);
+    ggml_tensor * far = blocks.analysis(b, w_.ref_analysis, ref);
+    far = blocks.features(b, c_.power_law, far);
+    for (const EncoderBlock & block : w_.far) {
+      far = encode(b, blocks, block, far);
+    }
+
+    std::array<ggml_tensor *, 5> enc{};
+    ggml_tensor * x = blocks.features(b, c_.power_law, spectrum);
+    for (size_t i = 0; i < enc.size(); ++i) {
+      if (i == 2) {
+        const Aligned aligned = blocks.align(b, w_.align, x, far);
+        b.tap("align.weights", aligned.weights);
+        x = blocks.concat(b, x, aligned.features);
+      }
+      x = encode(b, blocks, w_.mic[i], x);
+      enc[i] = x;
+    }
+
+    x = blocks.s4d(b, w_.bottleneck, x);
+    for (size_t i = enc.size(); i-- > 0;) {
+      const DecoderBlock & dec = w_.decoder[i];
+      x = blocks.skip(b, dec.skip, x, enc[i]);
+      x = blocks.conv_block(b, dec.resblock, x);
+      if (i > 0) x = blocks.upsample(b, dec.deconv, x);
+    }
+    x = blocks.mask_head(b, {w_.decoder[0].deconv, "mask"}, x, spectrum);
+    b.output("out", blocks.synthesis(b, w_.synthesis, x));
+  }
+
+ private:
+  static ggml_tensor * encode(HopBuilder & b, const BlockSet & blocks, const EncoderBlock & block,
+                              ggml_tensor * x) {
+    return blocks.conv_block(b, block.resblock, blocks.conv_block(b, block.conv, x));
+  }
+
+  ModelInfo describe() const {
+    ModelInfo info;
+    info.architecture = "localvqe";
+    info.version = static_cast<int32_t>(c_.version);
+    info.sample_rate = static_cast<int32_t>(c_.sample_rate);
+    info.hop_samples = static_cast<int32_t>(c_.hop);
+    info.latency_samples = static_cast<int32_t>(c_.hop);
+    info.input_count = 2;
+    info.d_max = static_cast<int32_t>(c_.d_max);
+    info.macs_per_hop = macs();
+    return info;
+  }
+
+  /// Multiply-accumulates of one hop: every weight once per bin that it is applied to.
+  int64_t macs() const {
+    int64_t total = w_.mic_analysis.weight.count() + w_.ref_analysis.weight.count() +
+                    w_.synthesis.weight.count();
+    int64_t bins = c_.F;
+    for (size_t i = 0; i < w_.mic.size(); ++i) {
+      bins /= 2;
+      total += bins * encoder_weights(w_.mic[i]);
+      if (i < w_.far.size()) total += bins * encoder_weights(w_.far[i]);
+      const DecoderBlock & dec = w_.decoder[i];
+      total += bins * (dec.skip.weight.count() + dec.resblock.conv.weight.count() +
+                       dec.deconv.conv.weight.count());
+    }
+    const AlignBlock & a = w_.align;
+    const int64_t align_bins = c_.F / 4;
+    total += align_bins * (a.query_weight.count() + a.key_weight.count());
+    total += c_.d_max * (align_bins * (c_.h + c_.far[2]) + a.smooth_weight.count());
+    const S4dBlock & s = w_.bottleneck;
+    total += s.input_weight.count() + s.output_weight.count() + s.d.count() + 8 * c_.H;
+    const int64_t kMaskMacs = 9 * 4;  // a complex product for each of 3 x 3 taps
+    return total + c_.F * kMaskMacs;
+  }
+
+  static int64_t encoder_weights(const EncoderBlock & block) {
+    return block.conv.conv.weight.count() + block.resblock.conv.weight.count();
+  }
+
+  LocalVqeConfig c_;
+  Weights w_;
+  ModelInfo info_;
+};
+
+std::unique_ptr<Network> load(const GgufFile & file, TensorStore & tensors) {
+  const LocalVqeConfig config = read_localvqe_config(file, tensors);
+  return std::make_unique<LocalVqe>(config, Binder(config, tensors).bind());
+}
+
+}  // namespace
+
+ModelDef localvqe_model() { return {"localvqe", load}; }
+
+}  // namespace voxhop

@@ -1,0 +1,10 @@
+// One ModelDef per architecture; each lives in its own file.
+#pragma once
+
+#include "core/model.h"
+
+namespace voxhop {
+
+ModelDef localvqe_model();
+
+}  // namespace voxhop
