@@ -42,6 +42,7 @@ VERBS: Final[tuple[str, ...]] = (
     "demo",
     "info",
     "models",
+    "bench",
 )
 
 

@@ -1,0 +1,75 @@
+"""Time a hop on this machine and keep the result.
+
+    python benchmarks/bench_hop.py --machine zen4-desktop
+
+writes ``benchmarks/results/zen4-desktop.json`` and rebuilds ``benchmarks/results/hop.md``
+from all such files. Without ``--machine`` it only prints, like ``voxhop bench``.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import voxhop
+from voxhop import benchmark
+from voxhop.cli.bench import header, markdown, rows
+from voxhop.cli.verb import ProgressBar, add_session_options, plain, session_options
+
+RESULTS = Path(__file__).parent / "results"
+# Machines whose rows are wanted; their rows say so until somebody has measured them.
+WANTED = {
+    "zen4-desktop": "AMD Zen 4 desktop (Ryzen 7000)",
+    "apple-m": "Apple M series",
+}
+
+
+def main() -> int:
+    """Measure, print, and with ``--machine`` keep."""
+    parser = argparse.ArgumentParser(description="Time a hop on this machine.")
+    parser.add_argument("--machine", help="name of the result file; lower case, with dashes")
+    parser.add_argument("--model", default=voxhop.DEFAULT_MODEL)
+    parser.add_argument("--hops", type=int, default=1000)
+    add_session_options(parser)
+    args = parser.parse_args()
+    options = voxhop.SessionOptions(**session_options(args))
+    with ProgressBar("timing") as bar:
+        result = benchmark.run(
+            args.model, benchmark.contenders_for(options), hops=args.hops, progress=bar.update
+        )
+    sys.stdout.write(markdown(result) + "\n")
+    if args.machine:
+        text = json.dumps(plain(result), indent=2) + "\n"
+        (RESULTS / f"{args.machine}.json").write_text(text, encoding="utf-8")
+        (RESULTS / "hop.md").write_text(table(), encoding="utf-8")
+    return 0
+
+
+def table() -> str:
+    """Return all kept results as one Markdown page."""
+    lines = [
+        "# Time per hop",
+        "",
+        "Made by `benchmarks/bench_hop.py`. Wall time of the Python call in ms; `CPU min` is the",
+        "least CPU time of the thread, which other programs on the machine disturb least.",
+        "Machines differ in load and clock: compare rows of one machine only.",
+        "",
+        *header(),
+    ]
+    for path in sorted(RESULTS.glob("*.json")):
+        kept = json.loads(
+            path.read_text(encoding="utf-8"), object_hook=lambda o: SimpleNamespace(**o)
+        )
+        lines += rows(kept)
+    columns = header()[0].count("|") - 1
+    for machine, name in WANTED.items():
+        if not (RESULTS / f"{machine}.json").exists():
+            command = f"`python benchmarks/bench_hop.py --machine {machine}`"
+            cells = [name, "*not measured*", command, *[""] * (columns - 3)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""``voxhop bench``: how fast a hop is on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxhop.cli.verb import (
+    ProgressBar,
+    add_session_options,
+    new_verb,
+    print_json,
+    say,
+    session_options,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from voxhop.benchmark import BenchResult
+    from voxhop.cli.verb import Subparsers
+
+_COLUMNS = (
+    "| CPU | kernels | isa | precision | threads | cache "
+    "| p50 ms | p99 ms | max ms | CPU min ms | RTF | nodes |"
+)
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = new_verb(
+        subparsers,
+        run,
+        name="bench",
+        summary="time a hop: p50, p99 and max, hot and cold caches, memory",
+        example="voxhop bench --hops 1000 --json",
+    )
+    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument("--hops", type=int, default=500, metavar="N", help="hops to time; 500")
+    parser.add_argument("--hot", action="store_true", help="hot caches only")
+    parser.add_argument("--alone", action="store_true", help="do not time the stock kernels too")
+    add_session_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print a Markdown table, or JSON."""
+    from voxhop import DEFAULT_MODEL, SessionOptions, benchmark  # noqa: PLC0415 - the parser needs none of it
+
+    options = SessionOptions(**session_options(args))
+    with ProgressBar("timing") as bar:
+        result = benchmark.run(
+            args.model or DEFAULT_MODEL,
+            [options] if args.alone else benchmark.contenders_for(options),
+            hops=args.hops,
+            caches=("hot",) if args.hot else benchmark.CACHES,
+            progress=bar.update,
+        )
+    if args.json:
+        print_json(result)
+    else:
+        say(markdown(result))
+    return 0
+
+
+def markdown(result: BenchResult) -> str:
+    """Return the result as text with a Markdown table."""
+    memory = result.memory
+    model, session = _mib(memory.rss_model_bytes), _mib(memory.rss_session_bytes)
+    return "\n".join(
+        [
+            f"{result.model} on {result.cpu}, {result.cores} cores, {result.system}",
+            f"voxhop {result.engine}, ggml {result.ggml}",
+            f"hop: {result.hop_ms:g} ms of audio, {result.macs_per_hop / 1e6:.1f} M MAC",
+            f"memory: {model} for the model, {session} per session",
+            "",
+            *header(),
+            *rows(result),
+        ]
+    )
+
+
+def header() -> list[str]:
+    """Return the two lines above `rows`."""
+    return [_COLUMNS, "|---|" + "---|" * (_COLUMNS.count("|") - 2)]
+
+
+def rows(result: BenchResult) -> list[str]:
+    """Return the Markdown rows of a result, one per way of computing and state of the caches."""
+    return [
+        f"| {result.cpu} | {c.kernels} | {c.isa} | {c.precision} | {c.threads} | {t.cache} "
+        f"| {t.p50_ms:.3f} | {t.p99_ms:.3f} | {t.max_ms:.3f} | {t.cpu_min_ms:.3f} "
+        f"| {t.real_time_factor:.3f} | {c.node_count} |"
+        for c in result.contenders
+        for t in c.timings
+    ]
+
+
+def _mib(size: int | None) -> str:
+    return "not measured" if size is None else f"{size / 2**20:.2f} MiB"
