@@ -31,14 +31,15 @@ def random_model(config: LocalVQEConfig, seed: int) -> LocalVQE:
     config
         Shape and generation.
     seed
-        The same seed gives the same weights, whatever the global generator does.
+        The same seed gives the same weights, whatever the global generator does; that is left alone.
 
     Returns
     -------
     LocalVQE
         In float32 and evaluation mode, temperature 0.1 not folded.
     """
-    model = LocalVQE(config).eval()
+    with torch.random.fork_rng(devices=[]):
+        model = LocalVQE(config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
