@@ -1,0 +1,1 @@
+"""Training: corpus, acoustic simulation, loss, loop and validation (extra ``[train]``)."""

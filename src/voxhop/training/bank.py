@@ -1,0 +1,155 @@
+"""Everything simulation draws from, resident as tensors on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from voxhop.training.corpus import CorpusError, decode, find_responses, load_streams
+from voxhop.training.rooms import PATHS, align_peak, cached_rooms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from voxhop.training.corpus import Split, Streams
+    from voxhop.training.rooms import RoomConfig
+
+
+@dataclass(frozen=True)
+class Sources:
+    """One group of recordings, ready to be cropped.
+
+    Attributes
+    ----------
+    samples : Tensor of int16, shape (n,)
+        All streams, end to end.
+    starts, lengths : Tensor of int64, shape (sources,)
+        Where each stream lies.
+    weights : Tensor of float32, shape (sources,)
+        Chance of each source: the square root of its length, a compromise between
+        drawing sources evenly (short ones repeat) and by length (one voice rules).
+    """
+
+    samples: Tensor
+    starts: Tensor
+    lengths: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> Sources:
+        """Return a copy on another device; the same tensors when already there."""
+        return Sources(
+            self.samples.to(device),
+            self.starts.to(device),
+            self.lengths.to(device),
+            self.weights.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class SoundBank:
+    """Sources and rooms of one split.
+
+    Attributes
+    ----------
+    speech, noise : Sources
+        Talkers; recorded noise.
+    music : Sources or None
+        Also played by the far end, when there is any.
+    rooms : Tensor of float32, shape (rooms, 3, samples)
+        See `voxhop.training.rooms`.
+    """
+
+    speech: Sources
+    noise: Sources
+    music: Sources | None
+    rooms: Tensor
+
+    def to(self, device: torch.device) -> SoundBank:
+        """Return a copy on another device."""
+        return replace(
+            self,
+            speech=self.speech.to(device),
+            noise=self.noise.to(device),
+            music=self.music.to(device) if self.music else None,
+            rooms=self.rooms.to(device),
+        )
+
+
+def load_bank(
+    folder: Path, split: Split, rooms: RoomConfig, *, cache: Path, seed: int, workers: int = 1
+) -> SoundBank:
+    """Load (and at first use, pack) one split of a corpus.
+
+    Parameters
+    ----------
+    folder : Path
+        Recordings, in a layout of `voxhop.training.corpus`.
+    split : {"train", "valid"}
+        Speakers, noises and rooms of the two splits are disjoint.
+    rooms : RoomConfig
+        Simulated rooms; measured ones of ``rir/`` are added to them.
+    cache : Path
+        Folder for packed samples and rooms.
+    seed : int
+        Seed of the rooms; the valid split draws others.
+    workers : int
+        Processes for the first use.
+
+    Raises
+    ------
+    CorpusError
+        If speech or noise is missing.
+    """
+    streams = load_streams(folder, split, cache=cache, workers=workers)
+    for group in ("speech", "noise"):
+        if group not in streams:
+            raise CorpusError(f"{folder}: no {group} in the {split} split, expected {group}/")
+    room_seed = 2 * seed + (split == "valid")
+    bank = cached_rooms(rooms, seed=room_seed, folder=cache, workers=workers)
+    measured = _measured_rooms(find_responses(folder, split), bank)
+    return SoundBank(
+        speech=_sources(streams["speech"]),
+        noise=_sources(streams["noise"]),
+        music=_sources(streams["music"]) if "music" in streams else None,
+        rooms=torch.from_numpy(np.concatenate([bank, measured])),
+    )
+
+
+def _sources(streams: Streams) -> Sources:
+    lengths = torch.from_numpy(streams.lengths)
+    return Sources(
+        torch.from_numpy(streams.samples),
+        torch.from_numpy(streams.starts),
+        lengths,
+        lengths.float().sqrt(),
+    )
+
+
+def _measured_rooms(
+    files: dict[str, list[Path]], simulated: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Turn measured responses into rooms of three paths.
+
+    Consecutive responses of one room serve as talker, loudspeaker and moved
+    loudspeaker. A room with a single response lends it to the talker only and takes
+    the loudspeaker paths of a simulated room: an echo path equal to the talker's
+    would teach the network that both stand at one spot.
+    """
+    samples = simulated.shape[-1]
+    rooms = []
+    for index, name in enumerate(sorted(files)):
+        responses = [align_peak(decode(p).astype(np.float64), samples) for p in files[name]]
+        if len(responses) == 1:
+            lent = simulated[index % len(simulated)]
+            rooms.append(np.stack([responses[0], lent[1], lent[2]]))
+            continue
+        for first in range(len(responses)):
+            chosen = [responses[(first + k) % len(responses)] for k in range(PATHS)]
+            rooms.append(np.stack(chosen))
+    return np.stack(rooms) if rooms else np.zeros((0, PATHS, samples), np.float32)
