@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from voxhop.training.corpus import ACTIVE_DBFS, SAMPLE_RATE
+from voxhop.training.corpus import SAMPLE_RATE
 from voxhop.training.rooms import PEAK_SAMPLE
 
 if TYPE_CHECKING:
@@ -199,19 +199,3 @@ def early_part(responses: Tensor, early_s: float) -> Tensor:
     steps = torch.arange(samples, device=responses.device)
     return responses * ((end - steps) / (0.005 * SAMPLE_RATE)).clamp(0, 1)
 
-
-__all__ = [
-    "ACTIVE_DBFS",
-    "active_level",
-    "band_limits",
-    "coloured_noise",
-    "crop",
-    "decibels",
-    "delayed",
-    "early_part",
-    "fft_length",
-    "loudspeaker",
-    "random_equaliser",
-    "shape_responses",
-    "slow_modulation",
-]

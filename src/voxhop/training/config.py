@@ -1,0 +1,268 @@
+"""Training configuration: TOML files read into frozen dataclasses, every key checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from voxhop.errors import ArgumentError
+from voxhop.reference import LocalVQEConfig
+from voxhop.training.losses import LossConfig
+from voxhop.training.rooms import RoomConfig
+from voxhop.training.simulate import SimulationConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where recordings come from.
+
+    Attributes
+    ----------
+    folder : str
+        Recordings in a layout of ``docs/training.md``.
+    cache : str
+        Folder for packed samples and rooms; made at first use.
+    workers : int
+        Processes for that first use.
+    """
+
+    folder: str = "data"
+    cache: str = "cache"
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of the run.
+
+    Attributes
+    ----------
+    share : float
+        Part of the budget; the shares of all phases sum to 1.
+    clips : int
+        Clips per step, over all processes.
+    seconds : float
+        Length of a clip.
+    align_only : bool
+        Train encoders and alignment on the delay alone.
+    delay, deep : float
+        Factors on the loss weights of the same names.
+    """
+
+    share: float = 1.0
+    clips: int = 16
+    seconds: float = 2.0
+    align_only: bool = False
+    delay: float = 1.0
+    deep: float = 1.0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, its rate over the budget, and the averaged weights.
+
+    Attributes
+    ----------
+    rate : float
+        Peak learning rate; scale it with the square root of the batch.
+    warmup_steps : int
+        Linear rise from zero.
+    decay_share : float
+        Last part of the budget, over which the rate falls linearly to 1 %.
+    weight_decay, clip_norm : float
+        Decoupled decay; gradient norm above which gradients are scaled down.
+    betas : tuple of float
+        Moment decays.
+    ema : float
+        Decay of the averaged weights, reached by a ramp.
+    """
+
+    rate: float = 1e-3
+    warmup_steps: int = 100
+    decay_share: float = 0.35
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """The fixed set, and how often it is run.
+
+    Attributes
+    ----------
+    every_share : float
+        Part of the budget between two looks.
+    per_scenario : int
+        Clips of each scenario.
+    seconds : float
+        Length of a clip.
+    seed : int
+        Seed of the set.
+    quiet_db, loud_db : float
+        Near-end levels beyond which the over-suppression weight is raised by half, or
+        lowered by a third.
+    """
+
+    every_share: float = 0.05
+    per_scenario: int = 8
+    seconds: float = 10.0
+    seed: int = 4711
+    quiet_db: float = -4.0
+    loud_db: float = -1.5
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole run.
+
+    Attributes
+    ----------
+    output : str
+        Folder for checkpoints, log and curves. A run found there is resumed.
+    minutes, audio_seconds : float
+        Budget; the run ends when either is spent. 0 means no limit of that kind.
+    seed : int
+        Seed of initial weights, rooms and every clip.
+    device : str
+        ``"auto"``, ``"cpu"`` or a torch device.
+    precision : {"bf16", "f32"}
+        Of the network between features and mask; losses are float32 always.
+    threads : int
+        CPU threads per process; 0 leaves torch's choice.
+    checkpoint_minutes : float
+        Time between checkpoints.
+    initial : str
+        Weights to start from (``.pt`` or ``.gguf``); empty for random ones.
+    initial_skip : tuple of str
+        Prefixes of tensors that are not taken from `initial`.
+    name : str
+        Model name written to the exported file.
+    """
+
+    output: str = "runs/default"
+    minutes: float = 150.0
+    audio_seconds: float = 0.0
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["bf16", "f32"] = "bf16"
+    threads: int = 0
+    checkpoint_minutes: float = 5.0
+    initial: str = ""
+    initial_skip: tuple[str, ...] = ()
+    name: str = "voxhop-localvqe"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: LocalVQEConfig = field(default_factory=LocalVQEConfig)
+    rooms: RoomConfig = field(default_factory=RoomConfig)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    phases: tuple[Phase, ...] = (Phase(),)
+
+    def __post_init__(self) -> None:
+        """Refuse a run that could not end or would train on nothing."""
+        if self.minutes <= 0 and self.audio_seconds <= 0:
+            raise ArgumentError("minutes, audio_seconds: both 0, expected a budget in one of them")
+        total = sum(phase.share for phase in self.phases)
+        if not self.phases or abs(total - 1) > 1e-6:  # noqa: PLR2004 - rounding of shares
+            raise ArgumentError(f"phases: shares sum to {total:g}, expected 1")
+        if any(phase.clips < 1 or phase.seconds * 16000 < 512 for phase in self.phases):  # noqa: PLR2004
+            raise ArgumentError("phases: expected at least 1 clip of at least 0.032 seconds")
+
+    def phase_at(self, share: float) -> Phase:
+        """Return the phase that a share of the budget in [0, 1] falls into."""
+        end = 0.0
+        for phase in self.phases:
+            end += phase.share
+            if share < end:
+                return phase
+        return self.phases[-1]
+
+
+def load_config(path: str | Path) -> TrainingConfig:
+    """Read a TOML file; relative paths in it are relative to the working directory.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown key, a value of the wrong type, or a file that is no TOML.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ArgumentError(f"{path}: {error}") from error
+    return from_table(TrainingConfig, table, where=str(path))
+
+
+def from_table(kind: type[_T], table: Mapping[str, Any], *, where: str) -> _T:
+    """Build a dataclass from nested tables.
+
+    Keys not given keep their defaults.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the key, what was found and what is known.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ArgumentError(f"{where}: unknown key {unknown[0]!r}, known: {', '.join(sorted(known))}")
+    values = {
+        name: _convert(value, hints[name], f"{where}: {name}") for name, value in table.items()
+    }
+    try:
+        return kind(**values)
+    except ArgumentError:
+        raise
+    except ValueError as error:  # a dataclass of another package refusing its values
+        raise ArgumentError(f"{where}: {error}") from error
+
+
+def to_table(config: object) -> dict[str, Any]:
+    """Turn a configuration into plain tables, the reverse of `from_table`."""
+    return dataclasses.asdict(config)  # type: ignore[call-overload, no-any-return]
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401 - TOML values
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ArgumentError(f"{where}: {value!r}, expected a table")
+        return from_table(hint, value, where=where)  # type: ignore[arg-type]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ArgumentError(f"{where}: {value!r}, expected a list")
+        each = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(each) != len(value):
+            raise ArgumentError(f"{where}: {len(value)} values, expected {len(each)}")
+        return tuple(_convert(v, h, where) for v, h in zip(value, each, strict=True))
+    if origin is Literal:
+        if value not in arguments:
+            raise ArgumentError(f"{where}: {value!r}, expected one of {arguments}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = hint if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) else object
+    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+        raise ArgumentError(f"{where}: {value!r}, expected {getattr(plain, '__name__', plain)}")
+    return value
