@@ -62,10 +62,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bank(corpus_folder: Path, cache: Path):
-    from voxhop.training.bank import load_bank
+    from voxhop.training.bank import DataConfig, load_bank
     from voxhop.training.rooms import RoomConfig
 
-    return load_bank(corpus_folder, "train", RoomConfig(count=6), cache=cache, seed=3)
+    data = DataConfig(folder=str(corpus_folder), cache=str(cache))
+    return load_bank(data, "train", RoomConfig(count=6), seed=3)
 
 
 @pytest.fixture

@@ -13,16 +13,8 @@ import pytest
 import torch
 
 from voxhop.training.config import load_config
-from voxhop.training.loop import (
-    BEST,
-    LAST,
-    LOG,
-    Trainer,
-    initial_model,
-    learning_rate,
-    read_weights,
-    train,
-)
+from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
+from voxhop.training.start import initial_model, read_weights
 from voxhop.training.state import Average, read_log, write_atomically
 
 RUN = "import sys; from voxhop.training.loop import main; main(sys.argv[1])"

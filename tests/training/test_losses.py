@@ -113,7 +113,9 @@ def test_si_sdr_skips_silent_targets_and_is_capped() -> None:
     alone = limited_si_sdr(noisy[:1], audio[:1])
     assert float(limited_si_sdr(noisy, silent)) == pytest.approx(float(alone), abs=1e-4)
     assert float(limited_si_sdr(audio, audio)) == pytest.approx(25.0)
-    assert float(limited_si_sdr(0.2 * noisy[:1], audio[:1])) == pytest.approx(float(alone), abs=1e-3)
+    assert float(limited_si_sdr(0.2 * noisy[:1], audio[:1])) == pytest.approx(
+        float(alone), abs=1e-3
+    )
 
 
 def test_alignment_stage_trains_what_it_should() -> None:

@@ -145,9 +145,7 @@ def test_audio_stays_within_full_scale(bank) -> None:
 def test_equal_keys_give_equal_bits_and_other_keys_do_not(bank) -> None:
     def batch(*key: int):
         draw = Draw(*key)
-        return simulate(
-            bank, CONFIG, draw, samples=8192, scenario=draw_scenarios(CONFIG, draw, 8)
-        )
+        return simulate(bank, CONFIG, draw, samples=8192, scenario=draw_scenarios(CONFIG, draw, 8))
 
     one, same = batch(1, 2, 3), batch(1, 2, 3)
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))

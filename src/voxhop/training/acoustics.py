@@ -198,4 +198,3 @@ def early_part(responses: Tensor, early_s: float) -> Tensor:
     end = PEAK_SAMPLE + early_s * SAMPLE_RATE
     steps = torch.arange(samples, device=responses.device)
     return responses * ((end - steps) / (0.005 * SAMPLE_RATE)).clamp(0, 1)
-

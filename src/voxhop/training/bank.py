@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,6 @@ from voxhop.training.corpus import CorpusError, decode, find_responses, load_str
 from voxhop.training.rooms import PATHS, align_peak, cached_rooms
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -81,37 +80,51 @@ class SoundBank:
         )
 
 
-def load_bank(
-    folder: Path, split: Split, rooms: RoomConfig, *, cache: Path, seed: int, workers: int = 1
-) -> SoundBank:
+@dataclass(frozen=True)
+class DataConfig:
+    """Where recordings come from.
+
+    Attributes
+    ----------
+    folder : str
+        Recordings in a layout of ``docs/training.md``.
+    cache : str
+        Folder for packed samples and rooms; made at first use.
+    workers : int
+        Processes for that first use.
+    """
+
+    folder: str = "data"
+    cache: str = "cache"
+    workers: int = 1
+
+
+def load_bank(data: DataConfig, split: Split, rooms: RoomConfig, *, seed: int) -> SoundBank:
     """Load (and at first use, pack) one split of a corpus.
 
     Parameters
     ----------
-    folder : Path
-        Recordings, in a layout of `voxhop.training.corpus`.
+    data : DataConfig
+        Recordings and cache.
     split : {"train", "valid"}
         Speakers, noises and rooms of the two splits are disjoint.
     rooms : RoomConfig
         Simulated rooms; measured ones of ``rir/`` are added to them.
-    cache : Path
-        Folder for packed samples and rooms.
     seed : int
         Seed of the rooms; the valid split draws others.
-    workers : int
-        Processes for the first use.
 
     Raises
     ------
     CorpusError
         If speech or noise is missing.
     """
-    streams = load_streams(folder, split, cache=cache, workers=workers)
+    folder, cache = Path(data.folder), Path(data.cache)
+    streams = load_streams(folder, split, cache=cache, workers=data.workers)
     for group in ("speech", "noise"):
         if group not in streams:
             raise CorpusError(f"{folder}: no {group} in the {split} split, expected {group}/")
     room_seed = 2 * seed + (split == "valid")
-    bank = cached_rooms(rooms, seed=room_seed, folder=cache, workers=workers)
+    bank = cached_rooms(rooms, seed=room_seed, folder=cache, workers=data.workers)
     measured = _measured_rooms(find_responses(folder, split), bank)
     return SoundBank(
         speech=_sources(streams["speech"]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from voxhop.errors import ArgumentError
 from voxhop.reference import LocalVQEConfig
+from voxhop.training.bank import DataConfig
 from voxhop.training.losses import LossConfig
 from voxhop.training.rooms import RoomConfig
 from voxhop.training.simulate import SimulationConfig
@@ -25,25 +26,6 @@ else:
     import tomli as tomllib
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where recordings come from.
-
-    Attributes
-    ----------
-    folder : str
-        Recordings in a layout of ``docs/training.md``.
-    cache : str
-        Folder for packed samples and rooms; made at first use.
-    workers : int
-        Processes for that first use.
-    """
-
-    folder: str = "data"
-    cache: str = "cache"
-    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -226,7 +208,9 @@ def from_table(kind: type[_T], table: Mapping[str, Any], *, where: str) -> _T:
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(table) - known)
     if unknown:
-        raise ArgumentError(f"{where}: unknown key {unknown[0]!r}, known: {', '.join(sorted(known))}")
+        raise ArgumentError(
+            f"{where}: unknown key {unknown[0]!r}, known: {', '.join(sorted(known))}"
+        )
     values = {
         name: _convert(value, hints[name], f"{where}: {name}") for name, value in table.items()
     }

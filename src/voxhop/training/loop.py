@@ -12,23 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, distributed
+from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from voxhop.reference import LocalVQE
 from voxhop.training.bank import SoundBank, load_bank
 from voxhop.training.config import TrainingConfig, load_config, to_table
 from voxhop.training.draw import Draw
 from voxhop.training.losses import Objective
 from voxhop.training.simulate import HOP, draw_scenarios, simulate
+from voxhop.training.start import best_content, initial_model
 from voxhop.training.state import Average, Progress, append_log, save_checkpoint, trim_log
 from voxhop.training.validate import CONSTANT_GAINS, build_clips, constant_gain, run_model, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from voxhop.reference import LocalVQE
     from voxhop.training.config import Phase
-    from voxhop.training.simulate import Clips
+    from voxhop.training.corpus import Split
+    from voxhop.training.simulate import Clips, Scenario
 
 SAMPLE_RATE = 16000
 LOG_EVERY = 25
@@ -40,7 +42,9 @@ _OVER_SUPPRESSION_RANGE = (0.5, 6.0)
 _log = logging.getLogger(__name__)
 
 
-def train(config: TrainingConfig, *, report: Callable[[dict[str, Any]], None] | None = None) -> Path:
+def train(
+    config: TrainingConfig, *, report: Callable[[dict[str, Any]], None] | None = None
+) -> Path:
     """Train until the budget is spent; go on where a killed run stopped.
 
     Parameters
@@ -219,7 +223,9 @@ class Trainer:
             self.average.update(self.objective)
         progress.step += 1
         progress.audio_seconds += phase.clips * clips.mic.shape[1] / SAMPLE_RATE
-        return {name: float(value.detach()) for name, value in terms.items()} | {"norm": float(norm)}
+        return {name: float(value.detach()) for name, value in terms.items()} | {
+            "norm": float(norm)
+        }
 
     def _validate(self) -> None:
         """Score raw and averaged weights, keep the better, steer the one-sided weight."""
@@ -298,26 +304,18 @@ class Trainer:
             trim_log(self._folder / LOG, self.progress.step)
         _log.info("resumed %s at step %d", path, self.progress.step)
 
-    def _load_bank(self, split: Any) -> SoundBank:  # noqa: ANN401 - a Split
-        data = self.config.data
-        arguments = {"cache": Path(data.cache), "seed": self.config.seed, "workers": data.workers}
+    def _load_bank(self, split: Split) -> SoundBank:
         if self.world > 1 and self.rank > 0:
             distributed.barrier()  # the first process packs, the others map its files
-        bank = load_bank(Path(data.folder), split, self.config.rooms, **arguments)
+        bank = load_bank(self.config.data, split, self.config.rooms, seed=self.config.seed)
         if self.world > 1 and self.rank == 0:
             distributed.barrier()
         return bank.to(self.device)
 
-    def _load_validation(self) -> Any:  # noqa: ANN401
-        data, limits = self.config.data, self.config.validation
-        bank = load_bank(
-            Path(data.folder),
-            "valid",
-            self.config.rooms,
-            cache=Path(data.cache),
-            seed=self.config.seed,
-            workers=data.workers,
-        ).to(self.device)
+    def _load_validation(self) -> dict[Scenario, Clips]:
+        limits = self.config.validation
+        bank = load_bank(self.config.data, "valid", self.config.rooms, seed=self.config.seed)
+        bank = bank.to(self.device)
         return build_clips(
             bank,
             self.config.simulation,
@@ -328,6 +326,7 @@ class Trainer:
 
     def _catch_signals(self) -> Callable[[], None]:
         """End at the next step, with a checkpoint, on SIGTERM and SIGINT."""
+
         def ask(_signal: int, _frame: object) -> None:
             self._stop = True
 
@@ -375,49 +374,6 @@ def learning_rate(config: TrainingConfig, step: int, share: float) -> float:
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     left = min(1.0, (1 - share) / settings.decay_share) if settings.decay_share > 0 else 1.0
     return settings.rate * warm * max(left, 0.01)
-
-
-def initial_model(config: TrainingConfig) -> LocalVQE:
-    """Build the model, with the configured initial weights where there are any."""
-    model = LocalVQE(config.model)
-    if not config.initial:
-        return model
-    tensors = read_weights(Path(config.initial))
-    own = model.state_dict()
-    skip = config.initial_skip
-    taken = {
-        name: tensor.reshape(own[name].shape)
-        for name, tensor in tensors.items()
-        if name in own and not (skip and name.startswith(skip)) and tensor.numel() == own[name].numel()
-    }
-    if not taken:
-        raise ValueError(f"{config.initial}: no tensor fits the configured model")
-    model.load_state_dict(taken, strict=False)
-    _log.info("%s: %d of %d tensors taken", config.initial, len(taken), len(own))
-    return model
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of a checkpoint (``.pt``) or of an exported file (``.gguf``)."""
-    if path.suffix == ".gguf":
-        from voxhop.export import read_gguf  # noqa: PLC0415 - needs the gguf package
-
-        tensors: dict[str, Tensor] = read_gguf(path).state_dict()
-        return tensors
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    weights: dict[str, Tensor] = content.get("model_state_dict", content)
-    return weights
-
-
-def best_content(
-    model: LocalVQE, config: TrainingConfig, figures: dict[str, float]
-) -> dict[str, Any]:
-    """Content of ``best.pt``: weights under their published names, and where from."""
-    return {
-        "model_state_dict": {k: v.detach().cpu().clone() for k, v in model.state_dict().items()},
-        "config": to_table(config),
-        "figures": figures,
-    }
 
 
 def _device(name: str, rank: int) -> torch.device:

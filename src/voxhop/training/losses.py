@@ -223,4 +223,3 @@ def limited_si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
 def _power(z: Tensor) -> Tensor:
     """(B, T, F, 2) -> (B, T, F), never zero."""
     return z.square().sum(-1) + _POWER_EPS
-

@@ -151,7 +151,9 @@ def near_level(audio: Tensor, target: Tensor) -> Tensor:
 
 def si_sdr(estimate: Tensor, target: Tensor) -> Tensor:
     """Scale-invariant SDR per clip in dB, (clips, samples) both."""
-    scale = (estimate * target).sum(1, keepdim=True) / (target.square().sum(1, keepdim=True) + 1e-12)
+    scale = (estimate * target).sum(1, keepdim=True) / (
+        target.square().sum(1, keepdim=True) + 1e-12
+    )
     wanted = scale * target
     rest = (estimate - wanted).square().sum(1)
     ratio = 10 * torch.log10((wanted.square().sum(1) + 1e-12) / (rest + 1e-12))
@@ -169,7 +171,9 @@ def _after_change(clips: Clips, audio: Tensor) -> Tensor:
     for index in torch.nonzero(clips.change_sample >= 0)[:, 0].tolist():
         start = int(clips.change_sample[index])
         part = slice(start, start + int(_AFTER_S * SAMPLE_RATE))
-        rows.append(_suppression(clips.mic[index : index + 1, part], audio[index : index + 1, part]))
+        rows.append(
+            _suppression(clips.mic[index : index + 1, part], audio[index : index + 1, part])
+        )
     return torch.cat(rows) if rows else audio.new_zeros(0)
 
 
