@@ -127,7 +127,8 @@ class BlockSet {
   virtual const char * isa() const = 0;        // "ggml", "avx2", ...
   virtual const char * precision() const = 0;  // "f32", ...
 
-  /// (hop) samples -> spectrum (2, F): re, im of this hop and the previous one.
+  /// (hop) samples -> spectrum (2, F): re, im of this hop and the previous one. Accurate to
+  /// the last bit of f32 (sum in double, also in an FFT): features() magnifies its noise.
   /// State: the previous hop.
   virtual ggml_tensor * analysis(HopBuilder & b, const Filterbank & bank,
                                  ggml_tensor * samples) const = 0;
