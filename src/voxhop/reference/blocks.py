@@ -164,7 +164,7 @@ class ChannelAffine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, F, C) -> (B, T, F, C)."""
-        return x * self.scale + self.bias
+        return x * self.scale.to(x.dtype) + self.bias.to(x.dtype)
 
 
 class DecoderBlock(nn.Module):

@@ -162,7 +162,8 @@ class LocalVQE(nn.Module):
         z, mask_state = self.mask(x, front.mic_spectrum, mask_state)
         audio, overlap = None, None
         if synthesize:
-            audio, overlap = self.decoder(z, None if state is None else state.overlap)
+            with torch.autocast(mic.device.type, enabled=False):
+                audio, overlap = self.decoder(z, None if state is None else state.overlap)
         logits, weights = front.align.logits, front.align.weights
         output = LocalVQEOutput(audio, z, front.mic_spectrum, logits, weights, inputs)
         return output, LocalVQEState(front_state, h, tuple(dec_states), mask_state, overlap)
@@ -188,8 +189,9 @@ class LocalVQE(nn.Module):
         """
         self._check(mic, ref)
         past = None if state is None else state.audio
-        spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
-        mic_features, ref_features = self.compress(spectra).chunk(2)
+        with torch.autocast(mic.device.type, enabled=False):
+            spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
+            mic_features, ref_features = self.compress(spectra).chunk(2)
         level2 = FAR_STAGES
         mic_past = None if state is None else state.mic[:level2]
         skips, mic_states = self._encode("mic_enc", mic_features, mic_past)
