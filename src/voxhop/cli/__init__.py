@@ -41,6 +41,7 @@ VERBS: Final[tuple[str, ...]] = (
     "enhance",
     "demo",
     "info",
+    "eval",
     "models",
     "bench",
 )

@@ -1,0 +1,195 @@
+"""Means per system and group, and the tables and JSON made of them."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from voxhop._version import __version__
+from voxhop.evaluation.cases import SAMPLE_RATE, TALK
+from voxhop.evaluation.runner import HOP_S
+from voxhop.evaluation.scoring import MEASURES
+
+if TYPE_CHECKING:
+    from voxhop.evaluation.runner import ClipScore, Results
+    from voxhop.evaluation.scoring import Measure
+
+FORMAT: Final = 1
+_NOTE: Final = "Means over clips; (n) where fewer clips have a value."
+# Columns of the technical report's table, in its order.
+REPORT_COLUMNS: Final = ("aecmos_echo", "aecmos_deg", "blind_erle", "dnsmos_ovrl")
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Arithmetic mean of a measure over `count` clips and their standard deviation."""
+
+    mean: float
+    spread: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system on one group of clips; `means` holds the measures that have any value."""
+
+    system: str
+    group: str
+    count: int
+    means: dict[str, Mean]
+
+
+def summarise(results: Results) -> tuple[Row, ...]:
+    """Return one row per group and system, groups in the order of the scenarios."""
+    rows = []
+    for group in groups_of(results):
+        for system in results.systems:
+            clips = [
+                clip
+                for clip in results.clips
+                if clip.system == system.name and group in clip.groups
+            ]
+            rows.append(Row(system.name, group, len(clips), _means(clips)))
+    return tuple(rows)
+
+
+def groups_of(results: Results) -> list[str]:
+    """Return the groups that occur: each scenario, followed by its finer ones."""
+    found = {group for clip in results.clips for group in clip.groups}
+    order = {scenario: i for i, scenario in enumerate(TALK)}
+    return sorted(found, key=lambda group: (order[group.split(",")[0]], group))
+
+
+def columns_of(rows: tuple[Row, ...], group: str) -> list[Measure]:
+    """Return the measures that have a value for any system in `group`."""
+    keys = {key for row in rows if row.group == group for key in row.means}
+    return [measure for measure in MEASURES if measure.key in keys]
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Return everything as JSON types: settings, systems, means and single clips.
+
+    Equal input gives equal output but for the ``cost`` of each system.
+    """
+    return {
+        "format": FORMAT,
+        "voxhop": __version__,
+        "protocol": results.protocol,
+        "measures": {m.key: f"{m.title} {m.unit}".strip() for m in MEASURES},
+        "packages": results.versions,
+        "systems": [
+            {**asdict(row), "lag_ms": 1000.0 * row.lag_samples / SAMPLE_RATE, "cost": cost}
+            for row, cost in zip(results.systems, _costs(results), strict=True)
+        ],
+        "means": [asdict(row) for row in summarise(results)],
+        "clips": [
+            {
+                "system": clip.system,
+                "case": clip.case_id,
+                "scenario": clip.scenario,
+                "scores": clip.scores,
+            }
+            for clip in results.clips
+        ],
+    }
+
+
+def markdown(results: Results) -> str:
+    """Return the tables as Markdown; the best value of a column is bold."""
+    rows = summarise(results)
+    parts = [
+        f"# voxhop eval\n\n{len(results.cases)} clips, protocol `{results.protocol}`. {_NOTE}\n"
+    ]
+    if results.protocol == "report":
+        parts.append("## The report's table\n\n" + _report_tables(rows, results))
+    for group in groups_of(results):
+        columns = columns_of(rows, group)
+        of_group = [row for row in rows if row.group == group]
+        parts.append(f"## {group} ({of_group[0].count} clips)\n\n" + _table(of_group, columns))
+    parts.append("## Cost and delay\n\n" + _cost_table(results))
+    return "\n".join(parts)
+
+
+def best_of(rows: list[Row], key: str) -> float | None:
+    """Return the highest mean of a measure among rows, or None."""
+    means = [row.means[key].mean for row in rows if key in row.means]
+    return max(means) if means else None
+
+
+def cell(row: Row, measure: Measure) -> str:
+    """Return a mean as text, with (n) where it covers fewer clips than the row."""
+    mean = row.means.get(measure.key)
+    if mean is None:
+        return "-"
+    text = f"{mean.mean:.{measure.digits}f}"
+    return text if mean.count == row.count else f"{text} ({mean.count})"
+
+
+def heading(measure: Measure) -> str:
+    """Return a column's title with its unit."""
+    return f"{measure.title} {measure.unit}".strip()
+
+
+def _means(clips: list[ClipScore]) -> dict[str, Mean]:
+    means = {}
+    for measure in MEASURES:
+        values = [v for clip in clips if (v := clip.scores.get(measure.key)) is not None]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            means[measure.key] = Mean(statistics.fmean(values), spread, len(values))
+    return means
+
+
+def _table(rows: list[Row], columns: list[Measure]) -> str:
+    best = {measure.key: best_of(rows, measure.key) for measure in columns}
+    lines = [
+        "| system | " + " | ".join(heading(m) for m in columns) + " |",
+        "|---|" + "--:|" * len(columns),
+    ]
+    for row in rows:
+        cells = []
+        for measure in columns:
+            text = cell(row, measure)
+            mean = row.means.get(measure.key)
+            is_best = mean is not None and mean.mean == best[measure.key] and len(rows) > 1
+            cells.append(f"**{text}**" if is_best else text)
+        lines.append(f"| {row.system} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _report_tables(rows: tuple[Row, ...], results: Results) -> str:
+    columns = [m for key in REPORT_COLUMNS for m in MEASURES if m.key == key]
+    lines = []
+    for system in results.systems:
+        lines.append(f"{system.name}\n")
+        lines.append("| Scenario | n | " + " | ".join(heading(m) for m in columns) + " |")
+        lines.append("|---|--:|" + "--:|" * len(columns))
+        for row in rows:
+            if row.system == system.name:
+                cells = " | ".join(cell(row, m) for m in columns)
+                lines.append(f"| {row.group} | {row.count} | {cells} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _costs(results: Results) -> list[dict[str, float]]:
+    """Return median CPU time per 16 ms over the clips, and how many times real time it is."""
+    costs = []
+    for system in results.systems:
+        spent = [c.cpu_ms_per_hop for c in results.clips if c.system == system.name]
+        median = statistics.median(spent)
+        costs.append({"cpu_ms_per_16_ms": median, "real_time": 1000.0 * HOP_S / max(median, 1e-6)})
+    return costs
+
+
+def _cost_table(results: Results) -> str:
+    lines = [
+        "| system | output lags by | how known | CPU ms per 16 ms |",
+        "|---|--:|---|--:|",
+    ]
+    for row, cost in zip(results.systems, _costs(results), strict=True):
+        lag_ms = 1000.0 * row.lag_samples / SAMPLE_RATE
+        known = "measured" if row.lag_measured else "declared"
+        lines.append(f"| {row.name} | {lag_ms:.1f} ms | {known} | {cost['cpu_ms_per_16_ms']:.2f} |")
+    return "\n".join(lines) + "\n"

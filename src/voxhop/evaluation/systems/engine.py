@@ -1,0 +1,109 @@
+"""voxhop itself, hop by hop, as a live stream would run it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from voxhop.errors import ArgumentError
+from voxhop.models import DEFAULT_MODEL, find_model, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Signal = npt.NDArray[np.float32]
+
+_REFERENCES: Final = ("given", "none", "silent")
+
+
+class VoxhopSystem:
+    """A model of voxhop.
+
+    Parameters
+    ----------
+    model
+        Name or path, as for `voxhop.load`.
+    kernels, isa, precision, threads
+        As for `voxhop.Session`.
+    ref
+        ``given``: the set's reference. ``none``: no reference is passed. ``silent``: zeros.
+    int16
+        Pass int16 in and take int16 out, as most callers do.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = DEFAULT_MODEL,
+        kernels: str = "auto",
+        isa: str = "auto",
+        precision: str = "f32",
+        threads: int = 1,
+        ref: str = "given",
+        int16: bool = False,
+    ) -> None:
+        if ref not in _REFERENCES:
+            raise ArgumentError(f"ref {ref!r}, expected one of {', '.join(_REFERENCES)}")
+        path = find_model(model)
+        self._model = load(path)
+        self._ref = ref
+        self._int16 = int16
+        self._options: dict[str, str | int] = {
+            "kernels": kernels,
+            "isa": isa,
+            "precision": precision,
+            "threads": threads,
+        }
+        self._session = self._model.session(**self._options)
+        self.name = _row_name(path, self._options, ref, int16=int16)
+        self.delay_samples: int | None = self._model.info.latency_samples
+        weights = hashlib.sha256(path.read_bytes()).hexdigest()
+        # What really runs, "auto" resolved: another machine may choose another kernel.
+        self.fingerprint = (
+            f"voxhop {weights} {dataclasses.asdict(self._session.info)} {ref} {int16}"
+        )
+
+    def process(self, mic: Signal, ref: Signal | None, sample_rate: int) -> Signal:
+        """Run a new stream over the clip; the last hop is padded with zeros."""
+        if sample_rate != self._model.sample_rate:
+            raise ArgumentError(f"{sample_rate} Hz, the model runs at {self._model.sample_rate}")
+        hop = self._model.hop_length
+        mic_hops = _to_hops(mic, hop, int16=self._int16)
+        if ref is None or self._ref == "none":
+            ref_hops = None
+        else:
+            ref_hops = _to_hops(ref, hop, int16=self._int16)
+        if ref_hops is not None and self._ref == "silent":
+            ref_hops[:] = 0
+        out = np.empty_like(mic_hops)
+        self._session.reset()
+        for i in range(len(mic_hops)):
+            self._session.process_hop_into(
+                mic_hops[i], None if ref_hops is None else ref_hops[i], out[i]
+            )
+        flat: Signal = out.reshape(-1)[: len(mic)].astype(np.float32)
+        return flat / np.float32(32768.0) if self._int16 else flat
+
+
+def _to_hops(signal: Signal, hop: int, *, int16: bool) -> Any:  # noqa: ANN401 - two dtypes
+    """Cut a signal into rows of one hop each, padded with zeros, in the dtype that is passed."""
+    padded = np.pad(signal, (0, -len(signal) % hop)).reshape(-1, hop)
+    if int16:
+        return np.clip(np.rint(padded * 32768.0), -32768, 32767).astype(np.int16)
+    return np.ascontiguousarray(padded, np.float32)
+
+
+def _row_name(path: Path, options: dict[str, str | int], ref: str, *, int16: bool) -> str:
+    """Name the row after the model and every option that is not the default."""
+    defaults = {"kernels": "auto", "isa": "auto", "precision": "f32", "threads": 1}
+    parts = [str(value) for key, value in options.items() if value != defaults[key]]
+    if ref != "given":
+        parts.append(f"ref {ref}")
+    if int16:
+        parts.append("int16")
+    return " ".join([path.stem, *(f"({part})" for part in parts)])

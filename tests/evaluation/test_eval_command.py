@@ -1,0 +1,108 @@
+"""``voxhop eval`` from the outside: files, exit codes, the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from case_sets import RATE, make_set
+
+from voxhop.cli import main
+
+PLAIN = "si_sdr,erle,blind_erle"
+HALF = "case_sets:LateCopy,gain=0.5,late=100"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    here = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(here)
+    monkeypatch.setenv("PYTHONPATH", ":".join([here, *sys.path]))
+
+
+@pytest.fixture
+def cases(tmp_path):
+    return make_set(tmp_path / "cases")
+
+
+@pytest.fixture
+def arguments(cases, tmp_path):
+    return ["eval", "--cases", str(cases), "--out", str(tmp_path / "out"), "--measures", PLAIN]
+
+
+def test_tables_are_written_and_printed(arguments, tmp_path, capsys):
+    arguments += ["--system", HALF, "--no-html"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    out = tmp_path / "out"
+    assert str(out / "results.md") in printed
+    assert (out / "results.md").read_text() in printed
+    facts = json.loads((out / "results.json").read_text())
+    assert [system["name"] for system in facts["systems"]] == ["unprocessed", "late copy"]
+    assert not (out / "report.html").exists()
+    assert not list(out.glob("*.part"))
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == facts  # finished clips keep their cost too
+
+
+def test_exit_codes(arguments, tmp_path, capsys):
+    base = [*arguments, "--no-html"]
+    assert main(["eval"]) == 2
+    assert main([*base, "--system", "nonsense"]) == 2
+    assert main([*base, "--system", "unprocessed", "--measures", "loudness"]) == 2
+    assert main([*base, "--system", "unprocessed", "--protocol", "mine"]) == 2
+    assert main([*base, "--system", "unprocessed", "--jobs", "0"]) == 2
+    assert main([*base, "--system", "unprocessed", "--cases", str(tmp_path / "none")]) == 2
+    assert main([*base, "--system", "case_sets:Broken,how=raises"]) == 1
+    assert "out of luck" in capsys.readouterr().err
+
+
+def test_the_page_needs_nothing_else(arguments, tmp_path):
+    pytest.importorskip("matplotlib", reason="extra [plot]")
+    assert main([*arguments, "--system", HALF, "--worst", "2"]) == 0
+    html = (tmp_path / "out" / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="?([^" >]{0,40})', html)
+    assert sources
+    assert all(source.startswith("data:") for source in sources)
+    assert "@import" not in html
+    assert html.count("<h3>") == 2
+    # The worst two by SI-SDR or ERLE: microphone, reference where there is one, target, output.
+    assert html.count("<audio") == html.count("<img") == 4 + 4
+
+
+def test_the_page_plays_what_was_scored(arguments, tmp_path):
+    pytest.importorskip("matplotlib", reason="extra [plot]")
+    assert main([*arguments, "--system", HALF, "--worst", "1"]) == 0
+    html = (tmp_path / "out" / "report.html").read_text()
+    figures = re.findall(r'figcaption>([^<]*) <.*?audio/flac;base64,([^"]*)"', html)
+    sounds = {}
+    for label, data in figures:
+        sounds[label], rate = soundfile.read(io.BytesIO(base64.b64decode(data)))
+        assert rate == RATE
+    assert set(sounds) >= {"microphone", "late copy"}
+    difference = sounds["late copy"] - 0.5 * sounds["microphone"]
+    assert np.abs(sounds["microphone"]).max() > 0.05
+    assert np.abs(difference).max() <= 2.0**-15
+
+
+def test_the_page_shows_the_worst_clips_of_the_subject(arguments, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="extra [plot]")
+    arguments += ["--system", HALF, "--worst", "1"]
+    assert main(arguments) == 0
+    facts = json.loads((tmp_path / "out" / "results.json").read_text())
+    values = {
+        clip["case"]: clip["scores"].get("si_sdr", clip["scores"].get("erle"))
+        for clip in facts["clips"]
+        if clip["system"] == "late copy"
+    }
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert f"<h3>{min(values, key=values.get)} " in html
+    assert main([*arguments, "--subject", "nobody"]) == 2
+    assert "there are: unprocessed, late copy" in capsys.readouterr().err
