@@ -28,11 +28,12 @@ def frames(levels):
 
 
 def test_blind_erle_counts_the_right_frames_and_pools_energies():
-    # 75th percentile of the reference's RMS: 0.325. Frames 5 to 7 lie above it; frame 6 drops
+    # 75th percentile of the reference's RMS: 0.25. Frames 5 to 7 lie above it; frame 6 drops
     # out because the microphone is not below twice the reference there.
-    ref = frames([0.1, 0.1, 0.1, 0.1, 0.1, 0.4, 0.5, 0.6, 0.1, 0.1, 0.1, 0.1])
-    mic = frames([0.9, 0.9, 0.9, 0.9, 0.9, 0.2, 1.0, 0.8, 0.9, 0.9, 0.9, 0.9])
-    out = frames([0.9, 0.9, 0.9, 0.9, 0.9, 0.1, 1.0, 0.01, 0.9, 0.9, 0.9, 0.9])
+    low = [0.10, 0.11, 0.12, 0.13, 0.14]
+    ref = frames([*low, 0.4, 0.5, 0.6, 0.20, 0.16, 0.17, 0.18])
+    mic = frames([0.15] * 5 + [0.2, 1.0, 0.8] + [0.15] * 4)
+    out = frames([0.10] * 5 + [0.1, 1.0, 0.01] + [0.10] * 4)
     expected = 10 * np.log10((0.2**2 + 0.8**2) / (0.1**2 + 0.01**2))
     assert energy.blind_erle_db(mic, ref, out) == pytest.approx(expected, abs=1e-9)
 

@@ -38,6 +38,13 @@ def test_a_canceller_removes_echo_that_it_is_told_of_and_only_that(specification
     assert abs(energy.erle_db(NEAR[LATE], kept[LATE])) < 6.0
 
 
+def test_the_preprocessor_of_speex_takes_residual_echo_too():
+    left = [
+        peer(f"speex,taps=4096,ns={ns}").process(ECHO, FAR, RATE)[LATE] for ns in ("true", "false")
+    ]
+    assert energy.erle_db(left[1], left[0]) > 3.0
+
+
 @pytest.mark.parametrize("specification", ["webrtc", "speex"])
 def test_every_clip_is_a_new_stream(specification):
     system = peer(specification)
