@@ -11,6 +11,13 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 
 import numpy as np
 import soundfile
+import torch
+
+from voxhop.training.bank import DataConfig, load_bank
+from voxhop.training.rooms import RoomConfig
+
+# Several threads on tensors this small cost more than they bring, much more on a busy machine.
+torch.set_num_threads(1)
 
 RATES = (16000, 44100, 48000, 22050)
 
@@ -62,9 +69,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bank(corpus_folder: Path, cache: Path):
-    from voxhop.training.bank import DataConfig, load_bank
-    from voxhop.training.rooms import RoomConfig
-
     data = DataConfig(folder=str(corpus_folder), cache=str(cache))
     return load_bank(data, "train", RoomConfig(count=6), seed=3)
 

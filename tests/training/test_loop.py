@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +15,10 @@ from voxhop.training.config import load_config
 from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
 from voxhop.training.start import initial_model, read_weights
 from voxhop.training.state import Average, read_log, write_atomically
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN = "import sys; from voxhop.training.loop import main; main(sys.argv[1])"
 

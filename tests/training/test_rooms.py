@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig, align_peak, build_rooms, cached_rooms
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def decay_s(response: np.ndarray, drop_db: float) -> float:

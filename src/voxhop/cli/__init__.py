@@ -44,6 +44,7 @@ VERBS: Final[tuple[str, ...]] = (
     "eval",
     "models",
     "bench",
+    "train",
 )
 
 

@@ -58,7 +58,7 @@ def active_level(audio: Tensor) -> Tensor:
 
     Silent clips give 1e-5, so that dividing by the level is safe.
     """
-    frames = audio[:, : audio.shape[1] // _FRAME * _FRAME].unflatten(1, (-1, _FRAME))
+    frames = audio[:, : audio.shape[1] // _FRAME * _FRAME].reshape(len(audio), -1, _FRAME)
     power = frames.square().mean(-1)
     active = power >= 1e-3 * power.amax(1, keepdim=True)
     mean = (power * active).sum(1, keepdim=True) / active.sum(1, keepdim=True)

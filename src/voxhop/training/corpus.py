@@ -13,15 +13,14 @@ import os
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from voxhop.errors import VoxhopError
 
-
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray

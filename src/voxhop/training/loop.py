@@ -22,12 +22,18 @@ from voxhop.training.losses import Objective
 from voxhop.training.simulate import HOP, draw_scenarios, simulate
 from voxhop.training.start import best_content, initial_model
 from voxhop.training.state import Average, Progress, append_log, save_checkpoint, trim_log
-from voxhop.training.validate import CONSTANT_GAINS, build_clips, constant_gain, run_model, validate
+from voxhop.training.validate import (
+    CONSTANT_GAINS,
+    Enhanced,
+    build_clips,
+    constant_gain,
+    run_model,
+    validate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxhop.reference import LocalVQE
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
     from voxhop.training.simulate import Clips, Scenario
@@ -232,22 +238,22 @@ class Trainer:
         progress, limits = self.progress, self.config.validation
         progress.validated_share = self.share
         best: dict[str, float] = {}
+        bf16 = self.config.precision == "bf16"
+
+        def enhance(clips: Clips) -> Enhanced:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                return run_model(self.objective.model, clips)
+
         self.objective.eval()
         for weights in ("raw", "ema"):
             if weights == "ema":
                 self.average.swap(self.objective)
-            model = self.objective.model
-            bf16 = self.config.precision == "bf16"
-
-            def enhance(clips: Clips, model: LocalVQE = model) -> Any:  # noqa: ANN401
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                    return run_model(model, clips)
-
             figures = validate(enhance, self._validation)
             self._emit({"kind": "valid", "weights": weights, **figures})
             if figures["score"] > progress.best_score:
                 progress.best_score = figures["score"]
-                save_checkpoint(self._folder / BEST, best_content(model, self.config, figures))
+                content = best_content(self.objective.model, self.config, figures)
+                save_checkpoint(self._folder / BEST, content)
             if weights == "ema":
                 self.average.swap(self.objective)
                 best = figures

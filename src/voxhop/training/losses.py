@@ -77,10 +77,9 @@ class Objective(nn.Module):
         self.heads = nn.ModuleList(
             nn.Linear(width, bins // count) for width, count in zip(widths, positions, strict=True)
         )
-        for head in self.heads:
-            assert isinstance(head, nn.Linear)
-            nn.init.zeros_(head.weight)
-            nn.init.constant_(head.bias, 1.0)
+        for parameter in self.heads.parameters():
+            # Gains start near one, whatever the features: the network begins as identity.
+            nn.init.constant_(parameter, 1.0 if parameter.dim() == 1 else 0.0)
 
     def forward(
         self,

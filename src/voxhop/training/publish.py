@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from voxhop.errors import ArgumentError
@@ -88,8 +89,7 @@ def compare(paths: Sequence[Path], config: TrainingConfig) -> dict[str, Mapping[
         seconds=limits.seconds,
         seed=limits.seed,
     )
-    scores = {}
+    scores: dict[str, Mapping[str, float]] = {}
     for path in paths:
-        model = load_model(path).eval()
-        scores[str(path)] = validate(lambda batch, model=model: run_model(model, batch), clips)
+        scores[str(path)] = validate(partial(run_model, load_model(path).eval()), clips)
     return scores

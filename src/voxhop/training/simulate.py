@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from voxhop.training.draw import Draw
 
 HOP = 256
+_COLOURED_SHARE, _BABBLE_SHARE = 0.30, 0.08
 
 
 class Scenario(IntEnum):
@@ -62,6 +63,8 @@ class SimulationConfig:
         Largest drift, either sign.
     near_gate, far_gate : float
         Share of clips in which that talker falls silent for a part of the clip.
+    near_start_s : tuple of float
+        The near talker is silent before a time drawn from this range.
     near_dbfs, far_end_dbfs, reference_dbfs : tuple of float
         Level of the near end, of the echo in far-end clips, of the reference.
     near_to_echo_db : tuple of float
@@ -86,6 +89,7 @@ class SimulationConfig:
     drift_ppm: float = 100.0
     near_gate: float = 0.35
     far_gate: float = 0.20
+    near_start_s: tuple[float, float] = (0.0, 0.0)
     near_dbfs: tuple[float, float] = (-40.0, -18.0)
     far_end_dbfs: tuple[float, float] = (-42.0, -16.0)
     reference_dbfs: tuple[float, float] = (-36.0, -14.0)
@@ -216,9 +220,9 @@ def _talkers(
     hiss_db = draw.uniform(-45.0, -15.0, clips, 1)
     hiss = hiss * ac.active_level(far) / ac.active_level(hiss) * ac.decibels(hiss_db)
     far = far + hiss * draw.chance(0.15, clips, 1)
-    return near * _gate(draw, config.near_gate, clips, samples), far * _gate(
-        draw, config.far_gate, clips, samples
-    )
+    near = near * _gate(draw, config.near_gate, clips, samples)
+    far = far * _gate(draw, config.far_gate, clips, samples)
+    return near * _rise(draw.uniform(*config.near_start_s, clips, 1), samples), far
 
 
 def _gate(draw: Draw, chance: float, clips: int, samples: int) -> Tensor:
@@ -237,8 +241,14 @@ def _gate(draw: Draw, chance: float, clips: int, samples: int) -> Tensor:
     return torch.where(draw.chance(chance, clips, 1), gain, torch.ones_like(gain))
 
 
+def _rise(start_s: Tensor, samples: int) -> Tensor:
+    """Zero before `start_s`, one after, with a fade of 10 ms that ends there."""
+    steps = torch.arange(samples, device=start_s.device) + 1
+    return (1 + (steps - start_s * SAMPLE_RATE) / (0.01 * SAMPLE_RATE)).clamp(0, 1)
+
+
 def _noise(bank: SoundBank, draw: Draw, clips: int, samples: int) -> Tensor:
-    """Recorded noise, coloured noise (30 %) or babble of four (8 %); some modulated."""
+    """Draw recorded noise, coloured noise (30 %) or babble of four (8 %); modulate some."""
     which = draw.choice(bank.noise.weights, clips)
     noise = ac.crop(bank.noise, which, draw.uniform(0, 1, clips), samples)
     noise = noise / ac.active_level(noise)
@@ -247,10 +257,11 @@ def _noise(bank: SoundBank, draw: Draw, clips: int, samples: int) -> Tensor:
     talkers = 4
     voices = draw.choice(bank.speech.weights, clips * talkers)
     babble = ac.crop(bank.speech, voices, draw.uniform(0, 1, clips * talkers), samples)
-    babble = babble.unflatten(0, (clips, talkers)).sum(1)
+    babble = babble.reshape(clips, talkers, samples).sum(1)
     babble = babble / ac.active_level(babble)
     kind = draw.uniform(0, 1, clips, 1)
-    noise = torch.where(kind < 0.30, coloured, torch.where(kind < 0.38, babble, noise))
+    noise = torch.where(kind < _COLOURED_SHARE + _BABBLE_SHARE, babble, noise)
+    noise = torch.where(kind < _COLOURED_SHARE, coloured, noise)
     # A quiet stationary floor under everything: no room and no preamplifier is silent.
     noise = noise + coloured * ac.decibels(draw.uniform(-40.0, -15.0, clips, 1))
     swing = ac.slow_modulation(draw, clips, samples, depth_db=8.0)
@@ -343,7 +354,7 @@ def _mix(config: SimulationConfig, draw: Draw, scenario: Tensor, parts: _Parts) 
 
 
 def _reference(config: SimulationConfig, draw: Draw, far: Tensor) -> Tensor:
-    """What the network is told was played: at its own level, at times altered."""
+    """Make what the network is told was played: at its own level, at times altered."""
     clips, samples = far.shape
     share = config.altered_reference
     colour = ac.random_equaliser(draw, clips, samples // 2 + 1)
@@ -368,5 +379,5 @@ def _audible(echo: Tensor, other: Tensor) -> Tensor:
 
 def _frame_power(audio: Tensor) -> Tensor:
     """Power of the 512-sample frames the network sees, (clips, samples / 256)."""
-    hops = audio.unflatten(1, (-1, HOP)).square().sum(-1)
+    hops = audio.reshape(len(audio), -1, HOP).square().sum(-1)
     return hops + torch.nn.functional.pad(hops, (1, 0))[:, :-1]

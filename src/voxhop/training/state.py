@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Average:
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         current = [p.detach() for _, p in module.named_parameters()]
-        torch._foreach_lerp_(list(self.values.values()), current, 1 - decay)  # noqa: SLF001
+        torch._foreach_lerp_(list(self.values.values()), current, 1 - decay)
 
     @torch.no_grad()
     def swap(self, module: nn.Module) -> None:
@@ -92,8 +93,10 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def append_log(path: Path, record: dict[str, Any]) -> None:
-    """Add one JSON line; NaN is written as null."""
-    clean = {k: None if isinstance(v, float) and v != v else v for k, v in record.items()}
+    """Add one JSON line; NaN and infinities are written as null."""
+    clean = {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()
+    }
     with path.open("a") as file:
         file.write(json.dumps(clean) + "\n")
 
@@ -112,10 +115,7 @@ def trim_log(path: Path, last_step: int) -> None:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Read a log's JSON lines, without a last one that is incomplete."""
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
+    lines = path.read_text().splitlines()
+    if lines and not lines[-1].endswith("}"):
+        lines.pop()
+    return [json.loads(line) for line in lines]

@@ -193,7 +193,8 @@ def _delay_accuracy(batches: Iterable[tuple[Clips, Tensor | None]]) -> float:
 
 
 def _frame_power(audio: Tensor) -> Tensor:
-    return audio[:, : audio.shape[1] // _FRAME * _FRAME].unflatten(1, (-1, _FRAME)).square().mean(2)
+    whole = audio.shape[1] // _FRAME * _FRAME
+    return audio[:, :whole].reshape(len(audio), -1, _FRAME).square().mean(2)
 
 
 def _mean(values: Tensor) -> float:
