@@ -73,7 +73,7 @@ def bank(corpus_folder: Path, cache: Path):
     return load_bank(data, "train", RoomConfig(count=6), seed=3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_toml(corpus_folder: Path, cache: Path) -> str:
     """A run of a few steps; `output` and the budget are to be put in front."""
     return f"""

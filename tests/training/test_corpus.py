@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from voxhop.training.corpus import (
     find_responses,
     load_streams,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from voxhop.training.config import load_config
 from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
 from voxhop.training.start import initial_model, read_weights
 from voxhop.training.state import Average, read_log, write_atomically
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

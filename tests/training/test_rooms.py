@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig, align_peak, build_rooms, cached_rooms
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

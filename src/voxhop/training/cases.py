@@ -16,8 +16,8 @@ from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig
 from voxhop.training.simulate import HOP, Clips, Scenario, SimulationConfig, simulate
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
     from torch import Tensor
 

@@ -20,8 +20,8 @@ import numpy as np
 from voxhop.errors import VoxhopError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 

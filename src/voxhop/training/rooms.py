@@ -18,6 +18,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from numpy.typing import NDArray
 
 SAMPLE_RATE = 16000
