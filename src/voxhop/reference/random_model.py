@@ -14,9 +14,9 @@ from voxhop.reference.mask import CURRENT_TAP
 # He's gain keeps the variance of a rectified layer. Generation 1 adds residuals without
 # a norm between them, so there each layer must add less.
 _CONV_GAIN = {1: 1.0, 2: 2.0, 3: 2.0}
-# Gain of the smoothing convolution at which the delay distribution of random features is
-# neither flat nor one-hot: its mean maximum lies between 0.2 and 0.9.
-_SMOOTH_GAIN = {1: 1.0, 2: 0.1, 3: 0.1}
+# Gain of the alignment's projections at which the delay distribution is neither flat nor
+# one-hot: its mean maximum lies between 0.2 and 0.9.
+_SCORE_GAIN = {1: 0.9, 2: 0.4, 3: 0.4}
 _PARTS = ("real", "imag")
 
 
@@ -54,7 +54,7 @@ def _draw(name: str, weight: Tensor, version: int, generator: torch.Generator) -
     fan_in = max(weight[:1].numel(), 1)
     special = {
         "dec1.deconv.conv.weight": 0.3 / math.sqrt(fan_in) * normal,
-        "align.conv.1.weight": math.sqrt(_SMOOTH_GAIN[version] / fan_in) * normal,
+        "align.conv.1.weight": math.sqrt(1.0 / fan_in) * normal,
         "bottleneck.A_log_rate": 8.0 * uniform - 6.0,
         "bottleneck.A_theta": math.pi * uniform,
         **{f"bottleneck.{matrix}_{part}": 0.5 * normal for matrix in "BC" for part in _PARTS},
@@ -63,6 +63,10 @@ def _draw(name: str, weight: Tensor, version: int, generator: torch.Generator) -
         return special[name]
     if name == "dec1.deconv.conv.bias":
         normal[[CURRENT_TAP, MASK_CHANNELS + CURRENT_TAP]] += 5.0
+    if name.startswith("align.pconv") and weight.dim() > 1:
+        # Blind to the mean of all channels, which is alike at every delay: scored, it
+        # would pin the distribution to one end of the axis.
+        return math.sqrt(_SCORE_GAIN[version] / fan_in) * (normal - normal.mean(1, keepdim=True))
     if weight.dim() > 1:
         rectified = weight.shape[2:].numel() > 1
         gain = _CONV_GAIN[version] if rectified else 1.0
