@@ -104,7 +104,9 @@ void check_hop(const vh_session * session, const void * mic, const void * out) {
 
 extern "C" {
 
-const char * vh_cpu_isas(void) { return voxhop::supported_isas(); }
+const char * vh_cpu_isas(void) {
+  return voxhop::supported_isas();
+}
 
 int32_t vh_model_open(const char * path, vh_model ** out, vh_error * err) {
   return guarded(err, [&] {
@@ -124,7 +126,9 @@ int32_t vh_model_open_memory(const void * data, size_t size, vh_model ** out, vh
   });
 }
 
-void vh_model_close(vh_model * model) { delete model; }
+void vh_model_close(vh_model * model) {
+  delete model;
+}
 
 int32_t vh_model_get_info(const vh_model * model, vh_model_info * info, vh_error * err) {
   return guarded(err, [&] {
@@ -155,8 +159,7 @@ const char * vh_model_metadata_key(const vh_model * model, size_t i) {
 }
 
 const char * vh_model_metadata_value(const vh_model * model, size_t i) {
-  return i < vh_model_metadata_count(model) ? model->engine.metadata()[i].second.c_str()
-                                            : nullptr;
+  return i < vh_model_metadata_count(model) ? model->engine.metadata()[i].second.c_str() : nullptr;
 }
 
 size_t vh_model_tensor_count(const vh_model * model) {
@@ -192,7 +195,9 @@ int32_t vh_session_open(const vh_model * model, const vh_session_options * optio
   });
 }
 
-void vh_session_close(vh_session * session) { delete session; }
+void vh_session_close(vh_session * session) {
+  delete session;
+}
 
 int32_t vh_session_process_f32(vh_session * session, const float * mic, const float * ref,
                                float * out, int64_t n, vh_error * err) {

@@ -38,3 +38,15 @@ F16_WEIGHTS_RELATIVE_RMS = 2e-2
 # bf16 autocast against float32, relative RMS of the masked spectrum of a random model.
 # Measured: 0.02 to 0.06; dropping a norm or an activation gives more than 0.5.
 BF16_RELATIVE_RMS = 0.15
+
+# The engine's stock graph (f32, analysis summed in double) against float64. The issue asks
+# for 1e-4 absolute and 2e-5 relative RMS; measured over the golden file and versions 1 to 3
+# on speech and chirps: 8e-7, 7e-7, and 2e-6 on the delay weights. With the analysis summed
+# in f32 the same chirps gave 7e-4, 6e-4 and 7e-4, so these limits would notice.
+ENGINE_ABSOLUTE = 1e-5
+ENGINE_RELATIVE_RMS = 5e-6
+ENGINE_ALIGN = 2e-5
+
+# Identity mask through the engine against float64 windows and FFTs, samples within 0.6.
+# Measured: 2.4e-7. Leaving Nyquist alone instead of doubling it gives 0.03.
+IDENTITY_MASK_ABSOLUTE = 2e-6

@@ -6,10 +6,11 @@
 
 namespace voxhop {
 
-const char * supported_isas() { return ""; }
+const char * supported_isas() {
+  return "";
+}
 
-std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels,
-                                               const std::string & isa,
+std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels, const std::string & isa,
                                                const std::string & precision) {
   const bool known_precision =
       precision == "f32" || precision == "f16" || precision == "bf16" || precision == "int8";

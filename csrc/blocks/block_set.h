@@ -97,8 +97,8 @@ struct Aligned {
 /// State: h, always f32: |a| near 1 loses the tail of h in half precision.
 struct S4dBlock {
   std::string name;
-  Weight input_weight, input_bias;    // (C*F, H), (H)
-  Weight output_weight, output_bias;  // (H, C*F), (C*F)
+  Weight input_weight, input_bias;                        // (C*F, H), (H)
+  Weight output_weight, output_bias;                      // (H, C*F), (C*F)
   Weight a_real, a_imag, b_real, b_imag, c_real, c_imag;  // (H)
   Weight d;                                               // (C*F)
 
@@ -108,9 +108,9 @@ struct S4dBlock {
 /// Frozen analysis or synthesis matrix of 2 * hop samples and F complex bins.
 struct Filterbank {
   std::string name;
-  Weight weight;        // analysis (512, 1, 512): rows re, im of bin; synthesis (512, 512)
-  float gain = 1.0f;    // synthesis: overlap-add factor
-  int64_t hop = 0;      // samples
+  Weight weight;      // analysis (512, 1, 512): rows re, im of bin; synthesis (512, 512)
+  float gain = 1.0f;  // synthesis: overlap-add factor
+  int64_t hop = 0;    // samples
 };
 
 /// The network half of a decoder's last step and the mask, which a set may fuse.
@@ -164,8 +164,7 @@ class BlockSet {
 /// The block set for vh_session_options' kernels, isa and precision, after their values
 /// have been checked. Throws VH_E_ARGUMENT for unknown names and VH_E_UNSUPPORTED for
 /// what this build or CPU lacks.
-std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels,
-                                               const std::string & isa,
+std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels, const std::string & isa,
                                                const std::string & precision);
 
 /// Instruction sets that fused kernels of this build can use on this CPU, best first,

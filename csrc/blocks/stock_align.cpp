@@ -13,12 +13,12 @@ ggml_tensor * projected(HopBuilder & b, const Weight & weight, const Weight & bi
   const int64_t C = x->ne[0];
   const int64_t F = x->ne[1];
   const int64_t h = bias.ne[0];
-  const float * rows = b.weights().floats(
-      bias.name + "/rows" + std::to_string(F), static_cast<size_t>(F * h), [&](float * out) {
-        for (int64_t i = 0; i < F * h; ++i) {
-          out[i] = bias.data[i / F];
-        }
-      });
+  const float * rows = b.weights().floats(bias.name + "/rows" + std::to_string(F),
+                                          static_cast<size_t>(F * h), [&](float * out) {
+                                            for (int64_t i = 0; i < F * h; ++i) {
+                                              out[i] = bias.data[i / F];
+                                            }
+                                          });
   ggml_tensor * y = ggml_mul_mat(b.ggml(), x, stock::leaf(b, weight, {C, h}));  // (F, h)
   return ggml_add(b.ggml(), y, b.constant(rows, {F, h}));
 }
@@ -53,17 +53,16 @@ Aligned StockBlocks::align(HopBuilder & b, const AlignBlock & block, ggml_tensor
   ggml_tensor * rows = stock::pad_bins(b, scores(b, block, mic, ref), 1, 1);  // (h, d_max + 2)
   rows = stock::with_history(b, "smooth_hist", rows, smooth.ne[1] - 1);
   ggml_tensor * columns = stock::unfold(b, rows, smooth.ne[0], 1);  // (K, d_max)
-  ggml_tensor * logits = ggml_mul_mat(
-      g, columns, b.constant(stock::column_weight(b, smooth), {K, 1}));  // (d_max, 1)
+  ggml_tensor * logits =
+      ggml_mul_mat(g, columns, b.constant(stock::column_weight(b, smooth), {K, 1}));  // (d_max, 1)
   logits = ggml_add(g, logits, stock::leaf(b, block.smooth_bias, {1}));
   ggml_tensor * weights = ggml_soft_max(g, logits);
 
-  ggml_tensor * history = stock::with_history(
-      b, "ref_hist", ggml_reshape_3d(g, ref, C * F, 1, 1), block.d_max - 1);
+  ggml_tensor * history =
+      stock::with_history(b, "ref_hist", ggml_reshape_3d(g, ref, C * F, 1, 1), block.d_max - 1);
   history = ggml_reshape_2d(g, history, C * F, block.d_max);
   // out_prod sums over the second dimension: sum_i weights[i] * history[:, i].
-  ggml_tensor * features =
-      ggml_out_prod(g, history, ggml_reshape_2d(g, weights, 1, block.d_max));
+  ggml_tensor * features = ggml_out_prod(g, history, ggml_reshape_2d(g, weights, 1, block.d_max));
   return {ggml_reshape_2d(g, features, C, F), weights};
 }
 

@@ -27,8 +27,8 @@ ggml_tensor * StockBlocks::skip(HopBuilder & b, const SkipBlock & block, ggml_te
 
 ggml_tensor * StockBlocks::upsample(HopBuilder & b, const UpsampleBlock & block,
                                     ggml_tensor * x) const {
-  ggml_tensor * z = stock::causal_conv(b, block.name, block.conv,
-                                       stock::normed(b, block.norm, x));  // (2C, F)
+  ggml_tensor * z =
+      stock::causal_conv(b, block.name, block.conv, stock::normed(b, block.norm, x));  // (2C, F)
   const int64_t C = block.c_out();
   const int64_t F = z->ne[1];
   ggml_context * g = b.ggml();

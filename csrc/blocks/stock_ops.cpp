@@ -20,8 +20,8 @@ ggml_tensor * with_history(HopBuilder & b, const std::string & name, ggml_tensor
   const Slot past = b.state(name, {A, B, frames});
   if (frames == 0) return frame;
   ggml_tensor * window = ggml_concat(b.ggml(), past.value, frame, 2);  // (A, B, frames + 1)
-  b.next(past, ggml_view_3d(b.ggml(), window, A, B, frames, window->nb[1], window->nb[2],
-                            window->nb[2]));
+  b.next(past,
+         ggml_view_3d(b.ggml(), window, A, B, frames, window->nb[1], window->nb[2], window->nb[2]));
   return window;
 }
 
@@ -32,14 +32,14 @@ ggml_tensor * unfold(HopBuilder & b, ggml_tensor * window, int64_t taps, int64_t
   // Channels-last makes the `taps` positions of a patch one run of taps * C floats. Patches
   // overlap, so the view has more elements than its parent, which ggml's view functions
   // refuse; it never leaves the parent: the last patch ends with the last position.
-  ggml_tensor * patches = ggml_view_3d(b.ggml(), window, taps * C, 1, 1, window->nb[2],
-                                       window->nb[2], 0);
+  ggml_tensor * patches =
+      ggml_view_3d(b.ggml(), window, taps * C, 1, 1, window->nb[2], window->nb[2], 0);
   patches->ne[1] = T;
   patches->ne[2] = n_out;
   patches->nb[1] = window->nb[2];
   patches->nb[2] = static_cast<size_t>(stride) * window->nb[1];
   patches->nb[3] = patches->nb[2] * static_cast<size_t>(n_out);
-  ggml_tensor * columns = ggml_cont(b.ggml(), patches);               // (taps * C, T, n_out)
+  ggml_tensor * columns = ggml_cont(b.ggml(), patches);  // (taps * C, T, n_out)
   return ggml_reshape_2d(b.ggml(), columns, taps * C * T, n_out);
 }
 
@@ -92,10 +92,10 @@ ggml_tensor * causal_conv(HopBuilder & b, const std::string & name, const Causal
                           ggml_tensor * x) {
   const int64_t K = conv.weight.ne[0] * conv.weight.ne[1] * conv.c_in();
   ggml_tensor * window = with_history(b, name + ".history", pad_bins(b, x, 1, 2),
-                                      conv.weight.ne[1] - 1);          // (C_in, F + 3, 4)
+                                      conv.weight.ne[1] - 1);                 // (C_in, F + 3, 4)
   ggml_tensor * columns = unfold(b, window, conv.weight.ne[0], conv.stride);  // (K, F_out)
   ggml_tensor * weight = b.constant(column_weight(b, conv.weight), {K, conv.c_out()});
-  ggml_tensor * y = ggml_mul_mat(b.ggml(), weight, columns);           // (C_out, F_out)
+  ggml_tensor * y = ggml_mul_mat(b.ggml(), weight, columns);  // (C_out, F_out)
   return ggml_add(b.ggml(), y, leaf(b, conv.bias, {conv.c_out()}));
 }
 

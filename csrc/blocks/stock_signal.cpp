@@ -77,16 +77,16 @@ const float * mask_projection(HopBuilder & b, bool imaginary) {
 // channels-last order (f * C + c) of activations.
 const float * bins_outer(HopBuilder & b, const Weight & weight, int64_t C, int64_t F) {
   const int64_t rows = weight.count() / (C * F);
-  return b.weights().floats(
-      weight.name + "/bins_outer", static_cast<size_t>(weight.count()), [&](float * out) {
-        for (int64_t r = 0; r < rows; ++r) {
-          for (int64_t c = 0; c < C; ++c) {
-            for (int64_t f = 0; f < F; ++f) {
-              out[(r * F + f) * C + c] = weight.data[(r * C + c) * F + f];
-            }
-          }
-        }
-      });
+  return b.weights().floats(weight.name + "/bins_outer", static_cast<size_t>(weight.count()),
+                            [&](float * out) {
+                              for (int64_t r = 0; r < rows; ++r) {
+                                for (int64_t c = 0; c < C; ++c) {
+                                  for (int64_t f = 0; f < F; ++f) {
+                                    out[(r * F + f) * C + c] = weight.data[(r * C + c) * F + f];
+                                  }
+                                }
+                              }
+                            });
 }
 
 // The same for the rows of an (H, C*F) matrix.
@@ -165,8 +165,8 @@ ggml_tensor * StockBlocks::s4d(HopBuilder & b, const S4dBlock & block, ggml_tens
   b.next(re, h_re);
   b.next(im, h_im);
 
-  ggml_tensor * y = ggml_sub(g, ggml_mul(g, h_re, vector(block.c_real)),
-                             ggml_mul(g, h_im, vector(block.c_imag)));
+  ggml_tensor * y =
+      ggml_sub(g, ggml_mul(g, h_re, vector(block.c_real)), ggml_mul(g, h_im, vector(block.c_imag)));
   ggml_tensor * w_out = b.constant(bin_rows_outer(b, block.output_weight, C, F), {H, C * F});
   ggml_tensor * out = ggml_add(g, ggml_mul_mat(g, w_out, y), over_bins(block.output_bias));
   out = ggml_add(g, out, ggml_mul(g, u, over_bins(block.d)));
@@ -181,8 +181,8 @@ ggml_tensor * StockBlocks::mask_head(HopBuilder & b, const MaskHead & head, ggml
   ggml_tensor * window = stock::with_history(b, "history", stock::pad_bins(b, spectrum, 1, 1), 2);
   ggml_tensor * patches = stock::unfold(b, window, 3, 1);  // (18, F): tap, then re, im
   const auto part = [&](bool imaginary) {
-    ggml_tensor * rows = b.constant(mask_projection(b, imaginary),
-                                    {kMaskBasis * kMaskTaps, 2 * kMaskTaps});
+    ggml_tensor * rows =
+        b.constant(mask_projection(b, imaginary), {kMaskBasis * kMaskTaps, 2 * kMaskTaps});
     return ggml_sum_rows(g, ggml_mul(g, ggml_mul_mat(g, rows, mask), patches));  // (1, F)
   };
   ggml_tensor * re = part(false);

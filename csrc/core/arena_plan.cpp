@@ -95,9 +95,7 @@ class Planner {
     }
   }
 
-  void place_port(ggml_tensor * port) {
-    plan_.offsets[port] = free_.take(size_of(port));
-  }
+  void place_port(ggml_tensor * port) { plan_.offsets[port] = free_.take(size_of(port)); }
 
   ArenaPlan run() {
     const int n = ggml_graph_n_nodes(graph_);
@@ -144,8 +142,8 @@ class Planner {
 
   void release(ggml_tensor * tensor, int i) {
     ggml_tensor * owner = storage(tensor);
-    if (owner->op == GGML_OP_NONE || plan_.offsets.count(owner) == 0 ||
-        last_use_.at(owner) != i || !gone_.insert(owner).second) {
+    if (owner->op == GGML_OP_NONE || plan_.offsets.count(owner) == 0 || last_use_.at(owner) != i ||
+        !gone_.insert(owner).second) {
       return;
     }
     free_.give(plan_.offsets.at(owner), size_of(owner));

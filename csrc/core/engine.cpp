@@ -22,7 +22,9 @@ const ModelDef & find_model(const Catalog & catalog, const std::string & archite
 
 // ggml's small allocations abort the process when they fail. Taking and returning this
 // much first turns a machine out of memory into an error nearly always.
-void probe_memory() { AlignedBuffer::uninitialised(size_t{8} << 20); }
+void probe_memory() {
+  AlignedBuffer::uninitialised(size_t{8} << 20);
+}
 
 }  // namespace
 
@@ -55,8 +57,7 @@ size_t Engine::weight_bytes() const {
 
 BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   probe_memory();
-  NamedBlockSet blocks =
-      catalog_.make_block_set(options.kernels, options.isa, options.precision);
+  NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
   PackedWeights & packed = packed_.try_emplace(blocks.name, tensors_.bytes()).first->second;
   HopBuilder builder(packed, options.history_first);

@@ -78,7 +78,7 @@ class Engine {
   std::unique_ptr<Network> network_;
   std::vector<std::pair<std::string, std::string>> metadata_;
   std::vector<TensorRecord> records_;
-  mutable std::mutex mutex_;  // guards packed_
+  mutable std::mutex mutex_;                             // guards packed_
   mutable std::map<std::string, PackedWeights> packed_;  // by block set name
 };
 

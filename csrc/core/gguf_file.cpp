@@ -76,11 +76,10 @@ class GgufFile::Cursor {
   /// A key or tensor name: short printable ASCII.
   std::string identifier(const char * what) {
     const std::string_view found = text(what);
-    VH_CHECK(!found.empty() && found.size() <= kMaxKeyBytes &&
-                 printable(found, kMaxKeyBytes) == found,
-             VH_E_MODEL, "model file: %s \"%s\" at offset %zu, expected 1 to %llu printable bytes",
-             what, printable(found).c_str(), offset(),
-             static_cast<unsigned long long>(kMaxKeyBytes));
+    VH_CHECK(
+        !found.empty() && found.size() <= kMaxKeyBytes && printable(found, kMaxKeyBytes) == found,
+        VH_E_MODEL, "model file: %s \"%s\" at offset %zu, expected 1 to %llu printable bytes", what,
+        printable(found).c_str(), offset(), static_cast<unsigned long long>(kMaxKeyBytes));
     return std::string(found);
   }
   size_t offset() const { return static_cast<size_t>(at_ - begin_); }
@@ -130,8 +129,8 @@ GgufFile GgufFile::from_path(const std::string & path) {
   in.seekg(0);
   in.read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(size));
   VH_CHECK(in.gcount() == static_cast<std::streamsize>(size), VH_E_FILE,
-           "%s: read %lld bytes, expected %llu", shown.c_str(),
-           static_cast<long long>(in.gcount()), static_cast<unsigned long long>(size));
+           "%s: read %lld bytes, expected %llu", shown.c_str(), static_cast<long long>(in.gcount()),
+           static_cast<unsigned long long>(size));
   try {
     return GgufFile(std::move(bytes));
   } catch (const Error & e) {
@@ -194,8 +193,8 @@ void GgufFile::parse_tensor(Cursor & cursor, uint64_t index) {
   tensor.name = cursor.identifier("tensor name");
   const char * name = tensor.name.c_str();
   const auto dimensions = cursor.read<uint32_t>(name);
-  VH_CHECK(dimensions <= 4, VH_E_MODEL, "%s (tensor %llu): %u dimensions, expected at most 4",
-           name, static_cast<unsigned long long>(index), dimensions);
+  VH_CHECK(dimensions <= 4, VH_E_MODEL, "%s (tensor %llu): %u dimensions, expected at most 4", name,
+           static_cast<unsigned long long>(index), dimensions);
   int64_t count = 1;
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto ne = cursor.read<int64_t>(name);

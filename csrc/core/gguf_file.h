@@ -59,7 +59,7 @@ class GgufFile {
  private:
   class Cursor;
   struct Entry {
-    uint32_t type;         // of the value, or of the elements of an array
+    uint32_t type;  // of the value, or of the elements of an array
     bool array;
     uint64_t count;        // 1 for a scalar
     const std::byte * at;  // first element

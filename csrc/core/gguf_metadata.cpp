@@ -65,19 +65,17 @@ std::optional<int64_t> GgufFile::find_integer(const std::string & key, int64_t l
   const Entry * entry = find(key);
   if (entry == nullptr) return std::nullopt;
   const auto value = entry->array ? std::nullopt : as_integer(*entry, 0);
-  VH_CHECK(value.has_value(), VH_E_MODEL, "metadata %s: type %s, expected an integer",
-           key.c_str(), type_text(entry->type, entry->array).c_str());
+  VH_CHECK(value.has_value(), VH_E_MODEL, "metadata %s: type %s, expected an integer", key.c_str(),
+           type_text(entry->type, entry->array).c_str());
   VH_CHECK(*value >= lowest && *value <= highest, VH_E_MODEL,
-           "metadata %s: %lld, expected %lld to %lld", key.c_str(),
-           static_cast<long long>(*value), static_cast<long long>(lowest),
-           static_cast<long long>(highest));
+           "metadata %s: %lld, expected %lld to %lld", key.c_str(), static_cast<long long>(*value),
+           static_cast<long long>(lowest), static_cast<long long>(highest));
   return value;
 }
 
 int64_t GgufFile::integer(const std::string & key, int64_t lowest, int64_t highest) const {
   const auto value = find_integer(key, lowest, highest);
-  VH_CHECK(value.has_value(), VH_E_MODEL, "metadata %s: missing, expected an integer",
-           key.c_str());
+  VH_CHECK(value.has_value(), VH_E_MODEL, "metadata %s: missing, expected an integer", key.c_str());
   return *value;
 }
 

@@ -15,9 +15,13 @@ constexpr size_t kMaxTensors = 4096;
 // Records that one block may create between two checks in ggml().
 constexpr size_t kReserve = 64;
 
-size_t graph_bytes() { return ggml_graph_overhead_custom(kMaxTensors, false); }
+size_t graph_bytes() {
+  return ggml_graph_overhead_custom(kMaxTensors, false);
+}
 
-size_t meta_bytes() { return kMaxTensors * ggml_tensor_overhead() + 2 * graph_bytes() + 4096; }
+size_t meta_bytes() {
+  return kMaxTensors * ggml_tensor_overhead() + 2 * graph_bytes() + 4096;
+}
 
 ggml_tensor * new_tensor(ggml_context * context, std::initializer_list<int64_t> ne) {
   return ggml_new_tensor(context, GGML_TYPE_F32, static_cast<int>(ne.size()), ne.begin());
@@ -61,9 +65,13 @@ HopBuilder::Scope::Scope(HopBuilder & b, const std::string & name)
   b_.prefix_ += name + ".";
 }
 
-HopBuilder::Scope::~Scope() { b_.prefix_.resize(length_); }
+HopBuilder::Scope::~Scope() {
+  b_.prefix_.resize(length_);
+}
 
-std::string HopBuilder::scoped(const std::string & name) const { return prefix_ + name; }
+std::string HopBuilder::scoped(const std::string & name) const {
+  return prefix_ + name;
+}
 
 ggml_tensor * HopBuilder::input(const std::string & name, int64_t samples) {
   ggml_tensor * port = new_tensor(ggml(), {samples});
@@ -146,7 +154,9 @@ ggml_tensor * HopBuilder::custom(std::unique_ptr<CustomOp> op, std::initializer_
   return graph_.custom.back()->tensor;
 }
 
-void HopBuilder::also_run(ggml_tensor * node) { side_roots_.push_back(node); }
+void HopBuilder::also_run(ggml_tensor * node) {
+  side_roots_.push_back(node);
+}
 
 void HopBuilder::run_ahead(ggml_tensor * node) {
   VH_CHECK(history_first_, VH_E_INTERNAL, "run_ahead without history_first");
@@ -185,10 +195,10 @@ HopGraph HopBuilder::finish() {
   // ggml ops that work in place (clamp) must not reach state, constants or inputs.
   for (int i = 0; i < ggml_graph_n_nodes(graph_.hop); ++i) {
     const ggml_tensor * node = ggml_graph_node(graph_.hop, i);
-    VH_CHECK(only_looks(node->op) || node->view_src == nullptr ||
-                 node->view_src->op != GGML_OP_NONE,
-             VH_E_INTERNAL, "graph: %s writes into state, a constant or an input",
-             ggml_op_name(node->op));
+    VH_CHECK(
+        only_looks(node->op) || node->view_src == nullptr || node->view_src->op != GGML_OP_NONE,
+        VH_E_INTERNAL, "graph: %s writes into state, a constant or an input",
+        ggml_op_name(node->op));
   }
   for (const PendingSlot & slot : slots_) {
     if (slot.count == 0) continue;

@@ -71,8 +71,8 @@ struct HopGraph {
     size_t state_offset;
   };
 
-  AlignedBuffer meta;            // ggml's tensor records live here
-  GgmlContextPtr ggml;           // must go before `meta`
+  AlignedBuffer meta;   // ggml's tensor records live here
+  GgmlContextPtr ggml;  // must go before `meta`
   ggml_cgraph * hop = nullptr;
   ggml_cgraph * prepare = nullptr;  // null when nothing is computed ahead
   std::vector<Port> inputs;

@@ -9,7 +9,9 @@
 namespace voxhop {
 namespace {
 
-std::byte * at(AlignedBuffer & buffer, size_t offset) { return buffer.data() + offset; }
+std::byte * at(AlignedBuffer & buffer, size_t offset) {
+  return buffer.data() + offset;
+}
 
 }  // namespace
 
@@ -42,8 +44,8 @@ void HopPlan::place() {
   ArenaPlan prepare;
   if (graph_.prepare != nullptr) prepare = plan_arena(graph_.prepare, {}, ports);
   for (const auto & entry : prepare.offsets) {
-    VH_CHECK(entry.first->op == GGML_OP_NONE || hop.offsets.count(entry.first) == 0,
-             VH_E_INTERNAL, "graph: %s runs both ahead and in the hop", entry.first->name);
+    VH_CHECK(entry.first->op == GGML_OP_NONE || hop.offsets.count(entry.first) == 0, VH_E_INTERNAL,
+             "graph: %s runs both ahead and in the hop", entry.first->name);
   }
   scratch_ = AlignedBuffer(std::max(hop.bytes, prepare.bytes));
   for (const ArenaPlan * plan : {&prepare, &hop}) {
@@ -112,11 +114,12 @@ void HopPlan::prepare() {
   if (has_prepare()) run_program(prepare_);
 }
 
-void HopPlan::run() { run_program(hop_); }
+void HopPlan::run() {
+  run_program(hop_);
+}
 
 int HopPlan::node_count() const {
-  return ggml_graph_n_nodes(graph_.hop) +
-         (has_prepare() ? ggml_graph_n_nodes(graph_.prepare) : 0);
+  return ggml_graph_n_nodes(graph_.hop) + (has_prepare() ? ggml_graph_n_nodes(graph_.prepare) : 0);
 }
 
 size_t HopPlan::scratch_bytes() const {

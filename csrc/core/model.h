@@ -19,8 +19,8 @@ struct ModelInfo {
   int32_t hop_samples = 0;      // per hop: every input and the output
   int32_t latency_samples = 0;  // output lags the input by this much
   int32_t input_count = 0;
-  int32_t d_max = 0;            // alignment window in hops, 0 if none
-  int64_t macs_per_hop = 0;     // dense transforms
+  int32_t d_max = 0;         // alignment window in hops, 0 if none
+  int64_t macs_per_hop = 0;  // dense transforms
 };
 
 /// A loaded network: configuration and bound weights. Immutable.

@@ -22,8 +22,7 @@ const void * PackedWeights::get(const std::string & key, size_t bytes,
                                 const std::function<void(void *)> & fill) {
   if (const auto found = entries_.find(key); found != entries_.end()) {
     VH_CHECK(found->second.bytes == bytes, VH_E_INTERNAL,
-             "packed weights %s: %zu bytes, expected %zu", key.c_str(), bytes,
-             found->second.bytes);
+             "packed weights %s: %zu bytes, expected %zu", key.c_str(), bytes, found->second.bytes);
     return found->second.data;
   }
   std::byte * data = allocate(bytes);
@@ -34,8 +33,8 @@ const void * PackedWeights::get(const std::string & key, size_t bytes,
 
 const float * PackedWeights::floats(const std::string & key, size_t count,
                                     const std::function<void(float *)> & fill) {
-  return static_cast<const float *>(get(
-      key, count * sizeof(float), [&](void * data) { fill(static_cast<float *>(data)); }));
+  return static_cast<const float *>(
+      get(key, count * sizeof(float), [&](void * data) { fill(static_cast<float *>(data)); }));
 }
 
 }  // namespace voxhop

@@ -22,8 +22,7 @@ class PackedWeights {
 
   /// The array `key` of `bytes` bytes, 64-byte aligned; `fill` writes it (it starts
   /// zeroed) the first time. A key must always ask for the same size.
-  const void * get(const std::string & key, size_t bytes,
-                   const std::function<void(void *)> & fill);
+  const void * get(const std::string & key, size_t bytes, const std::function<void(void *)> & fill);
 
   /// The same for `count` floats.
   const float * floats(const std::string & key, size_t count,

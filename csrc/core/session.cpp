@@ -97,7 +97,9 @@ void Session::reset() noexcept {
   prepared_ = false;
 }
 
-size_t Session::state_size() const { return sizeof(BlobHeader) + state_.size(); }
+size_t Session::state_size() const {
+  return sizeof(BlobHeader) + state_.size();
+}
 
 void Session::save(void * blob, size_t size) const {
   VH_CHECK(size == state_size(), VH_E_SHAPE, "state buffer of %zu bytes, expected %zu", size,

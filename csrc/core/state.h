@@ -14,7 +14,7 @@ struct StateSlot {
   std::string shape;  // type and dimensions as text; part of the fingerprint
   size_t offset;      // bytes, a multiple of 64
   size_t bytes;
-  bool exclusive;     // updated in place by one custom op
+  bool exclusive;  // updated in place by one custom op
 };
 
 class StateLayout {

@@ -21,9 +21,9 @@ class Error : public std::runtime_error {
 };
 
 #if defined(__GNUC__)
-#  define VH_PRINTF_LIKE __attribute__((format(printf, 2, 3)))
+#define VH_PRINTF_LIKE __attribute__((format(printf, 2, 3)))
 #else
-#  define VH_PRINTF_LIKE
+#define VH_PRINTF_LIKE
 #endif
 
 /// Throws Error(code, message) with a printf-style message.
@@ -34,9 +34,9 @@ class Error : public std::runtime_error {
 }  // namespace voxhop
 
 /// Throws unless `condition` holds; the message is only formatted on failure.
-#define VH_CHECK(condition, code, ...)           \
-  do {                                           \
-    if (!(condition)) {                          \
-      ::voxhop::fail((code), __VA_ARGS__);       \
-    }                                            \
+#define VH_CHECK(condition, code, ...)     \
+  do {                                     \
+    if (!(condition)) {                    \
+      ::voxhop::fail((code), __VA_ARGS__); \
+    }                                      \
   } while (false)

@@ -42,11 +42,13 @@ void expand(const GgufTensor & tensor, float * out) {
 
 }  // namespace
 
-int64_t element_count(const Shape & ne) { return ne[0] * ne[1] * ne[2] * ne[3]; }
+int64_t element_count(const Shape & ne) {
+  return ne[0] * ne[1] * ne[2] * ne[3];
+}
 
 std::string shape_text(const Shape & ne) {
-  return "(" + std::to_string(ne[0]) + ", " + std::to_string(ne[1]) + ", " +
-         std::to_string(ne[2]) + ", " + std::to_string(ne[3]) + ")";
+  return "(" + std::to_string(ne[0]) + ", " + std::to_string(ne[1]) + ", " + std::to_string(ne[2]) +
+         ", " + std::to_string(ne[3]) + ")";
 }
 
 TensorStore::TensorStore(const GgufFile & file) {
@@ -62,10 +64,8 @@ TensorStore::TensorStore(const GgufFile & file) {
   for (const GgufTensor & tensor : file.tensors()) {
     auto * data = reinterpret_cast<float *>(at);
     expand(tensor, data);
-    const bool added =
-        tensors_.emplace(tensor.name, Weight{tensor.name, tensor.ne, data}).second;
-    VH_CHECK(added, VH_E_MODEL, "%s: the file has two tensors of this name",
-             tensor.name.c_str());
+    const bool added = tensors_.emplace(tensor.name, Weight{tensor.name, tensor.ne, data}).second;
+    VH_CHECK(added, VH_E_MODEL, "%s: the file has two tensors of this name", tensor.name.c_str());
     parameter_count_ += element_count(tensor.ne);
     at += padded_floats(tensor.ne);
   }
@@ -87,9 +87,8 @@ Weight TensorStore::bind(const std::string & name, const Shape & expected) {
 
 void TensorStore::refuse_unbound() const {
   for (const auto & [name, weight] : tensors_) {
-    VH_CHECK(bound_.count(name) != 0, VH_E_MODEL,
-             "%s: shape %s, expected no tensor of this name", name.c_str(),
-             shape_text(weight.ne).c_str());
+    VH_CHECK(bound_.count(name) != 0, VH_E_MODEL, "%s: shape %s, expected no tensor of this name",
+             name.c_str(), shape_text(weight.ne).c_str());
   }
 }
 

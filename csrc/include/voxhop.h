@@ -23,11 +23,11 @@
 #include <stdint.h>
 
 #ifndef VH_API
-#  if defined(_WIN32)
-#    define VH_API __declspec(dllimport)
-#  else
-#    define VH_API __attribute__((visibility("default")))
-#  endif
+#if defined(_WIN32)
+#define VH_API __declspec(dllimport)
+#else
+#define VH_API __attribute__((visibility("default")))
+#endif
 #endif
 
 #ifdef __cplusplus
@@ -187,9 +187,9 @@ typedef struct vh_session_info {
   const char * isa;       /* "scalar", "avx2", ...; for stock: "ggml" */
   const char * precision; /* "f32", ... */
   int32_t n_threads;
-  int32_t node_count;     /* graph nodes per hop */
-  int64_t state_bytes;    /* one stream */
-  int64_t scratch_bytes;  /* activations and tables beside the state */
+  int32_t node_count;    /* graph nodes per hop */
+  int64_t state_bytes;   /* one stream */
+  int64_t scratch_bytes; /* activations and tables beside the state */
 } vh_session_info;
 VH_API int32_t vh_session_get_info(const vh_session * session, vh_session_info * info,
                                    vh_error * err);

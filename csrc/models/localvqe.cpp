@@ -99,8 +99,7 @@ class Binder {
     a.query_bias = vector("align.pconv_mic.bias", c_.h);
     a.key_weight = pointwise("align.pconv_ref.weight", c_.far[2]);
     a.key_bias = vector("align.pconv_ref.bias", c_.h);
-    a.smooth_weight =
-        tensors_.bind("align.conv.1.weight", {kSmoothDelays, kSmoothFrames, c_.h, 1});
+    a.smooth_weight = tensors_.bind("align.conv.1.weight", {kSmoothDelays, kSmoothFrames, c_.h, 1});
     a.smooth_bias = vector("align.conv.1.bias", 1);
     a.d_max = c_.d_max;
     return a;
@@ -254,6 +253,8 @@ std::unique_ptr<Network> load(const GgufFile & file, TensorStore & tensors) {
 
 }  // namespace
 
-ModelDef localvqe_model() { return {"localvqe", load}; }
+ModelDef localvqe_model() {
+  return {"localvqe", load};
+}
 
 }  // namespace voxhop

@@ -6,15 +6,14 @@
 namespace voxhop {
 namespace {
 
-constexpr int64_t kKernel = 4;        // time and frequency
+constexpr int64_t kKernel = 4;  // time and frequency
 constexpr int64_t kMaxChannels = 4096;
-constexpr int64_t kMaxDelay = 4096;   // hops; 65 s, far beyond any echo
+constexpr int64_t kMaxDelay = 4096;  // hops; 65 s, far beyond any echo
 constexpr int64_t kMaxBins = 8192;
-constexpr size_t kMicStages = 6;      // 2 channels and five encoder blocks
+constexpr size_t kMicStages = 6;  // 2 channels and five encoder blocks
 constexpr size_t kFarStages = 3;
 
-std::vector<int64_t> read_channels(const GgufFile & file, const std::string & key,
-                                   size_t stages) {
+std::vector<int64_t> read_channels(const GgufFile & file, const std::string & key, size_t stages) {
   const std::vector<int64_t> channels = file.integers(key, 64, 1, kMaxChannels);
   VH_CHECK(channels.size() == stages, VH_E_MODEL, "metadata %s: %zu widths, expected %zu",
            key.c_str(), channels.size(), stages);

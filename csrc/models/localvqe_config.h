@@ -15,9 +15,9 @@ namespace voxhop {
 struct LocalVqeConfig {
   int64_t version = 0;  // 1: folded batch norm, ELU; 2: pre-norm, ReLU6; 3: pre-norm, SiLU
   int64_t sample_rate = 0;
-  int64_t hop = 0;       // samples; the window is two hops
-  int64_t F = 0;         // bins 1..F of a 2F-point transform
-  int64_t d_max = 0;     // alignment window, hops
+  int64_t hop = 0;    // samples; the window is two hops
+  int64_t F = 0;      // bins 1..F of a 2F-point transform
+  int64_t d_max = 0;  // alignment window, hops
   int64_t h = 0;
   int64_t H = 0;
   float power_law = 0.3f;
