@@ -15,29 +15,31 @@ GOLDEN_F32_ABSOLUTE = 1e-4
 GOLDEN_F32_RELATIVE_RMS = 2e-5
 
 # Two orders of the same float64 sums: whole clip and hop by hop, blocks and plain loops.
-# Measured: at most 2e-14 relative to the largest magnitude.
+# Measured: 3e-15 relative to the largest magnitude.
 F64_REORDERED = 1e-12
 
-# FFT convolution against the recurrence in float64, 700 frames. Measured: 3e-14.
-F64_FFT = 1e-11
+# FFT convolution against the recurrence in float64, 700 frames. Measured: 4e-15.
+F64_FFT = 1e-12
 
 # A float32 table (filterbank) against the same formula in float64, relative to the
 # largest magnitude. Half an ulp is 3e-8 per entry; sums of 512. Measured: 2e-8.
 F32_TABLE = 2e-7
 
-# float32 against float64 of the same model, relative RMS. Measured: 1.5e-6.
+# A float32 model against its own file read back, and against float64 of itself, relative
+# RMS of the masked spectrum over generations 1-3. Measured: at most 1.4e-6 and 2.2e-6.
 F32_MODEL_RELATIVE_RMS = 2e-5
 
-# Poles through their polar parameters in float32, absolute, |a| <= 1. Measured: 6e-8.
-F32_POLE = 2.5e-7
+# Poles through their polar parameters in float32, absolute, |a| <= 1. Measured: 6e-8
+# (one ulp below 1); another platform's exp and log may add one.
+F32_POLE = 1.2e-7
 
-# f16 weights against f32 weights of one random model, relative RMS of the spectrum.
-# Measured over generations 1-3: 4e-4 to 6e-3.
-F16_WEIGHTS_RELATIVE_RMS = 2e-2
+# f16 weights against f32 weights of one random model, relative RMS of the masked
+# spectrum. Measured over generations 1-3: 5e-4 to 1.7e-3.
+F16_WEIGHTS_RELATIVE_RMS = 5e-3
 
 # bf16 autocast against float32, relative RMS of the masked spectrum of a random model.
-# Measured: 0.02 to 0.06; dropping a norm or an activation gives more than 0.5.
-BF16_RELATIVE_RMS = 0.15
+# Measured over generations 1-3: 0.010 to 0.027.
+BF16_RELATIVE_RMS = 0.06
 
 # The engine's stock graph (f32, analysis summed in double) against float64. The issue asks
 # for 1e-4 absolute and 2e-5 relative RMS; measured over the golden file and versions 1 to 3

@@ -31,7 +31,7 @@ def random_model(config: LocalVQEConfig, seed: int) -> LocalVQE:
     config
         Shape and generation.
     seed
-        The same seed gives the same weights, whatever the global generator does; that is left alone.
+        The same seed gives the same weights. The global generator is left alone.
 
     Returns
     -------
