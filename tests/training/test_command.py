@@ -56,6 +56,15 @@ def test_exported_weights_come_back_as_trained(finished: Path) -> None:
         assert torch.allclose(one[name], two[name], rtol=1e-5, atol=1e-7), name
 
 
+def test_a_running_checkpoint_gives_its_averaged_weights(finished: Path) -> None:
+    content = torch.load(finished / "out" / "last.pt", weights_only=True)
+    weights = read_weights(finished / "out" / "last.pt")
+    name = "dec1.deconv.conv.weight"
+    assert torch.equal(weights[name], content["average"][f"model.{name}"])
+    assert not torch.equal(weights[name], content["objective"][f"model.{name}"])
+    assert set(weights) == set(read_weights(finished / "out" / "best.pt"))
+
+
 def test_log_tells_speed_eta_and_anchors(finished: Path) -> None:
     records = read_log(finished / "out" / LOG)
     kinds = [record["kind"] for record in records]

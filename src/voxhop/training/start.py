@@ -55,6 +55,8 @@ def initial_model(config: TrainingConfig) -> LocalVQE:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the state dict of a checkpoint (``.pt``) or of a model file (``.gguf``).
 
+    Of a running training's ``last.pt`` these are the averaged weights.
+
     The alignment comes back at the temperature it is trained at: with a folded one
     its weights would be ten times larger, and the same rate a ten times smaller step.
     """
@@ -64,6 +66,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         weights = dict(read_gguf(path).state_dict())
     else:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if "average" in content:
+            part = content["objective"] | content["average"]
+            content = {k.removeprefix("model."): v for k, v in part.items() if k[:6] == "model."}
         weights = dict(content.get("model_state_dict", content))
     temperature = weights.get("align.temperature")
     if temperature is not None and float(temperature) == 1.0:
@@ -74,7 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_model(path: Path) -> LocalVQE:
-    """Load a model from a model file, a ``best.pt``, or a state dict of the released shape."""
+    """Load a model from a model file, a run's checkpoint, or a state dict of the released shape."""
     if path.suffix == ".gguf":
         from voxhop.export import read_gguf  # noqa: PLC0415
 
