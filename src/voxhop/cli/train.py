@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from voxhop.training.publish import publish  # noqa: PLC0415
 
     best = train(config, report=None if args.json else _report)
+    if int(os.environ.get("RANK", "0")):
+        return 0  # one of several processes: the first one writes the results
     folder = best.parent
     plot_curves(folder / "log.jsonl", folder / "curves.png")
     files = publish(best, folder, name=config.name)
