@@ -162,7 +162,7 @@ class Trainer:
             began = time.monotonic()
             terms = self._step(share)
             meter.add(terms)
-            if self.rank == 0 and self.progress.step % LOG_EVERY == 0:
+            if self.rank == 0 and (self.progress.step % LOG_EVERY == 0 or self.progress.step == 1):
                 self._emit({"kind": "train", **meter.take(), **self._speed(meter)})
             self.progress.elapsed_s += time.monotonic() - began
             due = share - self.progress.validated_share >= self.config.validation.every_share
