@@ -52,3 +52,11 @@ ENGINE_ALIGN = 2e-5
 # Identity mask through the engine against float64 windows and FFTs, samples within 0.6.
 # Measured: 2.4e-7. Leaving Nyquist alone instead of doubling it gives 0.03.
 IDENTITY_MASK_ABSOLUTE = 2e-6
+
+# A recording at another rate, enhanced there and compared with its conversion enhanced at
+# 16 kHz and converted back, relative RMS away from the ends. Measured: below 1e-9, as
+# soxr's streams and its whole-signal form agree; one sample of shift at 48 kHz gives 0.1.
+RATE_ROUND_TRIP = 1e-5
+
+# The same through blocks of 10 ms and of 1 s, absolute. Measured: 0.
+BLOCKWISE_RESAMPLING = 1e-6

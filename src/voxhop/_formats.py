@@ -81,7 +81,7 @@ def check_rate(name: str, rate: float) -> int:
     """
     if not isinstance(rate, (int, float, np.integer, np.floating)) or isinstance(rate, bool):
         raise DtypeError(f"{name}: {type(rate).__name__}, expected a number of Hz")
-    if rate != int(rate) or not MIN_RATE <= rate <= MAX_RATE:
+    if not MIN_RATE <= rate <= MAX_RATE or rate != int(rate):
         raise ArgumentError(f"{name}: {rate} Hz, expected {MIN_RATE} to {MAX_RATE}")
     return int(rate)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from voxhop.models import Model
     from voxhop.session import Session
-    from voxhop.session_info import SessionOptions
+    from voxhop.session_info import SessionInfo, SessionOptions
 
     Samples = npt.NDArray[np.float32]
 
@@ -142,7 +142,7 @@ def run(
         raise ArgumentError(f"caches: {', '.join(caches) or 'none'}, expected {', '.join(CACHES)}")
     memory = measure_memory(model_source, options[0])
     with load(model_source) as model:
-        sessions = [model.session(**vars(option)) for option in options]
+        sessions = _distinct([model.session(**vars(option)) for option in options])
         try:
             timings = _time_all(sessions, hops, caches, progress)
             contenders = tuple(
@@ -192,6 +192,15 @@ def speech(samples: int) -> tuple[Samples, Samples]:
         with AudioReader(Path(__file__).parent / "demo" / f"{name}.flac") as reader:
             tracks.append(np.resize(reader.read(reader.frames)[:, 0], samples))
     return tracks[0], tracks[1]
+
+
+def _distinct(sessions: Sequence[Session]) -> list[Session]:
+    """Return the sessions that run on different things; close the others."""
+    kept: dict[SessionInfo, Session] = {}
+    for session in sessions:
+        if kept.setdefault(session.info, session) is not session:
+            session.close()
+    return list(kept.values())
 
 
 def _used_session(model: Model, option: SessionOptions) -> Session:

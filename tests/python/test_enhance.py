@@ -1,0 +1,191 @@
+"""Whole recordings as arrays: alignment, rates, channels, types."""
+
+import numpy as np
+import pytest
+import soxr
+
+import tolerances
+import voxhop
+from hops import hop_by_hop
+from voxhop import offline
+
+RATE = 16000
+
+
+def relative_rms(found, expected):
+    return np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
+
+
+@pytest.mark.parametrize("length", [1, 255, 256, 257, 5000])
+def test_equals_the_streamed_output_without_its_lag(model, call, length):
+    mic, ref = (track[:length] for track in call)
+    out = voxhop.enhance(mic, ref, sample_rate=RATE, model=model)
+    padded = [np.pad(track, (0, 768 - length % 256)) for track in (mic, ref)]
+    with model.session() as session:
+        streamed = hop_by_hop(session, *padded)
+    assert out.shape == mic.shape
+    assert np.array_equal(out, streamed[256 : 256 + length])
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 24000, 44100, 48000, 96000])
+@pytest.mark.parametrize("length", [1, 1000, 4411])
+def test_length_is_kept_at_any_rate(model, rate, length):
+    mic = np.random.default_rng(rate).uniform(-0.1, 0.1, length).astype(np.float32)
+    assert voxhop.enhance(mic, mic, sample_rate=rate, model=model).shape == mic.shape
+
+
+def converted(track, rate, to_rate):
+    return soxr.resample(track, rate, to_rate, "VHQ")
+
+
+@pytest.mark.parametrize("rate", [24000, 44100, 48000])
+def test_other_rates_are_converted_there_and_back_without_a_shift(model, call, rate):
+    mic_up, ref_up = (converted(track, RATE, rate) for track in call)
+    mic, ref = (converted(track, rate, RATE) for track in (mic_up, ref_up))
+    expected = converted(voxhop.enhance(mic, ref, sample_rate=RATE, model=model), RATE, rate)
+    out = voxhop.enhance(mic_up, ref_up, sample_rate=rate, model=model)
+    assert out.shape == mic_up.shape
+    middle = slice(rate // 10, -rate // 10)
+    assert relative_rms(out[middle], expected[: len(out)][middle]) < tolerances.RATE_ROUND_TRIP
+
+
+def test_reference_may_have_another_rate(model, call):
+    mic, ref = call
+    ref_up = converted(ref, RATE, 48000)
+    expected = voxhop.enhance(mic, converted(ref_up, 48000, RATE), sample_rate=RATE, model=model)
+    out = voxhop.enhance(mic, ref_up, sample_rate=RATE, ref_sample_rate=48000, model=model)
+    assert relative_rms(out, expected) < tolerances.RATE_ROUND_TRIP
+
+
+def test_result_does_not_depend_on_the_block(model, call, monkeypatch):
+    mic, ref = (soxr.resample(track[:8000], RATE, 44100) for track in call)
+    expected = voxhop.enhance(mic, ref, sample_rate=44100, model=model)
+    monkeypatch.setattr(offline, "BLOCK_S", 0.01)
+    found = voxhop.enhance(mic, ref, sample_rate=44100, model=model)
+    assert np.abs(found - expected).max() <= tolerances.BLOCKWISE_RESAMPLING
+
+
+def test_short_reference_is_followed_by_silence_and_long_one_cut(model, call):
+    mic, ref = (track[:6000] for track in call)
+    silent = np.concatenate([ref[:2000], np.zeros(4000, np.float32)])
+    assert np.array_equal(
+        voxhop.enhance(mic, ref[:2000], sample_rate=RATE, model=model),
+        voxhop.enhance(mic, silent, sample_rate=RATE, model=model),
+    )
+    assert np.array_equal(
+        voxhop.enhance(mic, call[1], sample_rate=RATE, model=model),
+        voxhop.enhance(mic, ref, sample_rate=RATE, model=model),
+    )
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.int16, 32768.0), (np.int32, 2147483648.0)])
+def test_integers_come_back_rounded(model, call, dtype, scale):
+    mic, ref = (np.rint(track[:4000] * scale * 0.99).astype(dtype) for track in call)
+    floats = [(track / scale).astype(np.float32) for track in (mic, ref)]
+    out = voxhop.enhance(mic, ref, sample_rate=RATE, model=model)
+    exact = voxhop.enhance(*floats, sample_rate=RATE, model=model)
+    assert out.dtype == dtype
+    assert np.abs(out - exact.astype(np.float64) * scale).max() <= 0.5
+
+
+def test_float64_comes_back_as_float64(model, call):
+    mic, ref = (track[:4000] for track in call)
+    out = voxhop.enhance(mic.astype(np.float64), ref, sample_rate=RATE, model=model)
+    assert out.dtype == np.float64
+    assert np.array_equal(out, voxhop.enhance(mic, ref, sample_rate=RATE, model=model))
+
+
+def test_integer_output_saturates(model):
+    t = np.arange(8000) / RATE
+    square = (np.sign(np.sin(2 * np.pi * 150 * t)) * 32767).astype(np.int16)
+    out = voxhop.enhance(square, sample_rate=RATE, model=model)
+    exact = voxhop.enhance((square / 32768).astype(np.float32), sample_rate=RATE, model=model)
+    # A wrapped sample would have the other sign.
+    assert not (np.sign(out) * np.sign(exact) < 0).any()
+    assert np.abs(out - np.clip(np.rint(exact * 32768.0), -32768, 32767)).max() == 0
+
+
+def test_each_channel_is_enhanced_on_its_own(model, call):
+    mic, ref = (track[:4000] for track in call)
+    pair = np.stack([mic, mic[::-1]], axis=1)
+    out = voxhop.enhance(pair, ref, sample_rate=RATE, model=model)
+    assert out.shape == pair.shape
+    for channel in range(2):
+        alone = voxhop.enhance(pair[:, channel], ref, sample_rate=RATE, model=model)
+        assert np.array_equal(out[:, channel], alone)
+        chosen = voxhop.enhance(pair, ref, sample_rate=RATE, model=model, mic_channel=channel)
+        assert np.array_equal(chosen, alone)
+
+
+def test_reference_channels_are_averaged_or_chosen(model, call):
+    mic, ref = (track[:4000] for track in call)
+    stereo = np.stack([ref, np.roll(ref, 700)], axis=1)
+    expected = voxhop.enhance(mic, stereo.mean(axis=1), sample_rate=RATE, model=model)
+    averaged = voxhop.enhance(mic, stereo, sample_rate=RATE, model=model)
+    assert np.array_equal(averaged, expected)
+    for channel in range(2):
+        expected = voxhop.enhance(mic, stereo[:, channel].copy(), sample_rate=RATE, model=model)
+        chosen = voxhop.enhance(mic, stereo, sample_rate=RATE, model=model, ref_channel=channel)
+        assert np.array_equal(chosen, expected)
+        assert relative_rms(averaged, chosen) > 1e-3
+
+
+def test_reference_may_be_a_channel_of_the_recording(model, call):
+    mic, ref = (track[:4000] for track in call)
+    both = np.stack([ref, mic], axis=1)
+    expected = voxhop.enhance(mic, ref, sample_rate=RATE, model=model)
+    rest = voxhop.enhance(both, sample_rate=RATE, model=model, ref_channel=0)
+    assert np.array_equal(rest, expected[:, None])
+    chosen = voxhop.enhance(both, sample_rate=RATE, model=model, mic_channel=1, ref_channel=0)
+    assert np.array_equal(chosen, expected)
+
+
+def mono(samples=512):
+    return np.zeros(samples, np.float32)
+
+
+REFUSED = {
+    "channels first": ((np.zeros((2, 512), np.float32),), {}, voxhop.ShapeError, "transposed"),
+    "ref channels first": ((mono(), np.zeros((2, 9), np.float32)), {}, voxhop.ShapeError, "^ref:"),
+    "rank 3": ((np.zeros((4, 2, 2), np.float32),), {}, voxhop.ShapeError, r"\(4, 2, 2\)"),
+    "empty": ((mono(0),), {}, voxhop.ShapeError, r"shape \(0,\)"),
+    "empty ref": ((mono(), mono(0)), {}, voxhop.ShapeError, "^ref:"),
+    "list": (([0.0],), {}, voxhop.DtypeError, "list"),
+    "uint8": ((np.zeros(512, np.uint8),), {}, voxhop.DtypeError, "uint8"),
+    "complex": ((np.zeros(512, complex),), {}, voxhop.DtypeError, "complex128"),
+    "integer scale": ((mono() + 3000.0,), {}, voxhop.ArgumentError, "reach 3000"),
+    "mic channel": ((mono(),), {"mic_channel": 1}, voxhop.ArgumentError, "mic_channel: 1"),
+    "negative channel": ((mono(),), {"mic_channel": -1}, voxhop.ArgumentError, "mic_channel: -1"),
+    "no channel": ((mono(),), {"mic_channel": "left"}, voxhop.DtypeError, "'left'"),
+    "ref channel": ((mono(), mono()), {"ref_channel": 2}, voxhop.ArgumentError, "ref_channel: 2"),
+    "own ref": ((mono(),), {"ref_channel": 0}, voxhop.ArgumentError, "the microphone too"),
+    "rate 0": ((mono(),), {"sample_rate": 0}, voxhop.ArgumentError, "sample_rate: 0"),
+    "rate half": ((mono(),), {"sample_rate": 16000.5}, voxhop.ArgumentError, r"16000\.5"),
+    "rate nan": ((mono(),), {"sample_rate": float("nan")}, voxhop.ArgumentError, "nan"),
+    "rate text": ((mono(),), {"sample_rate": "16k"}, voxhop.DtypeError, "str"),
+    "ref rate": ((mono(), mono()), {"ref_sample_rate": 5}, voxhop.ArgumentError, "ref_sample_rate"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_named(model, case):
+    arrays, options, error, words = REFUSED[case]
+    with pytest.raises(error, match=words):
+        voxhop.enhance(*arrays, **{"sample_rate": RATE, "model": model, **options})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["mic", "ref"])
+def test_samples_that_are_not_finite_are_refused(model, bad, place):
+    arrays = {"mic": mono(), "ref": mono()}
+    arrays[place][300] = bad
+    with pytest.raises(voxhop.ArgumentError, match=f"{place}: sample 300 is not finite"):
+        voxhop.enhance(**arrays, sample_rate=RATE, model=model)
+
+
+def test_model_may_be_a_name_and_options_reach_the_session(call):
+    mic = call[0][:2000]
+    by_name = voxhop.enhance(mic, sample_rate=RATE, model=voxhop.DEFAULT_MODEL)
+    assert np.array_equal(voxhop.enhance(mic, sample_rate=RATE), by_name)
+    with pytest.raises(voxhop.VoxhopError, match="nonsense"):
+        voxhop.enhance(mic, sample_rate=RATE, options=voxhop.SessionOptions(kernels="nonsense"))
