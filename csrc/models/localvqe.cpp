@@ -69,24 +69,45 @@ class Binder {
  private:
   Weight vector(const std::string & name, int64_t n) { return tensors_.bind(name, {n, 1, 1, 1}); }
 
+  // Members are bound one by one, never inside nested braces: when binding throws there,
+  // GCC 12 destroys the members that were already made twice.
+
   std::optional<Norm> norm(const std::string & name, int64_t C) {
     if (!c_.pre_norm()) return std::nullopt;
-    return Norm{vector(name + ".weight", C), vector(name + ".bias", C)};
+    Norm n;
+    n.gain = vector(name + ".weight", C);
+    n.bias = vector(name + ".bias", C);
+    return n;
   }
 
   CausalConv conv(const std::string & name, int64_t c_in, int64_t c_out, int stride) {
-    return {tensors_.bind(name + ".weight", {kKernel, kKernel, c_in, c_out}),
-            vector(name + ".bias", c_out), stride};
+    CausalConv c;
+    c.weight = tensors_.bind(name + ".weight", {kKernel, kKernel, c_in, c_out});
+    c.bias = vector(name + ".bias", c_out);
+    c.stride = stride;
+    return c;
+  }
+
+  ConvBlock conv_block(const std::string & name, int64_t c_in, int64_t c_out, int stride) {
+    ConvBlock block;
+    block.name = name;
+    block.norm = norm(name + ".norm", c_in);
+    block.conv = conv(name + ".conv", c_in, c_out, stride);
+    block.activation = c_.activation();
+    return block;
   }
 
   ConvBlock residual(const std::string & name, int64_t C) {
-    return {name, norm(name + ".norm", C), conv(name + ".conv", C, C, 1), c_.activation(), true};
+    ConvBlock block = conv_block(name, C, C, 1);
+    block.residual = true;
+    return block;
   }
 
   EncoderBlock encoder(const std::string & name, int64_t c_in, int64_t c_out) {
-    return {{name, norm(name + ".norm", c_in), conv(name + ".conv", c_in, c_out, 2),
-             c_.activation(), false},
-            residual(name + ".resblock", c_out)};
+    EncoderBlock block;
+    block.conv = conv_block(name, c_in, c_out, 2);
+    block.resblock = residual(name + ".resblock", c_out);
+    return block;
   }
 
   AlignBlock align() {
@@ -132,9 +153,10 @@ class Binder {
     const int64_t c_in = c_.mic[stage];
     const int64_t c_out = stage == 1 ? kMaskChannels : c_.mic[stage - 1];
     DecoderBlock d;
-    d.skip = {name + ".skip", norm(name + ".skip_norm", c_in),
-              tensors_.bind(name + ".skip_conv.weight", {1, 1, c_in, c_in}),
-              vector(name + ".skip_conv.bias", c_in)};
+    d.skip.name = name + ".skip";
+    d.skip.norm = norm(name + ".skip_norm", c_in);
+    d.skip.weight = tensors_.bind(name + ".skip_conv.weight", {1, 1, c_in, c_in});
+    d.skip.bias = vector(name + ".skip_conv.bias", c_in);
     d.resblock = residual(name + ".resblock", c_in);
     d.deconv.name = name + ".deconv";
     d.deconv.norm = norm(name + ".deconv.norm", c_in);

@@ -1,0 +1,87 @@
+/* Preloaded by test_memory.py: counts the allocations and mutex locks that one call makes,
+ * or makes the n-th allocation of a call fail. glibc only. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+extern void * __libc_malloc(size_t size);
+extern void * __libc_calloc(size_t count, size_t size);
+extern void * __libc_realloc(void * old, size_t size);
+extern void * __libc_memalign(size_t alignment, size_t size);
+
+static __thread long allocations;
+static __thread long locks;
+static __thread long until_failure = -1; /* -1: never */
+
+static int refused(void) {
+  ++allocations;
+  if (until_failure < 0) return 0;
+  if (until_failure == 0) return 1; /* this one and all that follow */
+  --until_failure;
+  return 0;
+}
+
+void * malloc(size_t size) {
+  return refused() ? NULL : __libc_malloc(size);
+}
+
+void * calloc(size_t count, size_t size) {
+  return refused() ? NULL : __libc_calloc(count, size);
+}
+
+void * realloc(void * old, size_t size) {
+  return refused() ? NULL : __libc_realloc(old, size);
+}
+
+void * memalign(size_t alignment, size_t size) {
+  return refused() ? NULL : __libc_memalign(alignment, size);
+}
+
+void * aligned_alloc(size_t alignment, size_t size) {
+  return memalign(alignment, size);
+}
+
+int posix_memalign(void ** out, size_t alignment, size_t size) {
+  void * memory = memalign(alignment, size);
+  if (memory == NULL) return ENOMEM;
+  *out = memory;
+  return 0;
+}
+
+int pthread_mutex_lock(pthread_mutex_t * mutex) {
+  static int (*real)(pthread_mutex_t *);
+  if (real == NULL) {
+    real = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_lock");
+  }
+  ++locks;
+  return real(mutex);
+}
+
+typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
+typedef int32_t (*open_fn)(const void *, size_t, void **, void *);
+
+/* What `hops` process calls cost: allocations and locks. Returns the last code. */
+int32_t test_count_hops(process_fn process, void * session, const float * mic, float * out,
+                        int64_t n, int hops, long * counts) {
+  int32_t code = 0;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < hops && code == 0; ++i) {
+    code = process(session, mic, mic, out, n, NULL);
+  }
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* Opens a model from memory while allocation number `n` and all later ones fail. */
+int32_t test_open_failing(open_fn open, const void * data, size_t size, void ** out, void * err,
+                          long n) {
+  until_failure = n;
+  const int32_t code = open(data, size, out, err);
+  until_failure = -1;
+  return code;
+}

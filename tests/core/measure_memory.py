@@ -1,0 +1,80 @@
+"""Run by test_memory.py with interpose.c preloaded; prints what it found as JSON."""
+
+import ctypes
+import json
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import voxhop
+from voxhop._bindings import native
+
+N = native()
+FFI, LIB = N.ffi, N.lib
+
+
+def address(name):
+    return ctypes.c_void_p(int(FFI.cast("uintptr_t", FFI.addressof(LIB, name))))
+
+
+def pointer(cdata):
+    return ctypes.c_void_p(int(FFI.cast("uintptr_t", cdata)))
+
+
+def count_hops(path, kernels, hops):
+    """Return the allocations and mutex locks of `hops` process calls."""
+    model = voxhop.load(path)
+    hop = model.info.hop_samples
+    mic, out = np.ones(hop, "f4"), np.empty(hop, "f4")
+    counts = (ctypes.c_long * 2)()
+    with voxhop.Session(model, kernels=kernels) as session:
+        ran_on = session.info.kernels
+        session.process_hop(mic)
+        code = ctypes.CDLL(None).test_count_hops(
+            address("vh_session_process_f32"), pointer(session._handle),
+            ctypes.c_void_p(mic.ctypes.data), ctypes.c_void_p(out.ctypes.data),
+            ctypes.c_int64(hop), hops, counts,
+        )  # fmt: skip
+    return {"code": code, "kernels": ran_on, "allocations": counts[0], "locks": counts[1]}
+
+
+def fail_model_open(path):
+    """Fail from the n-th allocation on, for every n until opening succeeds."""
+    data = Path(path).read_bytes()
+    codes = []
+    err, out = FFI.new("vh_error *"), FFI.new("vh_model **")
+    # The C library makes thread-local data for the first exception; it cannot fail softly.
+    assert LIB.vh_model_open_memory(b"x", 1, out, err) == LIB.VH_E_MODEL
+    while not codes or codes[-1] != LIB.VH_OK:
+        codes.append(
+            ctypes.CDLL(None).test_open_failing(
+                address("vh_model_open_memory"), data, ctypes.c_size_t(len(data)),
+                pointer(out), pointer(err), ctypes.c_long(len(codes)),
+            )
+        )  # fmt: skip
+    LIB.vh_model_close(out[0])
+    return {"codes": codes}
+
+
+def limit_session_open(path, spare):
+    """Open sessions until `spare` bytes of address space are used up."""
+    model = voxhop.load(path)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare, used + spare))
+    err, out = FFI.new("vh_error *"), FFI.new("vh_session **")
+    sessions = []
+    while True:
+        code = LIB.vh_session_open(model._handle, FFI.NULL, out, err)
+        if code != LIB.VH_OK:
+            return {"code": code, "message": N.text(err.message), "opened": len(sessions)}
+        sessions.append(out[0])
+
+
+if __name__ == "__main__":
+    verb, *arguments = sys.argv[1:]
+    found = {"hops": count_hops, "model": fail_model_open, "session": limit_session_open}[verb](
+        *(int(a) if a.isdigit() else a for a in arguments)
+    )
+    sys.stdout.write(json.dumps(found))
