@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 STORED = ("f32", "f16", "bf16", "int8")
 PRECISIONS = ("f16", "bf16", "int8")
 # The filterbanks are a formula, not learned; every exporter leaves them in f32.
-EXACT = ("encoder.conv.weight", "decoder.deconv.weight")
+EXACT = ("encoder.conv.weight", "decoder.linear.weight")
 BLOCK_HOPS = 25
 COLUMNS = (
     ("farend", "aecmos_echo", 2),
