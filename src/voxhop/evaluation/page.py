@@ -12,11 +12,12 @@ from voxhop.evaluation.scoring import MEASURES
 from voxhop.evaluation.summary import (
     Row,
     as_json,
-    best_of,
     cell,
     columns_of,
+    count_text,
     groups_of,
     heading,
+    is_best,
     summarise,
 )
 from voxhop.evaluation.systems import build
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from voxhop.evaluation.scoring import Measure
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --line: #8884; --best: #2a8c4a; --soft: #8888; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --line: #8884; --best: #2a8c4a; --soft: #767676; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 96rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 h3 { font-size: 1rem; margin-bottom: .3rem }
 .wide { overflow-x: auto }
@@ -41,7 +42,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
          white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
-th { font-weight: 600; font-size: .8rem; vertical-align: bottom }
+th { font-weight: 600; font-size: .8rem; vertical-align: bottom; white-space: normal;
+     min-width: 3.6rem }
+h2 .note, h3 .note { font-weight: 400 }
 td.best { font-weight: 700; color: var(--best) }
 .clip { display: grid; grid-template-columns: repeat(auto-fill, minmax(23rem, 1fr)); gap: 1rem }
 figure { margin: 0 } figure img { width: 100%; height: auto; display: block }
@@ -81,11 +84,13 @@ def page(
     chosen = worst_clips(results, name, worst)
     body = [
         "<h1>voxhop eval</h1>",
-        f"<p>{len(results.cases)} clips, protocol <b>{escape(results.protocol)}</b>. {_NOTE}</p>",
+        f"<p>{count_text(len(results.cases))}, protocol <b>{escape(results.protocol)}</b>. {_NOTE}</p>",
     ]
     for group in groups_of(results):
         of_group = [row for row in rows if row.group == group]
-        body.append(f"<h2>{escape(group)} <span class=note>{of_group[0].count} clips</span></h2>")
+        body.append(
+            f"<h2>{escape(group)} <span class=note>{count_text(of_group[0].count)}</span></h2>"
+        )
         body.append(_table(of_group, columns_of(rows, group)))
     body.append("<h2>Cost and delay</h2>" + _cost_table(results))
     if chosen:
@@ -116,15 +121,12 @@ def _document(body: str) -> str:
 
 
 def _table(rows: list[Row], columns: list[Measure]) -> str:
-    best = {measure.key: best_of(rows, measure.key) for measure in columns}
     head = "".join(f"<th>{escape(heading(measure))}</th>" for measure in columns)
     lines = []
     for row in rows:
         cells = []
         for measure in columns:
-            mean = row.means.get(measure.key)
-            is_best = mean is not None and mean.mean == best[measure.key] and len(rows) > 1
-            mark = " class=best" if is_best else ""
+            mark = " class=best" if is_best(row, rows, measure) else ""
             cells.append(f"<td{mark}>{escape(cell(row, measure))}</td>")
         lines.append(f"<tr><td>{escape(row.system)}</td>{''.join(cells)}</tr>")
     return f"<div class=wide><table><tr><th>system</th>{head}</tr>{''.join(lines)}</table></div>"

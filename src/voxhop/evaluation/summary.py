@@ -99,22 +99,33 @@ def markdown(results: Results) -> str:
     """Return the tables as Markdown; the best value of a column is bold."""
     rows = summarise(results)
     parts = [
-        f"# voxhop eval\n\n{len(results.cases)} clips, protocol `{results.protocol}`. {_NOTE}\n"
+        f"# voxhop eval\n\n{count_text(len(results.cases))}, protocol `{results.protocol}`. {_NOTE}\n"
     ]
     if results.protocol == "report":
         parts.append("## The report's table\n\n" + _report_tables(rows, results))
     for group in groups_of(results):
         columns = columns_of(rows, group)
         of_group = [row for row in rows if row.group == group]
-        parts.append(f"## {group} ({of_group[0].count} clips)\n\n" + _table(of_group, columns))
+        parts.append(
+            f"## {group} ({count_text(of_group[0].count)})\n\n" + _table(of_group, columns)
+        )
     parts.append("## Cost and delay\n\n" + _cost_table(results))
     return "\n".join(parts)
 
 
-def best_of(rows: list[Row], key: str) -> float | None:
-    """Return the highest mean of a measure among rows, or None."""
-    means = [row.means[key].mean for row in rows if key in row.means]
-    return max(means) if means else None
+def is_best(row: Row, rows: list[Row], measure: Measure) -> bool:
+    """Whether no other row has a higher mean as printed, and some row a lower one."""
+    means = [
+        round(r.means[measure.key].mean, measure.digits) for r in rows if measure.key in r.means
+    ]
+    if measure.key not in row.means or min(means) == max(means):
+        return False
+    return round(row.means[measure.key].mean, measure.digits) == max(means)
+
+
+def count_text(count: int) -> str:
+    """Return "1 clip" or "n clips"."""
+    return f"{count} clip" if count == 1 else f"{count} clips"
 
 
 def cell(row: Row, measure: Measure) -> str:
@@ -142,7 +153,6 @@ def _means(clips: list[ClipScore]) -> dict[str, Mean]:
 
 
 def _table(rows: list[Row], columns: list[Measure]) -> str:
-    best = {measure.key: best_of(rows, measure.key) for measure in columns}
     lines = [
         "| system | " + " | ".join(heading(m) for m in columns) + " |",
         "|---|" + "--:|" * len(columns),
@@ -151,9 +161,7 @@ def _table(rows: list[Row], columns: list[Measure]) -> str:
         cells = []
         for measure in columns:
             text = cell(row, measure)
-            mean = row.means.get(measure.key)
-            is_best = mean is not None and mean.mean == best[measure.key] and len(rows) > 1
-            cells.append(f"**{text}**" if is_best else text)
+            cells.append(f"**{text}**" if is_best(row, rows, measure) else text)
         lines.append(f"| {row.system} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
