@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from voxhop._bindings import engine_version, ggml_version
-from voxhop._machine import cache_bytes, cpu_name, resident_bytes
-from voxhop.errors import ArgumentError
+from voxhop._machine import cache_bytes, cpu_name
+from voxhop.errors import ArgumentError, EngineError
 from voxhop.models import load
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ CACHES: Final = ("hot", "l2-cold", "dram-cold")
 _ROUND: Final = 50  # hops of one session in a row, so that contenders meet the same weather
 _WARM_UP: Final = 5  # hops at the start of a round that refill the caches, not counted
 _COLD_SHARE: Final = 5  # a cold hop costs an eviction, so there are this many times fewer
-_RSS_SESSIONS: Final = 8
 _DEFAULT_L2: Final = 2 << 20
 _DEFAULT_L3: Final = 64 << 20
 
@@ -140,7 +141,6 @@ def run(
     unknown = [name for name in caches if name not in CACHES]
     if unknown or not caches or not options:
         raise ArgumentError(f"caches: {', '.join(caches) or 'none'}, expected {', '.join(CACHES)}")
-    memory = measure_memory(model_source, options[0])
     with load(model_source) as model:
         sessions = _distinct([model.session(**vars(option)) for option in options])
         try:
@@ -152,6 +152,7 @@ def run(
             for session in sessions:
                 session.close()
         info = model.info
+    memory = measure_memory(model_source, options[0])
     return BenchResult(
         cpu=cpu_name(),
         cores=os.cpu_count() or 1,
@@ -167,20 +168,16 @@ def run(
 
 
 def measure_memory(model_source: str | os.PathLike[str], option: SessionOptions) -> Memory:
-    """Return what a model and each session on it add to the resident memory."""
-    gc.collect()
-    before = resident_bytes()
-    with load(model_source) as model:
-        first = _used_session(model, option)
-        with_first = resident_bytes()
-        more = [_used_session(model, option) for _ in range(_RSS_SESSIONS)]
-        with_all = resident_bytes()
-        for session in (first, *more):
-            session.close()
-    if before is None or with_first is None or with_all is None:
-        return Memory(None, None)
-    per_session = (with_all - with_first) // _RSS_SESSIONS
-    return Memory(with_first - before - per_session, per_session)
+    """Return what a model and each session on it add to the memory of a fresh process."""
+    command = [sys.executable, "-m", "voxhop._memory_probe"]
+    arguments = [os.fspath(model_source), json.dumps(vars(option))]
+    found = subprocess.run(  # noqa: S603 - our own module
+        command + arguments, capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        last = found.stderr.strip().splitlines()[-1:]
+        raise EngineError(f"{model_source}: memory not measured: {' '.join(last)}")
+    return Memory(*json.loads(found.stdout))
 
 
 def speech(samples: int) -> tuple[Samples, Samples]:
@@ -201,13 +198,6 @@ def _distinct(sessions: Sequence[Session]) -> list[Session]:
         if kept.setdefault(session.info, session) is not session:
             session.close()
     return list(kept.values())
-
-
-def _used_session(model: Model, option: SessionOptions) -> Session:
-    """Return a session that has touched all its memory."""
-    session = model.session(**vars(option))
-    session.process_hop(np.zeros(session.hop_length, np.float32))
-    return session
 
 
 def _time_all(

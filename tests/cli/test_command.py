@@ -1,0 +1,119 @@
+"""The command as a whole: help, exit codes, where output goes."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import voxhop
+from voxhop.cli import VERBS, main
+
+COMMAND = [sys.executable, "-m", "voxhop"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example_of_itself(capsys, verb):
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"usage: voxhop {verb}" in text
+    assert f"voxhop {verb}" in text.partition("example:")[2]
+
+
+def test_help_lists_every_verb(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"    {verb} " in text for verb in VERBS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"voxhop {voxhop.__version__}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_importing_a_verb_loads_nothing_heavy(verb):
+    code = (
+        f"import sys, voxhop.cli.{verb};"
+        "print(sorted({'soundfile', 'soxr', 'matplotlib', 'torch', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout == "[]\n"
+    assert callable(importlib.import_module(f"voxhop.cli.{verb}").run)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [],
+        ["polish"],
+        ["enhance"],
+        ["enhance", "mic.wav"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--loud"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--threads", "many"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--threads", "0"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--mic-channel", "1"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--ref-channel", "0"],
+        ["enhance", "mic.wav", "-o", "out.xyz"],
+        ["enhance", "mic.wav", "-o", "out.wav", "--subtype", "PCM_7"],
+        ["enhance", "mic.wav", "-o", "mic.wav"],
+        ["bench", "--hops", "3"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_asked_for_exits_2(recordings, capsys, line):
+    assert main(line) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+    assert "Traceback" not in captured.err
+    assert sorted(path.name for path in recordings.iterdir()) == ["mic.wav", "speaker.wav"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["enhance", "gone.wav", "-o", "out.wav"], "gone.wav: no such file"),
+        (["enhance", "mic.wav", "--ref", "gone.wav", "-o", "out.wav"], "gone.wav: no such file"),
+        (["enhance", "mic.wav", "-o", "gone/out.wav"], "gone/out.wav: no folder"),
+        (["enhance", "mic.wav", "-o", "out.wav", "--model", "mic.wav"], "mic.wav"),
+        (["info", "gone.gguf"], "gone.gguf: no such file"),
+        (["demo", "--model", "gone.gguf"], "gone.gguf: no such file"),
+    ],
+    ids=" ".join,
+)
+def test_failure_exits_1_with_one_line_that_names_it(recordings, capsys, line, words):
+    assert main(line) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"voxhop {line[0]}: ")
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (recordings / "out.wav").exists()
+
+
+def test_module_is_the_command():
+    found = subprocess.run(
+        [*COMMAND, "info", "gone.gguf"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert found.returncode == 1
+    assert found.stderr.startswith("voxhop info: gone.gguf")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes there")
+def test_reader_that_goes_away_causes_no_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    found = subprocess.run(
+        [*COMMAND, "info", "--tensors"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    os.close(write)
+    assert (found.returncode, found.stderr) == (1, "")

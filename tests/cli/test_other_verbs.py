@@ -1,0 +1,145 @@
+"""``voxhop demo``, ``info`` and ``bench``, and the demo recordings themselves."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import voxhop
+from voxhop import benchmark
+from voxhop.cli import bench, demo, main
+from voxhop.io import AudioReader
+
+DEMO = Path(voxhop.__file__).parent / "demo"
+RATE = 16000
+
+
+def test_demo_writes_sound_and_a_picture_and_says_what_changed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "voxhop-demo"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "before-after.png",
+        "clean.wav",
+        "loudspeaker.wav",
+        "microphone.wav",
+    ]
+    assert (folder / "before-after.png").read_bytes().startswith(b"\x89PNG")
+    mic, clean = (soundfile.read(folder / f"{n}.wav")[0] for n in ("microphone", "clean"))
+    assert np.array_equal(mic, soundfile.read(DEMO / "mic.flac")[0])
+    start, end = (round(s * RATE) for s in demo.read_segments()["far end"])
+    powers = [np.mean(x[start:end] ** 2) for x in (mic, clean)]
+    expected = 10 * np.log10(powers[0] / powers[1])
+    assert told["changes"]["far_end_db"] == pytest.approx(expected, abs=0.05)
+    # The default weights do what the package is for.
+    assert told["changes"]["far_end_db"] > 8.0
+    assert told["changes"]["near_end_speech_db"] < 4.0
+    assert told["report"]["delay_ms"] in {64.0, 80.0}
+
+
+def test_demo_in_words_without_matplotlib(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["demo", "-o", str(tmp_path / "here")]) == 0
+    text = capsys.readouterr().out
+    assert 'no picture, matplotlib is missing; pip install "voxhop[plot]"' in text
+    assert "loudspeaker alone" in text
+    assert not (tmp_path / "here" / "before-after.png").exists()
+
+
+def test_demo_figures_are_right_on_known_changes():
+    rng = np.random.default_rng(3)
+    segments = {"far end": (0.0, 1.0), "both": (1.0, 2.0), "near end": (2.0, 4.0)}
+    mic = rng.normal(0, 0.01, 4 * RATE).astype(np.float32)
+    loud = slice(3 * RATE, round(3.5 * RATE))
+    mic[loud] *= 10.0
+    gains = np.full(4 * RATE, 10 ** (-6 / 20))  # noise of the near end: 6 dB less
+    gains[:RATE] = 10 ** (-20 / 20)
+    gains[RATE : 2 * RATE] = 10 ** (-3 / 20)
+    gains[loud] = 1.0
+    changes = demo.measure(mic, (mic * gains).astype(np.float32), RATE, segments)
+    assert changes.far_end_db == pytest.approx(20.0, abs=0.01)
+    assert changes.both_db == pytest.approx(3.0, abs=0.01)
+    assert changes.near_end_speech_db == pytest.approx(0.0, abs=0.01)
+    assert changes.near_end_noise_db == pytest.approx(6.0, abs=0.01)
+
+
+def test_demo_recordings_are_small_credited_and_as_their_segments_say():
+    size = sum(path.stat().st_size for path in DEMO.glob("*.flac"))
+    assert size <= 300_000
+    credits_text = (DEMO / "CREDITS.md").read_text(encoding="utf-8")
+    assert "CC-BY-4.0" in credits_text
+    tracks = {}
+    for name in ("mic", "ref"):
+        with AudioReader(DEMO / f"{name}.flac") as reader:
+            assert (reader.rate, reader.channels) == (RATE, 1)
+            tracks[name] = reader.read(reader.frames)[:, 0]
+    segments = demo.read_segments()
+    assert list(segments) == ["far end", "both", "near end"]
+    assert segments["near end"][1] == len(tracks["mic"]) / RATE == len(tracks["ref"]) / RATE
+    start = round(segments["near end"][0] * RATE)
+    assert not tracks["ref"][start:].any()
+    assert np.mean(tracks["ref"][:start] ** 2) > 1e-3
+    assert np.abs(tracks["mic"]).max() < 0.99
+
+
+def test_info_tells_what_the_model_is(capsys, model_info):
+    assert main(["info", "--tensors"]) == 0
+    text = capsys.readouterr().out
+    assert f"localvqe version {model_info.version}" in text
+    assert f"{model_info.parameter_count:,} parameters" in text
+    assert f"up to {model_info.window_ms:g} ms ({model_info.d_max} hops)" in text
+    assert "mic_enc1.conv.weight" in text
+
+
+@pytest.fixture
+def model_info():
+    with voxhop.load() as model:
+        return model.info
+
+
+def test_info_as_json(capsys, model_info):
+    assert main(["info", voxhop.DEFAULT_MODEL, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["info"] == vars(model_info)
+    assert found["metadata"]["general.architecture"] == "localvqe"
+    assert "tensors" not in found
+
+
+def test_bench_measures_and_stays_consistent(capsys):
+    assert main(["bench", "--hops", "100", "--hot", "--alone", "--kernels", "stock", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (contender,) = found["contenders"]
+    assert (contender["kernels"], contender["threads"]) == ("stock", 1)
+    (timing,) = contender["timings"]
+    assert timing["hops"] == 100
+    assert 0 < timing["p50_ms"] <= timing["p99_ms"] <= timing["max_ms"]
+    assert 0 < timing["cpu_min_ms"] <= timing["cpu_p50_ms"]
+    assert timing["real_time_factor"] == pytest.approx(timing["p50_ms"] / 16.0)
+    if sys.platform == "linux":
+        assert found["memory"]["rss_model_bytes"] > 3_000_000
+        assert found["memory"]["rss_session_bytes"] > contender["state_bytes"] / 2
+
+
+def test_bench_compares_with_stock_once():
+    stock = voxhop.SessionOptions(kernels="stock")
+    assert benchmark.contenders_for(stock) == [stock]
+    assert benchmark.contenders_for(voxhop.SessionOptions(threads=2)) == [
+        voxhop.SessionOptions(threads=2),
+        voxhop.SessionOptions(kernels="stock", threads=2),
+    ]
+
+
+def test_bench_table_has_a_row_per_cache(capsys):
+    assert main(["bench", "--hops", "100", "--alone", "--kernels", "stock"]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert table[:2] == bench.header()
+    assert len(table) == 2 + len(benchmark.CACHES)
+    assert {line.count("|") for line in table} == {table[0].count("|")}
+    for line, cache in zip(table[2:], benchmark.CACHES, strict=True):
+        assert f"| {cache} |" in line
