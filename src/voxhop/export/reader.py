@@ -68,11 +68,15 @@ def read_gguf(path: str | os.PathLike[str]) -> LocalVQE:
 
 def _model(config: LocalVQEConfig, tensors: dict[str, Tensor]) -> LocalVQE:
     """Undo what the file has folded where the state dict keeps it apart."""
-    poles = [tensors.pop(f"bottleneck.a_{part}", None) for part in ("real", "imag")]
-    real, imag = poles
-    if real is None or imag is None:
-        raise ModelFileError("bottleneck.a_real, bottleneck.a_imag: missing")
-    log_rate, theta = polar_from_pole(real, imag)
+    poles = []
+    for name in ("bottleneck.a_real", "bottleneck.a_imag"):
+        pole, expected = tensors.pop(name, None), (config.bottleneck_hidden,)
+        if pole is None:
+            raise ModelFileError(f"{name}: missing")
+        if pole.shape != expected:
+            raise ModelFileError(f"{name}: shape {tuple(pole.shape)}, expected {expected}")
+        poles.append(pole)
+    log_rate, theta = polar_from_pole(*poles)
     tensors["bottleneck.A_log_rate"] = log_rate.float()
     tensors["bottleneck.A_theta"] = theta.float()
     tensors["align.temperature"] = torch.tensor(1.0)

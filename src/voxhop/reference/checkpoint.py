@@ -83,11 +83,10 @@ def model_from_state_dict(state_dict: Mapping[str, Tensor], config: LocalVQEConf
     tensors = dict(state_dict)
     if config.version == 1:
         tensors = fold_batch_norms(tensors)
-    model = LocalVQE(config)
-    own = model.state_dict()
-    for name in _CONSTANTS:
-        tensors.setdefault(name, own[name])
-    missing = sorted(own.keys() - tensors.keys())
+    # Shapes first, without memory: a damaged width must not be allocated.
+    with torch.device("meta"):
+        own = LocalVQE(config).state_dict()
+    missing = sorted(own.keys() - tensors.keys() - set(_CONSTANTS))
     if missing:
         raise ModelFileError(f"{missing[0]}: missing ({len(missing)} tensors in all)")
     unknown = sorted(tensors.keys() - own.keys())
@@ -100,7 +99,8 @@ def model_from_state_dict(state_dict: Mapping[str, Tensor], config: LocalVQEConf
             raise ModelFileError(
                 f"{name}: shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
             )
-    model.load_state_dict(tensors)
+    model = LocalVQE(config)
+    model.load_state_dict(model.state_dict() | tensors)
     return model
 
 

@@ -13,6 +13,8 @@ SPECTRUM_CHANNELS = 2
 MASK_CHANNELS = 27
 ENCODER_STAGES = 5
 FAR_STAGES = 2
+# No model comes near it; a damaged file does, and would ask for terabytes.
+MAX_WIDTH = 65536
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,18 @@ class LocalVQEConfig:
         _require(
             "mic_channels",
             self.mic_channels,
-            f"2 and then {ENCODER_STAGES} positive widths",
+            f"2 and then {ENCODER_STAGES} widths of 1 to {MAX_WIDTH}",
             ok=_widths_ok(self.mic_channels, ENCODER_STAGES),
         )
         _require(
             "far_channels",
             self.far_channels,
-            f"2 and then {FAR_STAGES} positive widths, the last equal to mic_channels[2]",
+            f"2 and then {FAR_STAGES} widths of 1 to {MAX_WIDTH}",
             ok=_widths_ok(self.far_channels, FAR_STAGES),
         )
         for name in ("d_max", "align_hidden", "bottleneck_hidden", "sample_rate"):
             value = getattr(self, name)
-            _require(name, value, "a positive integer", ok=value >= 1)
+            _require(name, value, f"1 to {MAX_WIDTH}", ok=1 <= value <= MAX_WIDTH)
         c = self.power_law_c
         _require("power_law_c", c, "in (0, 1]", ok=0.0 < c <= 1.0)
         _require("n_fft", self.n_fft, "512", ok=self.n_fft == FILTERBANK_FFT)
@@ -102,7 +104,11 @@ class LocalVQEConfig:
 
 
 def _widths_ok(channels: tuple[int, ...], stages: int) -> bool:
-    return len(channels) == stages + 1 and channels[0] == SPECTRUM_CHANNELS and min(channels) >= 1
+    return (
+        len(channels) == stages + 1
+        and channels[0] == SPECTRUM_CHANNELS
+        and all(1 <= width <= MAX_WIDTH for width in channels)
+    )
 
 
 def _require(name: str, found: object, expected: str, *, ok: bool) -> None:
