@@ -82,9 +82,10 @@ def page(
     rows = summarise(results)
     name = subject or results.systems[-1].name
     chosen = worst_clips(results, name, worst)
+    count = count_text(len(results.cases))
     body = [
         "<h1>voxhop eval</h1>",
-        f"<p>{count_text(len(results.cases))}, protocol <b>{escape(results.protocol)}</b>. {_NOTE}</p>",
+        f"<p>{count}, protocol <b>{escape(results.protocol)}</b>. {_NOTE}</p>",
     ]
     for group in groups_of(results):
         of_group = [row for row in rows if row.group == group]

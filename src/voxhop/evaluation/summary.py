@@ -98,9 +98,8 @@ def as_json(results: Results) -> dict[str, Any]:
 def markdown(results: Results) -> str:
     """Return the tables as Markdown; the best value of a column is bold."""
     rows = summarise(results)
-    parts = [
-        f"# voxhop eval\n\n{count_text(len(results.cases))}, protocol `{results.protocol}`. {_NOTE}\n"
-    ]
+    count = count_text(len(results.cases))
+    parts = [f"# voxhop eval\n\n{count}, protocol `{results.protocol}`. {_NOTE}\n"]
     if results.protocol == "report":
         parts.append("## The report's table\n\n" + _report_tables(rows, results))
     for group in groups_of(results):
