@@ -194,6 +194,205 @@ typedef struct vh_session_info {
 VH_API int32_t vh_session_get_info(const vh_session * session, vh_session_info * info,
                                    vh_error * err);
 
+/* ---- resampling and delay -------------------------------------------------- */
+
+/* Converts a stream between two rates, exact in delay: output sample m is the
+ * band-limited input at the time m / out_rate. Flat to 0.05 dB up to 7/16 of the lower
+ * rate, 80 dB down from half of it. Belongs to one thread at a time. */
+typedef struct vh_resampler vh_resampler;
+
+/* Rates 1000 to 384000 Hz whose ratio reduces to terms of at most 1000.
+ * Errors: VH_E_ARGUMENT, VH_E_UNSUPPORTED (rates), VH_E_MEMORY. */
+VH_API int32_t vh_resampler_open(int32_t in_rate, int32_t out_rate, vh_resampler ** out,
+                                 vh_error * err);
+VH_API void vh_resampler_close(vh_resampler * resampler);
+
+/* Input samples beyond its own time that an output sample needs; 0 for equal rates. */
+VH_API int64_t vh_resampler_lookahead(const vh_resampler * resampler);
+
+/* Most output samples that n input samples can complete. */
+VH_API int64_t vh_resampler_max_output(const vh_resampler * resampler, int64_t n);
+
+/* Takes n input samples and writes all output samples that they complete; `out` has
+ * room for `capacity` >= vh_resampler_max_output(n). *written says how many. Allocates
+ * nothing. Errors: VH_E_ARGUMENT, VH_E_SHAPE (capacity). */
+VH_API int32_t vh_resampler_process(vh_resampler * resampler, const float * in, int64_t n,
+                                    float * out, int64_t capacity, int64_t * written,
+                                    vh_error * err);
+
+/* Back to the state of a new resampler. */
+VH_API int32_t vh_resampler_reset(vh_resampler * resampler, vh_error * err);
+
+typedef struct vh_delay_options {
+  size_t struct_size;
+  double range_ms;   /* longest delay looked for, 100 to 5000; default 2000 */
+  double advance_ms; /* how far the echo may come before the reference, 0 to 5000;
+                        default 500: two recordings need not start together */
+  double window_ms;  /* delays the model finds by itself; default 512 */
+} vh_delay_options;
+
+VH_API void vh_delay_options_init(vh_delay_options * options);
+
+/* One look at the delay, four a second. */
+typedef struct vh_delay_point {
+  double time_s;     /* of the microphone */
+  double delay_ms;   /* NAN while no echo has been found */
+  double confidence; /* 0 to 1 */
+} vh_delay_point;
+
+typedef struct vh_delay_estimate {
+  int32_t found;         /* 1: an echo of the reference is in the microphone */
+  double delay_ms;       /* of the echo behind the reference, at the end; negative: the
+                            reference comes too late. NAN unless found */
+  double start_delay_ms; /* the same at the start, by the drift; a jump is not undone */
+  double confidence;     /* 0 to 1 */
+  double drift_ppm;      /* how much slower than the microphone's the clock of the
+                            reference runs; NAN when too short to tell (about 8 s) */
+  int32_t in_window;     /* 1: within [0, window_ms] from start to end */
+  int32_t jumps;         /* times the delay changed at once */
+} vh_delay_estimate;
+
+/* Finds the delay of the echo of `ref` in `mic`: n samples each at sample_rate (8000 to
+ * 192000 Hz), at least a second of both sounding. Writes up to `capacity` points (may be
+ * 0, `points` then NULL) and their number. `options` NULL: the defaults.
+ * Errors: VH_E_ARGUMENT, VH_E_SHAPE (shorter than a second), VH_E_UNSUPPORTED (rate). */
+VH_API int32_t vh_probe_delay(const float * mic, const float * ref, int64_t n, int32_t sample_rate,
+                              const vh_delay_options * options, vh_delay_estimate * estimate,
+                              vh_delay_point * points, int64_t capacity, int64_t * count,
+                              vh_error * err);
+
+/* ---- stream ----------------------------------------------------------------- */
+
+/* A session behind the caller's own clock: any block length, rate, channel count. */
+typedef struct vh_stream vh_stream;
+
+enum {
+  VH_MISSING_ZEROS = 0,  /* a missing reference is silence */
+  VH_MISSING_HOLD = 1,   /* ... is its last 16 ms, fading out over 64 ms */
+  VH_MISSING_BYPASS = 2, /* ... is silence, and the microphone passes through */
+
+  VH_CHANNELS_EACH = 0, /* every microphone channel has a session of its own */
+  VH_CHANNELS_MIX = 1,  /* the average of all is enhanced and goes to every channel */
+
+  VH_HIGH_FOLLOW = 0, /* above the model's band: the gain of the band below */
+  VH_HIGH_DROP = 1    /* above the model's band: nothing */
+};
+
+typedef struct vh_stream_options {
+  size_t struct_size;
+  int32_t sample_rate;    /* of mic, ref and output; 8000 to 192000 Hz; default 48000 */
+  int32_t channels;       /* of mic and output, interleaved, 1 to 8; default 1 */
+  int32_t channel_rule;   /* VH_CHANNELS_* */
+  int32_t ref_channels;   /* interleaved, 1 to 8, averaged; default 1 */
+  double delay_ms;        /* pre-delay of the reference, 0 to 2000; NAN (default): find and
+                             follow the delay and the drift */
+  double lookahead_ms;    /* the microphone waits this long, so that the reference may come
+                             later than its echo; 0 (default) to 2000; adds to the latency */
+  int32_t missing_ref;    /* VH_MISSING_* */
+  int32_t high_band;      /* VH_HIGH_* */
+  double strength;        /* 1 (default): all of the model; 0: the microphone */
+  double floor_db;        /* a hop is never lowered by more than this; >= 0, INFINITY
+                             (default): no floor */
+  double gate_dbfs;       /* hops with less output are muted; -INFINITY (default): no gate */
+  int32_t auto_bypass;    /* 1 (default): pass the microphone while the model does not help */
+  int32_t keep_unrelated; /* 1: the model hears the reference even when it has nothing to
+                             do with the microphone; default 0: it then hears silence */
+  const vh_session_options * session; /* NULL (default): the defaults */
+} vh_stream_options;
+
+VH_API void vh_stream_options_init(vh_stream_options * options);
+
+/* Opens a stream on `model`, which must outlive it. Everything is allocated here.
+ * Errors: VH_E_ARGUMENT, VH_E_UNSUPPORTED, VH_E_MEMORY. */
+VH_API int32_t vh_stream_open(const vh_model * model, const vh_stream_options * options,
+                              vh_stream ** out, vh_error * err);
+VH_API void vh_stream_close(vh_stream * stream);
+
+/* Frames by which the output lags the microphone: exact, whatever the block lengths. */
+VH_API int64_t vh_stream_latency(const vh_stream * stream);
+
+/* Enhances `frames` frames, any number: mic and out have channels * frames samples, ref
+ * has ref_channels * frames or is NULL when this stretch of it is missing. out may be
+ * mic. Every split of a recording into calls gives the same bits. Samples that are not
+ * finite count as zero. Allocates nothing. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_stream_process_f32(vh_stream * stream, const float * mic, const float * ref,
+                                     float * out, int64_t frames, vh_error * err);
+VH_API int32_t vh_stream_process_s16(vh_stream * stream, const int16_t * mic, const int16_t * ref,
+                                     int16_t * out, int64_t frames, vh_error * err);
+
+/* The same with the reference from another thread, at its own pace and clock. One thread
+ * may call vh_stream_push_ref_* while one other calls everything else; neither waits.
+ * `position` counts frames of the reference: a gap to the previous push is silence, an
+ * overlap is dropped; -1 means right after it. A stream is fed by process or by push, not by
+ * both; reset forgets which. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_stream_push_ref_f32(vh_stream * stream, const float * ref, int64_t frames,
+                                      int64_t position, vh_error * err);
+VH_API int32_t vh_stream_push_ref_s16(vh_stream * stream, const int16_t * ref, int64_t frames,
+                                      int64_t position, vh_error * err);
+VH_API int32_t vh_stream_push_mic_f32(vh_stream * stream, const float * mic, float * out,
+                                      int64_t frames, vh_error * err);
+VH_API int32_t vh_stream_push_mic_s16(vh_stream * stream, const int16_t * mic, int16_t * out,
+                                      int64_t frames, vh_error * err);
+
+/* Writes the last vh_stream_latency() frames, as if silence followed, and resets. */
+VH_API int32_t vh_stream_flush_f32(vh_stream * stream, float * out, int64_t frames, vh_error * err);
+VH_API int32_t vh_stream_flush_s16(vh_stream * stream, int16_t * out, int64_t frames,
+                                   vh_error * err);
+
+/* Back to the state of a new stream, figures and controls set since included. */
+VH_API int32_t vh_stream_reset(vh_stream * stream, vh_error * err);
+
+/* Changes a control from the next hop on, without a click. Strength, floor and gate as in
+ * the options; bypass 0 or 1. Errors: VH_E_ARGUMENT (unknown control, value). */
+enum {
+  VH_CONTROL_STRENGTH = 0,
+  VH_CONTROL_FLOOR_DB = 1,
+  VH_CONTROL_GATE_DBFS = 2,
+  VH_CONTROL_BYPASS = 3
+};
+VH_API int32_t vh_stream_set(vh_stream * stream, int32_t control, double value, vh_error * err);
+
+/* Figures since the stream was opened or reset. Levels, ERLE and activity are of the
+ * first channel. */
+typedef struct vh_stream_metrics {
+  size_t struct_size;
+  int64_t frames; /* pushed so far */
+  int64_t hops;
+  int64_t late_hops; /* took longer to compute than they last */
+  double hop_p50_ms; /* wall time of a hop, all channels and this layer */
+  double hop_p99_ms;
+  int64_t clipped_samples;     /* of the microphone, at full scale */
+  int64_t nonfinite_samples;   /* of microphone and reference; taken as zero */
+  int64_t failed_hops;         /* the model gave no finite output; silent, session reset */
+  int64_t ref_missing_frames;  /* not given, or not pushed for 150 ms */
+  int64_t ref_late_frames;     /* at the model's rate: not there when needed, read as silence */
+  int64_t ref_dropped_frames;  /* pushed into a full ring */
+  int64_t ref_buffered_frames; /* waiting in the ring */
+  int64_t out_buffered_frames; /* finished, waiting for the microphone to ask */
+  double delay_ms;             /* of the echo, by the probe; NAN until found, and without it */
+  double delay_confidence;     /* 0 to 1 */
+  double drift_ppm;            /* NAN until known */
+  double pre_delay_ms;         /* by which the reference is delayed now */
+  int64_t realignments;        /* jumps of the pre-delay */
+  double model_delay_ms;       /* where the model's own alignment looks, pre-delay included; NAN
+                                  for a model without */
+  double model_confidence;     /* share of its attention within a hop of that */
+  double erle_db;              /* NAN before the reference sounded */
+  double mic_dbfs;
+  double ref_dbfs;
+  double out_dbfs;
+  int32_t ref_active;
+  int32_t near_active;
+  int32_t ref_missing;
+  int32_t ref_unrelated; /* sounds, but its echo has not been found for 10 s */
+  int32_t not_helping;
+  int32_t bypassed; /* by the control, by itself, or for a missing reference */
+} vh_stream_metrics;
+
+/* Fills *metrics, whose struct_size the caller has set. Costs nothing until called. */
+VH_API int32_t vh_stream_get_metrics(const vh_stream * stream, vh_stream_metrics * metrics,
+                                     vh_error * err);
+
 /* [/cdef] */
 
 #ifdef __cplusplus

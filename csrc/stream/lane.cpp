@@ -1,0 +1,124 @@
+#include "stream/lane.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace voxhop {
+namespace {
+
+int64_t power_of_two(int64_t at_least) {
+  int64_t n = 1;
+  while (n < at_least) n *= 2;
+  return n;
+}
+
+}  // namespace
+
+// Output sample n (time n of the microphone) needs model sample
+//   k = floor(n up / down) + W_up, which hop (k + lookahead + model_latency) / hop brings,
+// and that hop runs when the last of its input samples has passed the down-sampler.
+int64_t stream_latency(const StreamClock & clock) {
+  const Resampler down(clock.rate, clock.model_rate), up(clock.model_rate, clock.rate);
+  int64_t latency = 0;
+  // After this many samples both rates and the hop are back in step.
+  const int64_t period = clock.rate / std::gcd(clock.rate, clock.model_rate) * clock.hop;
+  for (int64_t n = 0; n < period; ++n) {
+    const int64_t last = up.input_needed(n) - 1;
+    const int64_t hops = (last + clock.lookahead + clock.model_latency) / clock.hop + 1;
+    const int64_t input = down.input_needed(hops * clock.hop - 1);
+    latency = std::max(latency, input - 1 - n);
+  }
+  return latency;
+}
+
+Lane::Lane(const StreamClock & clock, SessionHandle session)
+    : clock_(clock),
+      session_(std::move(session)),
+      down_(clock.rate, clock.model_rate),
+      up_(clock.model_rate, clock.rate),
+      up_dry_(clock.model_rate, clock.rate),
+      mixer_(clock.model_rate),
+      model_in_(2 * clock.hop + clock.lookahead + down_.max_output(kMost)),
+      model_dry_(2 * clock.hop + clock.model_latency),
+      dry_in_(clock.latency + 2 * kMost + up_.max_output(2 * clock.hop)),
+      out_(clock.latency + 2 * kMost + 2 * up_.max_output(2 * clock.hop)),
+      gain_ring_(static_cast<size_t>(power_of_two(4 * clock.hop + 2 * up_.lookahead()))) {
+  const auto hop = static_cast<size_t>(clock.hop);
+  for (auto * buffer : {&hop_in_, &wet_, &dry_, &mixed_, &high_}) buffer->resize(hop);
+  narrow_.resize(static_cast<size_t>(down_.max_output(kMost)));
+  for (auto * buffer : {&low_, &low_dry_, &wide_}) {
+    buffer->resize(static_cast<size_t>(up_.max_output(clock.hop)));
+  }
+}
+
+void Lane::reset(const MixControls & controls) {
+  vh_session_reset(session_.get(), nullptr);
+  down_.reset();
+  up_.reset();
+  up_dry_.reset();
+  mixer_.reset(controls);
+  for (auto * fifo : {&model_in_, &model_dry_, &dry_in_, &out_}) fifo->clear();
+  model_in_.push_zeros(clock_.lookahead);
+  model_dry_.push_zeros(clock_.model_latency);
+  out_.push_zeros(clock_.latency);
+  for (auto * buffer : {&hop_in_, &wet_, &dry_, &mixed_, &high_, &gain_ring_}) {
+    std::fill(buffer->begin(), buffer->end(), 0.0f);
+  }
+  to_skip_ = clock_.lookahead + clock_.model_latency;
+  mixed_count_ = emitted_ = 0;
+}
+
+void Lane::push(const float * mic, int64_t n) noexcept {
+  if (converts()) dry_in_.push(mic, n);
+  model_in_.push(narrow_.data(), down_.process(mic, n, narrow_.data()));
+}
+
+const float * Lane::take() noexcept {
+  model_in_.pop(hop_in_.data(), clock_.hop);
+  return hop_in_.data();
+}
+
+bool Lane::run(const float * ref, const MixControls & controls) noexcept {
+  model_dry_.push(hop_in_.data(), clock_.hop);
+  model_dry_.pop(dry_.data(), clock_.hop);
+  const int32_t code =
+      vh_session_process_f32(session_.get(), hop_in_.data(), ref, wet_.data(), clock_.hop, nullptr);
+  float sum = 0.0f;  // not finite as soon as one sample is not
+  for (const float y : wet_) sum += y * 0.0f;
+  const bool sound = code == VH_OK && sum == 0.0f;
+  if (!sound) {
+    std::fill(wet_.begin(), wet_.end(), 0.0f);
+    vh_session_reset(session_.get(), nullptr);
+  }
+  mixer_.mix(controls, wet_.data(), dry_.data(), clock_.hop, mixed_.data(), high_.data());
+  const int64_t skip = std::min(to_skip_, clock_.hop);
+  to_skip_ -= skip;
+  if (skip < clock_.hop) emit(skip);
+  return sound;
+}
+
+void Lane::emit(int64_t skip) noexcept {
+  const int64_t n = clock_.hop - skip;
+  if (!converts()) {
+    out_.push(mixed_.data() + skip, n);
+    return;
+  }
+  const auto mask = static_cast<int64_t>(gain_ring_.size()) - 1;
+  for (int64_t i = 0; i < n; ++i) {
+    gain_ring_[static_cast<size_t>((mixed_count_ + i) & mask)] =
+        high_[static_cast<size_t>(skip + i)];
+  }
+  mixed_count_ += n;
+  const int64_t count = up_.process(mixed_.data() + skip, n, low_.data());
+  up_dry_.process(dry_.data() + skip, n, low_dry_.data());
+  dry_in_.pop(wide_.data(), count);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at = (emitted_ + i) * clock_.model_rate / clock_.rate;
+    const auto j = static_cast<size_t>(i);
+    low_[j] += gain_ring_[static_cast<size_t>(at & mask)] * (wide_[j] - low_dry_[j]);
+  }
+  emitted_ += count;
+  out_.push(low_.data(), count);
+}
+
+}  // namespace voxhop

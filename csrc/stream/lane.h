@@ -1,0 +1,81 @@
+// One microphone channel on its way through the model and back to the caller's rate.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "stream/mixer.h"
+#include "stream/resampler.h"
+#include "stream/sample_fifo.h"
+#include "stream/session_handle.h"
+
+namespace voxhop {
+
+/// Rates and sizes that all parts of a stream share.
+struct StreamClock {
+  int64_t rate = 48000;         // of the caller, Hz
+  int64_t model_rate = 16000;   // Hz
+  int64_t hop = 256;            // samples at model_rate
+  int64_t model_latency = 256;  // samples at model_rate
+  int64_t lookahead = 0;        // samples at model_rate by which the microphone waits
+  int64_t latency = 0;          // samples at `rate`: what stream_latency() says
+};
+
+/// Samples at the caller's rate by which every stream of this clock delays its
+/// microphone, whatever the block lengths: the least that always has an output sample
+/// ready for an input sample. Exact; the formula is in docs/stream.md.
+int64_t stream_latency(const StreamClock & clock);
+
+/// caller's samples -> model's rate -> hop -> mix -> caller's rate -> FIFO.
+/// What the way to the model's rate and back does not carry, x - up(down(x)): the band above
+/// the model's, or the last eighth of a narrower one. It gets the gain that Mixer says.
+/// State: the two resamplers, the queues, the session, the mixer.
+class Lane {
+ public:
+  Lane(const StreamClock & clock, SessionHandle session);
+
+  void reset(const MixControls & controls);
+
+  /// Takes n <= kMost samples of the microphone.
+  void push(const float * mic, int64_t n) noexcept;
+  static constexpr int64_t kMost = 1024;
+
+  /// Whether a hop can run; all lanes of a stream agree.
+  bool ready() const noexcept { return model_in_.size() >= clock_.hop + clock_.lookahead; }
+
+  /// The microphone of the next hop, for the delay probe and the meters; call once per
+  /// hop, before run().
+  const float * take() noexcept;
+
+  /// One hop on what take() gave. Returns false when the model gave a sample that is not
+  /// finite; the hop is then silence and the session starts anew.
+  bool run(const float * ref, const MixControls & controls) noexcept;
+
+  /// Output and microphone of the same time, hop samples each, of the last run().
+  const float * wet() const noexcept { return wet_.data(); }
+  const float * dry() const noexcept { return dry_.data(); }
+  const float * mixed() const noexcept { return mixed_.data(); }
+
+  /// Writes n output samples; as many as were pushed are always there.
+  void pop(float * out, int64_t n) noexcept { out_.pop(out, n); }
+  int64_t waiting() const noexcept { return out_.size(); }
+
+  vh_session * session() const noexcept { return session_.get(); }
+
+ private:
+  bool converts() const noexcept { return clock_.rate != clock_.model_rate; }
+  void emit(int64_t skip) noexcept;
+
+  StreamClock clock_;
+  SessionHandle session_;
+  Resampler down_, up_, up_dry_;
+  Mixer mixer_;
+  SampleFifo model_in_, model_dry_, dry_in_, out_;
+  std::vector<float> hop_in_, wet_, dry_, mixed_, high_;
+  std::vector<float> narrow_, low_, low_dry_, wide_;
+  std::vector<float> gain_ring_;  // high-band gains by model-rate index
+  int64_t to_skip_ = 0;           // model-rate samples before time 0
+  int64_t mixed_count_ = 0, emitted_ = 0;
+};
+
+}  // namespace voxhop

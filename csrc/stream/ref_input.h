@@ -1,0 +1,70 @@
+// The reference on its way in: blocks beside the microphone's, or pushed by another thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "stream/delay_line.h"
+#include "stream/resampler.h"
+#include "stream/spsc_ring.h"
+
+namespace voxhop {
+
+enum class MissingRef : int32_t { kZeros = 0, kHold = 1, kBypass = 2 };
+
+/// Resamples the reference into its delay line so that index i of the line belongs to
+/// microphone sample i. A stretch that is missing is filled: with silence, or (kHold) by
+/// repeating the last 16 ms, fading out over 64 ms.
+///
+/// Pushed by another thread, the reference waits in a lock-free ring until the microphone
+/// comes; its first sample is taken to belong to the microphone sample that comes next.
+/// Samples that do not keep up read as silence; after kPatience without any, the
+/// reference counts as missing until it comes again.
+class RefInput {
+ public:
+  RefInput(int64_t rate, int64_t model_rate, int64_t history, int64_t hop, MissingRef policy);
+
+  /// Microphone thread only, like all below except write().
+  void reset() noexcept;
+
+  /// n <= kMost samples beside n of the microphone; null when they are missing.
+  void push(const float * ref, int64_t n) noexcept;
+  static constexpr int64_t kMost = 1024;
+
+  /// Reference thread: n samples that begin at `position` of the reference's own count,
+  /// or right after the previous ones when negative. A gap is filled with silence, an
+  /// overlap dropped. Returns how many of the n found no room in the ring.
+  int64_t write(const float * ref, int64_t n, int64_t position) noexcept;
+
+  /// Takes what was written, up to a second ahead of the microphone, which is about to
+  /// advance by n <= kMost samples.
+  void pull(int64_t n) noexcept;
+
+  DelayLine & line() noexcept { return line_; }
+  bool missing() const noexcept { return missing_; }
+  int64_t missing_samples() const noexcept { return missing_samples_; }
+  int64_t buffered() const noexcept { return ring_.size(); }
+  int64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  void append(const float * ref, int64_t n) noexcept;
+  void conceal(int64_t n) noexcept;
+
+  int64_t rate_;
+  MissingRef policy_;
+  Resampler down_;
+  DelayLine line_;
+  SpscRing ring_;
+  std::vector<float> narrow_, block_;
+  std::vector<float> recent_;  // the last 16 ms, for kHold
+  size_t recent_at_ = 0;
+  float fade_ = 0.0f;
+  int64_t mic_count_ = 0, ref_count_ = 0, silent_for_ = 0;
+  bool missing_ = true;
+  int64_t missing_samples_ = 0;
+  int64_t write_position_ = 0;  // reference thread only
+  std::atomic<int64_t> dropped_{0};
+};
+
+}  // namespace voxhop

@@ -1,0 +1,75 @@
+// The figures of a stream, put together when they are read.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "stream/stream.h"
+#include "stream/stream_options.h"
+
+namespace voxhop {
+namespace {
+
+constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
+  m.frames = frames_;
+  m.hops = hops_;
+  m.late_hops = late_hops_;
+  m.hop_p50_ms = 1e3 * times_.quantile(0.5);
+  m.hop_p99_ms = 1e3 * times_.quantile(0.99);
+  m.clipped_samples = clipped_;
+  m.nonfinite_samples = mic_nonfinite_ + ref_nonfinite_.load(std::memory_order_relaxed);
+  m.failed_hops = failed_hops_;
+  m.ref_missing_frames = ref_.missing_samples();
+  m.ref_late_frames = late_ref_;
+  m.ref_dropped_frames = ref_.dropped();
+  m.ref_buffered_frames = ref_.buffered();
+  m.out_buffered_frames = lanes_.front().waiting();
+  const DelayTracker & tracker = aligner_.tracker();
+  const double lookahead_s =
+      static_cast<double>(clock_.lookahead) / static_cast<double>(clock_.model_rate);
+  m.delay_ms = tracker.locked() ? 1e3 * (aligner_.echo_delay_s() - lookahead_s) : kNotANumber;
+  m.delay_confidence = tracker.confidence();
+  m.drift_ppm = tracker.drift_known() ? tracker.drift_ppm() : kNotANumber;
+  m.pre_delay_ms = 1e3 * aligner_.pre_delay_s();
+  m.realignments = aligner_.jumps();
+  read_model_delay(m);
+  m.erle_db = meters_.erle_db();
+  m.mic_dbfs = meters_.mic_dbfs();
+  m.ref_dbfs = meters_.ref_dbfs();
+  m.out_dbfs = meters_.out_dbfs();
+  m.ref_active = meters_.ref_active() ? 1 : 0;
+  m.near_active = meters_.near_active() ? 1 : 0;
+  m.ref_missing = ref_.missing() ? 1 : 0;
+  m.ref_unrelated = aligner_.unrelated() ? 1 : 0;
+  m.not_helping = meters_.not_helping() ? 1 : 0;
+  m.bypassed = controls_.bypass ? 1 : 0;
+}
+
+// Weight i of the tap belongs to a delay of count - 1 - i hops.
+void Stream::read_model_delay(vh_stream_metrics & m) const noexcept {
+  m.model_delay_ms = kNotANumber;
+  m.model_confidence = 0.0;
+  if (align_taps_ == 0 || hops_ == 0) return;
+  vh_session * session = lanes_.front().session();
+  if (vh_session_read_tap(session, kAlignTap, align_weights_.data(), align_taps_, nullptr) !=
+      VH_OK) {
+    return;
+  }
+  const auto peak = std::max_element(align_weights_.begin(), align_weights_.end());
+  const auto at = peak - align_weights_.begin();
+  double total = 0.0, near = 0.0;
+  for (int64_t i = 0; i < align_taps_; ++i) {
+    const auto weight = static_cast<double>(align_weights_[static_cast<size_t>(i)]);
+    total += weight;
+    if (std::abs(i - at) <= 1) near += weight;
+  }
+  const double hop_ms =
+      1e3 * static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate);
+  m.model_delay_ms = static_cast<double>(align_taps_ - 1 - at) * hop_ms + m.pre_delay_ms;
+  m.model_confidence = total > 0.0 ? near / total : 0.0;
+}
+
+}  // namespace voxhop
