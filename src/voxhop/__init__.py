@@ -2,6 +2,7 @@
 
 from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
+from voxhop.alignment import DelayEstimate, DelayTrack, probe_delay
 from voxhop.errors import (
     ArgumentError,
     AudioFileError,
@@ -17,11 +18,15 @@ from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_m
 from voxhop.offline import enhance
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
+from voxhop.stream import Stream
+from voxhop.stream_types import StreamMetrics, StreamOptions
 
 __all__ = [
     "DEFAULT_MODEL",
     "ArgumentError",
     "AudioFileError",
+    "DelayEstimate",
+    "DelayTrack",
     "DtypeError",
     "EngineError",
     "EnhanceReport",
@@ -34,6 +39,9 @@ __all__ = [
     "SessionOptions",
     "ShapeError",
     "StateError",
+    "Stream",
+    "StreamMetrics",
+    "StreamOptions",
     "TensorInfo",
     "VoxhopError",
     "__version__",
@@ -44,4 +52,5 @@ __all__ = [
     "enhance_file",
     "ggml_version",
     "load",
+    "probe_delay",
 ]

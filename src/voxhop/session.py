@@ -11,6 +11,7 @@ import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
+from voxhop._native_options import NativeSessionOptions
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
 from voxhop.session_info import (
     ALIGN_TAP,
@@ -319,25 +320,10 @@ class Session:
 
 
 def _open(model: Model, options: SessionOptions) -> Any:  # noqa: ANN401 - a vh_session *
-    for name in ("kernels", "isa", "precision"):
-        value = getattr(options, name)
-        if not isinstance(value, str):
-            raise DtypeError(f"{name}: {value!r}, expected a string")
-    if not isinstance(options.threads, int) or options.threads < 1:
-        raise ArgumentError(f"threads: {options.threads!r}, expected a whole number from 1")
     n = native()
-    native_options = n.ffi.new("vh_session_options *")
-    n.lib.vh_session_options_init(native_options)
-    strings = {
-        name: n.ffi.new("char[]", getattr(options, name).encode())
-        for name in ("kernels", "isa", "precision")
-    }
-    for name, value in strings.items():
-        setattr(native_options, name, value)
-    native_options.n_threads = options.threads
-    native_options.history_first = int(options.history_first)
+    native_options = NativeSessionOptions(options)
     out = n.ffi.new("vh_session **")
-    n.call(n.lib.vh_session_open, model.handle, native_options, out)
+    n.call(n.lib.vh_session_open, model.handle, native_options.struct, out)
     return n.own(out[0], n.lib.vh_session_close, model.handle)
 
 

@@ -1,0 +1,87 @@
+"""Options in the layout that C reads; the objects keep alive what their structs point to."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from voxhop._bindings import native
+from voxhop.errors import ArgumentError, DtypeError
+from voxhop.stream_types import CHANNEL_RULES, HIGH_BANDS, MISSING_REF
+
+if TYPE_CHECKING:
+    from voxhop.session_info import SessionOptions
+    from voxhop.stream_types import StreamOptions
+
+
+class NativeSessionOptions:
+    """A ``vh_session_options`` and its strings.
+
+    Parameters
+    ----------
+    options
+        What it says.
+
+    Raises
+    ------
+    ArgumentError
+        For a value that C could not take.
+    """
+
+    def __init__(self, options: SessionOptions) -> None:
+        n = native()
+        self.struct = n.ffi.new("vh_session_options *")
+        n.lib.vh_session_options_init(self.struct)
+        self._strings = []
+        for name in ("kernels", "isa", "precision"):
+            value = getattr(options, name)
+            if not isinstance(value, str):
+                raise DtypeError(f"{name}: {value!r}, expected a string")
+            self._strings.append(n.ffi.new("char[]", value.encode()))
+            setattr(self.struct, name, self._strings[-1])
+        if not isinstance(options.threads, int) or options.threads < 1:
+            raise ArgumentError(f"threads: {options.threads!r}, expected a whole number from 1")
+        self.struct.n_threads = options.threads
+        self.struct.history_first = int(options.history_first)
+
+
+def native_stream_options(options: StreamOptions, session: NativeSessionOptions) -> Any:  # noqa: ANN401
+    """Return a ``vh_stream_options``; `session` must live until the stream is open."""
+    n = native()
+    out = n.ffi.new("vh_stream_options *")
+    n.lib.vh_stream_options_init(out)
+    for name in ("sample_rate", "channels", "ref_channels"):
+        setattr(out, name, _whole(name, getattr(options, name)))
+    out.channel_rule = _index("channel_rule", options.channel_rule, CHANNEL_RULES)
+    out.missing_ref = _index("missing_ref", options.missing_ref, MISSING_REF)
+    out.high_band = _index("high_band", options.high_band, HIGH_BANDS)
+    out.delay_ms = math.nan if options.delay_ms == "auto" else _number("delay_ms", options.delay_ms)
+    for name in ("lookahead_ms", "strength", "floor_db", "gate_dbfs"):
+        setattr(out, name, _number(name, getattr(options, name)))
+    out.auto_bypass = int(bool(options.auto_bypass))
+    out.keep_unrelated = int(bool(options.keep_unrelated))
+    out.session = session.struct
+    return out
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise DtypeError(f"{name}: {value!r}, expected a whole number")
+    number = value.__index__()
+    if not 0 <= number < 2**31:
+        raise ArgumentError(f"{name}: {number}, expected a positive number of 31 bits")
+    return int(number)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise DtypeError(f"{name}: {value!r}, expected a number")
+    if math.isnan(value):
+        raise ArgumentError(f"{name}: not a number")
+    return float(value)
+
+
+def _index(name: str, value: str, names: tuple[str, ...]) -> int:
+    if value not in names:
+        raise ArgumentError(f"{name}: {value!r}, expected one of {', '.join(names)}")
+    return names.index(value)
