@@ -15,7 +15,7 @@ import torch
 from voxhop.training.config import load_config
 from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
 from voxhop.training.start import initial_model, read_weights
-from voxhop.training.state import Average, read_log, write_atomically
+from voxhop.training.state import Average, append_log, read_log, trim_log, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,17 @@ def test_sigterm_saves_before_leaving(tmp_path: Path, tiny_toml: str) -> None:
         time.sleep(0.1)
     process.terminate()
     assert process.wait(timeout=60) == 0
-    assert finished(tmp_path)["progress"]["step"] >= 25
+    assert finished(tmp_path)["progress"]["step"] >= 1
+
+
+def test_a_line_cut_by_a_kill_is_dropped_and_written_again(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    append_log(log, {"kind": "train", "step": 25, "loss": float("nan")})
+    append_log(log, {"kind": "train", "step": 50})
+    log.write_text(log.read_text() + '{"kind": "start", "config": {"a": 1}')
+    assert [line["step"] for line in read_log(log)] == [25, 50]
+    trim_log(log, 25)
+    assert read_log(log) == [{"kind": "train", "step": 25, "loss": None}]
 
 
 @pytest.mark.slow

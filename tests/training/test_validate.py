@@ -58,7 +58,7 @@ def test_model_output_is_in_line_with_the_microphone(clips) -> None:
         )
     )  # fmt: skip
     model.identity_mask_(0.0)
-    batch = clips[Scenario.NEAR_END]
+    batch = clips.scenes[Scenario.NEAR_END]
     out = run_model(model, batch, batch=2)
     assert out.audio.shape == batch.mic.shape
     assert out.align.shape[:2] == (len(batch.mic), batch.mic.shape[1] // 256)
@@ -70,5 +70,20 @@ def test_the_fixed_set_is_fixed(bank, clips) -> None:
     again = build_clips(bank, SimulationConfig(), per_scenario=3, seconds=3.0, seed=1)
     other = build_clips(bank, SimulationConfig(), per_scenario=3, seconds=3.0, seed=2)
     for scenario in Scenario:
-        assert torch.equal(clips[scenario].mic, again[scenario].mic)
-        assert not torch.equal(clips[scenario].mic, other[scenario].mic)
+        assert torch.equal(clips.scenes[scenario].mic, again.scenes[scenario].mic)
+        assert not torch.equal(clips.scenes[scenario].mic, other.scenes[scenario].mic)
+
+
+def test_suppression_after_a_path_change_looks_at_the_second_after_it(clips) -> None:
+    assert (clips.change.change_sample >= 0).all()
+
+    def deaf_after_change(batch):
+        audio = 0.01 * batch.mic
+        for row, change in enumerate(batch.change_sample.tolist()):
+            if change >= 0:
+                audio[row, change : change + 16000] = batch.mic[row, change : change + 16000]
+        return Enhanced(audio, None)
+
+    figures = validate(deaf_after_change, clips)
+    assert figures["change_suppression"] == pytest.approx(0, abs=0.1)
+    assert validate(constant_gain(0.01), clips)["change_suppression"] == pytest.approx(40, abs=0.5)

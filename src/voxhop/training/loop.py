@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,35 +12,27 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from voxhop.training.bank import SoundBank, load_bank
+from voxhop.errors import ArgumentError
+from voxhop.training.bank import load_bank
 from voxhop.training.config import TrainingConfig, load_config, to_table
 from voxhop.training.draw import Draw
+from voxhop.training.launch import first_alone, pick_device, processes, signals_to
 from voxhop.training.losses import Objective
+from voxhop.training.referee import BEST, Referee
 from voxhop.training.simulate import HOP, draw_scenarios, simulate
-from voxhop.training.start import best_content, initial_model
+from voxhop.training.start import initial_model
 from voxhop.training.state import Average, Progress, append_log, save_checkpoint, trim_log
-from voxhop.training.validate import (
-    CONSTANT_GAINS,
-    Enhanced,
-    build_clips,
-    constant_gain,
-    run_model,
-    validate,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from voxhop.training.config import Phase
-    from voxhop.training.corpus import Split
-    from voxhop.training.simulate import Clips, Scenario
+    from voxhop.training.simulate import Clips
 
 SAMPLE_RATE = 16000
 LOG_EVERY = 25
 LAST = "last.pt"
-BEST = "best.pt"
 LOG = "log.jsonl"
-_OVER_SUPPRESSION_RANGE = (0.5, 6.0)
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +61,7 @@ def train(
     Started by ``torchrun`` every process takes its share of each batch and gradients
     are averaged (gloo on CPU, nccl on GPU).
     """
-    with _processes() as (rank, world):
+    with processes(config.device) as (rank, world):
         trainer = Trainer(config, rank=rank, world=world, report=report)
         trainer.run()
     return Path(config.output) / BEST
@@ -104,13 +93,18 @@ class Trainer:
         world: int = 1,
         report: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
+        fewest = min(phase.clips for phase in config.phases)
+        if fewest < world:
+            raise ArgumentError(
+                f"phases: {fewest} clips per step, expected one per process: {world}"
+            )
         self.config, self.rank, self.world = config, rank, world
         self._report = report
         self._stop = False
         self._folder = Path(config.output)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.device = _device(config.device, rank)
+        self.device = pick_device(config.device, rank)
         torch.manual_seed(config.seed)
         model = initial_model(config)
         self.objective = Objective(model, config.loss).to(self.device)
@@ -126,8 +120,10 @@ class Trainer:
         self._step_module: torch.nn.Module = self.objective
         if world > 1:
             self._step_module = DistributedDataParallel(self.objective)
-        self.bank = self._load_bank("train")
-        self._validation = self._load_validation() if rank == 0 else {}
+        with first_alone(rank, world):
+            bank = load_bank(config.data, "train", config.rooms, seed=config.seed)
+        self.bank = bank.to(self.device)
+        self._referee = Referee(config, self.device) if rank == 0 else None
 
     @property
     def share(self) -> float:
@@ -142,42 +138,44 @@ class Trainer:
 
     def run(self) -> None:
         """Step until the budget is spent or the process is told to end."""
-        restore = self._catch_signals()
-        try:
-            self._run()
-        finally:
-            restore()
+        with signals_to(self._ask_to_stop):
+            if self._referee and self.progress.step == 0:
+                self._emit({"kind": "start", "config": to_table(self.config)})
+                self._referee.anchors(self._emit)
+                self._look()
+            self._train()
+            if self.share >= 1 and self.progress.validated_share < 1:
+                self._look()
+            if self._referee:
+                self.save()
 
-    def _run(self) -> None:
-        if self.rank == 0 and self.progress.step == 0:
-            self._emit({"kind": "start", "config": to_table(self.config)})
-            for gain in CONSTANT_GAINS:
-                figures = validate(constant_gain(gain), self._validation)
-                self._emit({"kind": "anchor", "gain": gain, **figures})
-            self._validate()
-        saved = time.monotonic()
+    def _train(self) -> None:
+        saved = clock = time.monotonic()
         meter = _Meter()
         share, stop = self._agree()
         while share < 1 and not stop:
-            began = time.monotonic()
-            terms = self._step(share)
-            meter.add(terms)
-            if self.rank == 0 and (self.progress.step % LOG_EVERY == 0 or self.progress.step == 1):
-                self._emit({"kind": "train", **meter.take(), **self._speed(meter)})
-            self.progress.elapsed_s += time.monotonic() - began
-            due = share - self.progress.validated_share >= self.config.validation.every_share
-            if self.rank == 0 and due:
-                began = time.monotonic()
-                self._validate()
-                self.progress.elapsed_s += time.monotonic() - began
-            if self.rank == 0 and time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
-                self.save()
-                saved = time.monotonic()
+            meter.add(self._step(share))
+            if self._referee:
+                if self.progress.step % LOG_EVERY == 0 or self.progress.step == 1:
+                    self._emit({"kind": "train", **meter.take(), **self._outlook(meter)})
+                since = share - self.progress.validated_share
+                if since >= self.config.validation.every_share:
+                    self._look()
+                if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                    self.save()
+                    saved = time.monotonic()
+            now = time.monotonic()
+            self.progress.elapsed_s += now - clock
+            clock = now
             share, stop = self._agree()
-        if self.rank == 0:
-            if share >= 1 and self.progress.validated_share < 1:
-                self._validate()
-            self.save()
+
+    def _ask_to_stop(self) -> None:
+        self._stop = True
+
+    def _look(self) -> None:
+        if self._referee:
+            self.progress.validated_share = self.share
+            self._referee.look(self.objective, self.average, self.progress, self._emit)
 
     def draw_clips(self, step: int, phase: Phase) -> Clips:
         """Draw this process's part of a step's batch; a pure function of its arguments."""
@@ -185,7 +183,7 @@ class Trainer:
         samples = int(phase.seconds * SAMPLE_RATE) // HOP * HOP
         draw = Draw(self.config.seed, step, self.rank, device=self.device)
         simulation = self.config.simulation
-        scenario = draw_scenarios(simulation, draw, max(count, 1))
+        scenario = draw_scenarios(simulation, draw, count)
         return simulate(self.bank, simulation, draw, samples=samples, scenario=scenario)
 
     def save(self) -> None:
@@ -233,37 +231,6 @@ class Trainer:
             "norm": float(norm)
         }
 
-    def _validate(self) -> None:
-        """Score raw and averaged weights, keep the better, steer the one-sided weight."""
-        progress, limits = self.progress, self.config.validation
-        progress.validated_share = self.share
-        best: dict[str, float] = {}
-        bf16 = self.config.precision == "bf16"
-
-        def enhance(clips: Clips) -> Enhanced:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                return run_model(self.objective.model, clips)
-
-        self.objective.eval()
-        for weights in ("raw", "ema"):
-            if weights == "ema":
-                self.average.swap(self.objective)
-            figures = validate(enhance, self._validation)
-            self._emit({"kind": "valid", "weights": weights, **figures})
-            if figures["score"] > progress.best_score:
-                progress.best_score = figures["score"]
-                content = best_content(self.objective.model, self.config, figures)
-                save_checkpoint(self._folder / BEST, content)
-            if weights == "ema":
-                self.average.swap(self.objective)
-                best = figures
-        self.objective.train()
-        level = (best["dt_level"] + best["ne_level"]) / 2
-        factor = 1.5 if level < limits.quiet_db else 1 / 1.5 if level > limits.loud_db else 1.0
-        low, high = _OVER_SUPPRESSION_RANGE
-        if progress.step:
-            progress.over_suppression = min(max(progress.over_suppression * factor, low), high)
-
     def _agree(self) -> tuple[float, bool]:
         """Let all processes go by the first one's clock, signals and loss weight."""
         if self.world == 1:
@@ -274,7 +241,7 @@ class Trainer:
         share, stop, self.progress.over_suppression = values.tolist()
         return share, bool(stop)
 
-    def _speed(self, meter: _Meter) -> dict[str, float]:
+    def _outlook(self, meter: _Meter) -> dict[str, float]:
         share = self.share
         left = self.progress.elapsed_s * (1 - share) / share if share else math.nan
         return {"rate": self.optimizer.param_groups[0]["lr"], "eta_s": left, **meter.speed(self)}
@@ -310,43 +277,6 @@ class Trainer:
             trim_log(self._folder / LOG, self.progress.step)
         _log.info("resumed %s at step %d", path, self.progress.step)
 
-    def _load_bank(self, split: Split) -> SoundBank:
-        if self.world > 1 and self.rank > 0:
-            distributed.barrier()  # the first process packs, the others map its files
-        bank = load_bank(self.config.data, split, self.config.rooms, seed=self.config.seed)
-        if self.world > 1 and self.rank == 0:
-            distributed.barrier()
-        return bank.to(self.device)
-
-    def _load_validation(self) -> dict[Scenario, Clips]:
-        limits = self.config.validation
-        bank = load_bank(self.config.data, "valid", self.config.rooms, seed=self.config.seed)
-        bank = bank.to(self.device)
-        return build_clips(
-            bank,
-            self.config.simulation,
-            per_scenario=limits.per_scenario,
-            seconds=limits.seconds,
-            seed=limits.seed,
-        )
-
-    def _catch_signals(self) -> Callable[[], None]:
-        """End at the next step, with a checkpoint, on SIGTERM and SIGINT."""
-
-        def ask(_signal: int, _frame: object) -> None:
-            self._stop = True
-
-        try:
-            before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not in the main thread: the caller handles signals
-            return lambda: None
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        return restore
-
 
 class _Meter:
     """Mean of the loss terms, and speed, between two log lines."""
@@ -380,25 +310,3 @@ def learning_rate(config: TrainingConfig, step: int, share: float) -> float:
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     left = min(1.0, (1 - share) / settings.decay_share) if settings.decay_share > 0 else 1.0
     return settings.rate * warm * max(left, 0.01)
-
-
-def _device(name: str, rank: int) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", rank % torch.cuda.device_count())
-    return torch.device("cpu")
-
-
-@contextlib.contextmanager
-def _processes() -> Iterator[tuple[int, int]]:
-    """Join the process group that ``torchrun`` describes, if it started us."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield 0, 1
-        return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield distributed.get_rank(), world
-    finally:
-        distributed.destroy_process_group()

@@ -115,7 +115,5 @@ def trim_log(path: Path, last_step: int) -> None:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Read a log's JSON lines, without a last one that is incomplete."""
-    lines = path.read_text().splitlines()
-    if lines and not lines[-1].endswith("}"):
-        lines.pop()
-    return [json.loads(line) for line in lines]
+    whole, _, _cut = path.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]

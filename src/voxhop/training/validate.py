@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -36,9 +37,16 @@ class Enhanced(NamedTuple):
     align: Tensor | None
 
 
+class FixedSet(NamedTuple):
+    """Validation clips: one batch per scenario, and far-end clips whose path changes."""
+
+    scenes: dict[Scenario, Clips]
+    change: Clips
+
+
 def build_clips(
     bank: SoundBank, config: SimulationConfig, *, per_scenario: int, seconds: float, seed: int
-) -> dict[Scenario, Clips]:
+) -> FixedSet:
     """Draw the fixed set: the same clips for the same bank, configuration and seed.
 
     Parameters
@@ -56,12 +64,15 @@ def build_clips(
     """
     samples = int(seconds * SAMPLE_RATE) // HOP * HOP
     device = bank.rooms.device
-    clips = {}
-    for scenario in Scenario:
+
+    def batch(scenario: Scenario, settings: SimulationConfig, key: int) -> Clips:
         which = torch.full((per_scenario,), int(scenario), device=device)
-        draw = Draw(seed, int(scenario), device=device)
-        clips[scenario] = simulate(bank, config, draw, samples=samples, scenario=which)
-    return clips
+        draw = Draw(seed, key, device=device)
+        return simulate(bank, settings, draw, samples=samples, scenario=which)
+
+    scenes = {scenario: batch(scenario, config, int(scenario)) for scenario in Scenario}
+    changing = replace(config, path_change=1.0, far_gate=0.0)
+    return FixedSet(scenes, batch(Scenario.FAR_END, changing, len(Scenario)))
 
 
 def constant_gain(gain: float) -> Callable[[Clips], Enhanced]:
@@ -83,9 +94,7 @@ def run_model(model: LocalVQE, clips: Clips, *, batch: int = 4) -> Enhanced:
     return Enhanced(torch.cat(audio), torch.cat(align))
 
 
-def validate(
-    enhance: Callable[[Clips], Enhanced], clips: dict[Scenario, Clips]
-) -> dict[str, float]:
+def validate(enhance: Callable[[Clips], Enhanced], fixed: FixedSet) -> dict[str, float]:
     """Score an enhancer on the fixed set.
 
     Returns
@@ -98,27 +107,29 @@ def validate(
         after a path change); ``delay_accuracy`` (within one frame, after 1 s);
         ``score``, the figure checkpoints compete by.
     """
+    clips = fixed.scenes
     enhanced = {scenario: enhance(batch) for scenario, batch in clips.items()}
-    far, far_out = clips[Scenario.FAR_END], enhanced[Scenario.FAR_END]
+
+    def suppression(scenario: Scenario) -> float:
+        return _mean(_suppression(clips[scenario].mic, enhanced[scenario].audio))
+
     figures = {
-        "fe_suppression": _mean(_suppression(far.mic, far_out.audio)),
-        "noise_suppression": _mean(
-            _suppression(clips[Scenario.NOISE].mic, enhanced[Scenario.NOISE].audio)
-        ),
-        "change_suppression": _mean(_after_change(far, far_out.audio)),
+        "fe_suppression": suppression(Scenario.FAR_END),
+        "noise_suppression": suppression(Scenario.NOISE),
+        "change_suppression": _mean(_after_change(fixed.change, enhance(fixed.change).audio)),
     }
     near = (
         ("dt", Scenario.DOUBLE_TALK, "fe_suppression"),
         ("ne", Scenario.NEAR_END, "noise_suppression"),
         ("hp", Scenario.HEADPHONES, "noise_suppression"),
     )
-    for name, scenario, suppression in near:
+    for name, scenario, removed in near:
         batch, out = clips[scenario], enhanced[scenario].audio
         figures[f"{name}_level"] = _mean(near_level(out, batch.target))
         gains = si_sdr(out, batch.target) - si_sdr(batch.mic, batch.target)
         present = batch.target.square().mean(1) > _SILENT**2
         figures[f"{name}_si_sdr_gain"] = _mean(gains[present])
-        figures[f"{name}_separation"] = figures[suppression] + figures[f"{name}_level"]
+        figures[f"{name}_separation"] = figures[removed] + figures[f"{name}_level"]
     echoes = (Scenario.FAR_END, Scenario.DOUBLE_TALK)
     figures["delay_accuracy"] = _delay_accuracy((clips[s], enhanced[s].align) for s in echoes)
     figures["score"] = score(figures)
