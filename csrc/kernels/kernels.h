@@ -34,6 +34,8 @@ struct ConvArgs {
   int patch = 0;                    // elements of one tap that one bin needs
   int step = 0;                     // elements between the patches of neighbouring bins
   const void * weights = nullptr;   // packed for this kernel's max_octets, see pack.h
+  int weight_taps = kMaxTaps;       // taps that were packed, of which [first_tap,
+  int first_tap = 0;                // first_tap + n_taps) are used
   int c_out = 0;
   int begin = 0, end = 0;           // bins
   const float * init = nullptr;     // (bins, 8 * octets), added before the activation

@@ -109,7 +109,7 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, Re
   random.fill(weights.data(), weights.size());
 
   ConvArgs a;
-  a.n_taps = t.taps;
+  a.n_taps = a.weight_taps = t.taps;
   a.patch = width;
   a.step = t.stride * t.c_in;
   a.c_out = t.c_out;

@@ -110,11 +110,12 @@ inline void conv_dispatch(const ConvArgs & a, const typename Kernel::Weight * w,
 template <class Kernel>
 void conv(const ConvArgs & a) {
   const auto * w = static_cast<const typename Kernel::Weight *>(a.weights);
-  const ptrdiff_t k_total = static_cast<ptrdiff_t>(a.n_taps) * a.patch;
+  const ptrdiff_t k_total = static_cast<ptrdiff_t>(a.weight_taps) * a.patch;
+  const ptrdiff_t k_first = static_cast<ptrdiff_t>(a.first_tap) * a.patch;
   int left = octets_of(a.c_out);
   for (int channel = 0; left > 0;) {
     const int octets = next_panel(left, kMaxOctets);
-    conv_dispatch<Kernel, kMaxOctets>(a, w, channel, octets);
+    conv_dispatch<Kernel, kMaxOctets>(a, w + k_first * 8 * octets, channel, octets);
     w += k_total * 8 * octets;
     channel += 8 * octets;
     left -= octets;

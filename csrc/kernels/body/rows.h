@@ -121,10 +121,14 @@ float to_s8(const float * x, int8_t * y, int n) {
     return largest > 0.0f ? largest : 1.0f;
   }
   const float units = 127.0f / largest;
-  const Vec vunits = v_set(units);
+  const Vec vunits = v_set(units), top = v_set(127.0f);
+  // The limit only matters for a NaN, which becomes the top.
   for_vectors(
-      n, [&](int j) { v_store_s8(y + j, v_round(v_mul(v_load(x + j), vunits))); },
-      [&](int j) { y[j] = static_cast<int8_t>(lrintf(x[j] * units)); });
+      n, [&](int j) { v_store_s8(y + j, v_round(v_min(v_mul(v_load(x + j), vunits), top))); },
+      [&](int j) {
+        const float unit = x[j] * units;
+        y[j] = static_cast<int8_t>(unit < 127.0f ? lrintf(unit) : 127);
+      });
   return largest / 127.0f;
 }
 
