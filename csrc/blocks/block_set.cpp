@@ -19,8 +19,7 @@ fused::Precision parse_precision(const std::string & precision) {
   return fused::Precision::kInt8;
 }
 
-std::shared_ptr<const BlockSet> make_stock(const std::string & isa,
-                                           const std::string & precision) {
+std::shared_ptr<const BlockSet> make_stock(const std::string & isa, const std::string & precision) {
   VH_CHECK(isa == "auto", VH_E_UNSUPPORTED,
            "isa: \"%s\", but stock kernels run what ggml was built for (\"auto\")",
            printable(isa).c_str());
@@ -42,12 +41,10 @@ const char * supported_isas() {
   return all.c_str();
 }
 
-std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels,
-                                               const std::string & isa,
+std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels, const std::string & isa,
                                                const std::string & precision) {
   VH_CHECK(kernels == "auto" || kernels == "stock" || kernels == "fused" || kernels == "direct",
-           VH_E_ARGUMENT,
-           "kernels: \"%s\", expected \"auto\", \"fused\", \"direct\" or \"stock\"",
+           VH_E_ARGUMENT, "kernels: \"%s\", expected \"auto\", \"fused\", \"direct\" or \"stock\"",
            printable(kernels).c_str());
   fused::Target target;
   target.precision = parse_precision(precision);
@@ -55,8 +52,7 @@ std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels,
   target.winograd = kernels != "direct";
   target.kernels = kernels::find_table(isa);
   VH_CHECK(target.kernels != nullptr, VH_E_UNSUPPORTED,
-           "isa: \"%s\", expected \"auto\" or one of %s", printable(isa).c_str(),
-           supported_isas());
+           "isa: \"%s\", expected \"auto\" or one of %s", printable(isa).c_str(), supported_isas());
   return std::make_shared<FusedBlocks>(target);
 }
 

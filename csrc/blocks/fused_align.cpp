@@ -110,12 +110,11 @@ class WeightsOp final : public CustomOp {
     keys_.window(context, newest, frames_.data());
     // One row of zeros on each side: delays beyond the window.
     std::memset(scores, 0, sizeof(float) * static_cast<size_t>(hidden_));
-    std::memset(scores + (d_max_ + 1) * hidden_, 0,
-                sizeof(float) * static_cast<size_t>(hidden_));
+    std::memset(scores + (d_max_ + 1) * hidden_, 0, sizeof(float) * static_cast<size_t>(hidden_));
     const kernels::AlignArgs a{frames_.data(), d_max_, bins_, hidden_};
     const float scale = 1.0f / std::sqrt(static_cast<float>(bins_));
     (keys_.half() ? kernels_->align_scores_f16 : kernels_->align_scores_f32)(a, query, scale,
-                                                                            scores + hidden_);
+                                                                             scores + hidden_);
     keys_.push(context, newest);
 
     scores_.window(context, scores, score_frames_.data());
@@ -185,8 +184,8 @@ class MixOp final : public CustomOp {
     ring_.window(context, newest, frames_.data());
     const kernels::AlignArgs a{frames_.data(), static_cast<int>(frames_.size()),
                                static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0])};
-    (ring_.half() ? kernels_->align_mix_f16 : kernels_->align_mix_f32)(
-        a, data_of(dst->src[1]), out_of(dst));
+    (ring_.half() ? kernels_->align_mix_f16 : kernels_->align_mix_f32)(a, data_of(dst->src[1]),
+                                                                       out_of(dst));
     ring_.push(context, newest);
   }
 
@@ -202,11 +201,10 @@ class MixOp final : public CustomOp {
 Aligned FusedBlocks::align(HopBuilder & b, const AlignBlock & block, ggml_tensor * mic,
                            ggml_tensor * ref) const {
   const HopBuilder::Scope scope(b, block.name);
-  ggml_tensor * weights = b.custom(
-      std::make_unique<fused::WeightsOp>(b, target_, block, mic), {block.d_max}, {mic, ref});
-  ggml_tensor * features =
-      b.custom(std::make_unique<fused::MixOp>(b, target_, block.d_max, ref),
-               {ref->ne[0], ref->ne[1]}, {ref, weights});
+  ggml_tensor * weights = b.custom(std::make_unique<fused::WeightsOp>(b, target_, block, mic),
+                                   {block.d_max}, {mic, ref});
+  ggml_tensor * features = b.custom(std::make_unique<fused::MixOp>(b, target_, block.d_max, ref),
+                                    {ref->ne[0], ref->ne[1]}, {ref, weights});
   return {features, weights};
 }
 

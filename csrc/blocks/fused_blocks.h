@@ -20,8 +20,7 @@ class FusedBlocks final : public StockBlocks {
   ggml_tensor * synthesis(HopBuilder & b, const Filterbank & bank,
                           ggml_tensor * spectrum) const override;
   ggml_tensor * features(HopBuilder & b, float exponent, ggml_tensor * z) const override;
-  ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block,
-                           ggml_tensor * x) const override;
+  ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block, ggml_tensor * x) const override;
   ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const override;
   ggml_tensor * skip(HopBuilder & b, const SkipBlock & block, ggml_tensor * x,
                      ggml_tensor * encoder) const override;

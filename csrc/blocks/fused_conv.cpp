@@ -13,7 +13,9 @@ constexpr int kWinogradMinBins = 32;
 // With so few inputs 8 bits are too coarse and the work is too small to matter.
 constexpr int kMinNarrowChannels = 8;
 
-size_t floats(size_t n) { return align_up(n * sizeof(float)); }
+size_t floats(size_t n) {
+  return align_up(n * sizeof(float));
+}
 
 float * at(const HopContext & context, size_t offset) {
   return reinterpret_cast<float *>(context.scratch + offset);
@@ -58,7 +60,7 @@ Conv::Conv(HopBuilder & b, const Target & target, const ConvSpec & spec)
 
 void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
   const int k = winograd_ ? kernels::kMaxTaps * c_in_ : 4 * kernels::kMaxTaps * c_in_;
-  const size_t element = row_type_ == RowType::kF32   ? sizeof(float)
+  const size_t element = row_type_ == RowType::kF32  ? sizeof(float)
                          : row_type_ == RowType::kS8 ? sizeof(int8_t)
                                                      : sizeof(uint16_t);
   weight_bytes_ = kernels::packed_count(k, c_out_) * element;
@@ -68,8 +70,8 @@ void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
   if (!b.history_first()) return;
   const int rows =
       winograd_ ? kernels::kWinogradPoints * bins_out_ / kernels::kWinogradTile : bins_out_;
-  partial_ = reinterpret_cast<float *>(b.scratch(
-      static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float)));
+  partial_ = reinterpret_cast<float *>(
+      b.scratch(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float)));
 }
 
 void Conv::pack_matrix(const kernels::WeightView & view, void * out) const {
@@ -108,13 +110,12 @@ void Conv::pack_group(HopBuilder & b, const ConvSpec & spec, int group) {
   g.weights = static_cast<const std::byte *>(
       b.weights().get(key + "/weights", points * weight_bytes_ + tables, [&](void * out) {
         const kernels::WeightView direct{
-            4 * kernels::kMaxTaps * c_in_, c_out_, [&](int k, int c) {
-              return weight(k / (4 * c_in_), k / c_in_ % 4, k % c_in_, c);
-            }};
+            4 * kernels::kMaxTaps * c_in_, c_out_,
+            [&](int k, int c) { return weight(k / (4 * c_in_), k / c_in_ % 4, k % c_in_, c); }};
         for (size_t p = 0; p < points; ++p) {
-          pack_matrix(winograd_ ? kernels::winograd_point({c_in_, c_out_, weight},
-                                                          static_cast<int>(p))
-                                : direct,
+          pack_matrix(winograd_
+                          ? kernels::winograd_point({c_in_, c_out_, weight}, static_cast<int>(p))
+                          : direct,
                       static_cast<std::byte *>(out) + p * weight_bytes_);
         }
       }));
@@ -128,8 +129,7 @@ void Conv::pack_group(HopBuilder & b, const ConvSpec & spec, int group) {
 }
 
 void Conv::plan_scratch(HopBuilder & b) {
-  const auto padded_row =
-      static_cast<size_t>(bins_in_ + kPadding) * static_cast<size_t>(c_in_);
+  const auto padded_row = static_cast<size_t>(bins_in_ + kPadding) * static_cast<size_t>(c_in_);
   const int wide_rows = row_type_ == RowType::kF16 ? kernels::kMaxTaps : 1;
   size_t end = static_cast<size_t>(wide_rows) * floats(padded_row);
   narrow_at_ = end;
@@ -138,7 +138,8 @@ void Conv::plan_scratch(HopBuilder & b) {
   if (winograd_) {
     const auto tiles = static_cast<size_t>(bins_out_ / kernels::kWinogradTile);
     points_at_ = end;
-    end += kernels::kMaxTaps * floats(kernels::kWinogradPoints * tiles * static_cast<size_t>(c_in_));
+    end +=
+        kernels::kMaxTaps * floats(kernels::kWinogradPoints * tiles * static_cast<size_t>(c_in_));
     products_at_ = end;
     end += floats(kernels::kWinogradPoints * tiles * static_cast<size_t>(octet_channels()));
   }
@@ -224,11 +225,9 @@ void Conv::to_points(const HopContext & context, Rows & rows, int first, int las
   }
 }
 
-void Conv::direct(const Rows & rows, int first, int last, int group,
-                  const ConvTarget * to) const {
+void Conv::direct(const Rows & rows, int first, int last, int group, const ConvTarget * to) const {
   const Group & g = groups_[group];
-  float * partial = partial_ == nullptr ? nullptr
-                                        : partial_ + group * bins_out_ * octet_channels();
+  float * partial = partial_ == nullptr ? nullptr : partial_ + group * bins_out_ * octet_channels();
   kernels::ConvArgs a;
   for (int tap = first; tap < last; ++tap) a.taps[tap - first] = rows.tap[tap];
   a.n_taps = last - first;

@@ -88,7 +88,9 @@ class Conv {
   void winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
                 const ConvTarget * to) const;
 
-  size_t row_elements() const { return static_cast<size_t>(row_bins_) * static_cast<size_t>(c_in_); }
+  size_t row_elements() const {
+    return static_cast<size_t>(row_bins_) * static_cast<size_t>(c_in_);
+  }
   std::byte * row_in_state(const HopContext & context, int i) const;
   int octet_channels() const { return kernels::kOctet * kernels::octets_of(c_out_); }
 
@@ -112,8 +114,7 @@ class Conv {
 };
 
 /// A convolution with its share of the prepare graph, when there is one.
-std::shared_ptr<const Conv> make_conv(HopBuilder & b, const Target & target,
-                                      const ConvSpec & spec);
+std::shared_ptr<const Conv> make_conv(HopBuilder & b, const Target & target, const ConvSpec & spec);
 ConvSpec conv_spec(const std::string & key, const CausalConv & conv, Activation activation,
                    int64_t bins);
 /// Two groups; the block's scale and shift are folded into weights and bias.

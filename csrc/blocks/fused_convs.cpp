@@ -90,8 +90,7 @@ class SkipOp final : public CustomOp {
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * encoder = dst->src[1];
     auto * normed = reinterpret_cast<float *>(context.scratch);
-    norm_.run(data_of(encoder), static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0]),
-              normed);
+    norm_.run(data_of(encoder), static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0]), normed);
     kernels::ConvArgs a = dense_.args();
     a.taps[0] = normed;
     a.end = static_cast<int>(dst->ne[1]);
@@ -135,8 +134,8 @@ ConvSpec upsample_spec(const UpsampleBlock & block, int64_t bins) {
   spec.groups = 2;
   spec.c_out /= 2;
   if (block.scale) {
-    spec.weight = [inner = spec.weight, scale = *block.scale, C = spec.c_out](
-                      int tap, int bin, int ci, int c) {
+    spec.weight = [inner = spec.weight, scale = *block.scale, C = spec.c_out](int tap, int bin,
+                                                                              int ci, int c) {
       return inner(tap, bin, ci, c) * double{scale.data[c % C]};
     };
     spec.bias = [inner = spec.bias, scale = *block.scale, C = spec.c_out](int c) {

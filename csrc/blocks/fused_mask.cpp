@@ -31,13 +31,11 @@ ConvSpec folded(const UpsampleBlock & block, int64_t bins) {
   spec.c_out = 2 * kPlanes;
   spec.groups = 1;  // both groups side by side: the mask reads them by address
   spec.weight = [inner = spec.weight, C](int tap, int bin, int ci, int c) {
-    return projected(c % kPlanes, [&](int channel) {
-      return inner(tap, bin, ci, c / kPlanes * C + channel);
-    });
+    return projected(c % kPlanes,
+                     [&](int channel) { return inner(tap, bin, ci, c / kPlanes * C + channel); });
   };
   spec.bias = [inner = spec.bias, C](int c) {
-    return projected(c % kPlanes,
-                     [&](int channel) { return inner(c / kPlanes * C + channel); });
+    return projected(c % kPlanes, [&](int channel) { return inner(c / kPlanes * C + channel); });
   };
   return spec;
 }
@@ -50,8 +48,7 @@ class MaskHeadOp final : public CustomOp {
  public:
   MaskHeadOp(std::shared_ptr<const Conv> conv, const RowNorm & norm, Shuffle shuffle,
              ExclusiveSlot frames, float * planes)
-      : conv_(std::move(conv)), norm_(norm), shuffle_(shuffle), frames_(frames),
-        planes_(planes) {}
+      : conv_(std::move(conv)), norm_(norm), shuffle_(shuffle), frames_(frames), planes_(planes) {}
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * x = dst->src[0];
@@ -67,8 +64,8 @@ class MaskHeadOp final : public CustomOp {
     auto * newest = reinterpret_cast<float *>(context.scratch);
     newest[0] = newest[1] = newest[padded - 2] = newest[padded - 1] = 0.0f;
     std::memcpy(newest + 2, data_of(dst->src[1]), (padded - 4) * sizeof(float));
-    const std::array<const float *, 3> frames{rows + oldest * padded,
-                                              rows + (1 - oldest) * padded, newest};
+    const std::array<const float *, 3> frames{rows + oldest * padded, rows + (1 - oldest) * padded,
+                                              newest};
     apply(frames, half, out_of(dst));
     std::memcpy(rows + oldest * padded, newest, padded * sizeof(float));
     head.oldest = static_cast<int32_t>(1 - oldest);
@@ -119,14 +116,13 @@ ggml_tensor * FusedBlocks::mask_head(HopBuilder & b, const MaskHead & head, ggml
   }
   const HopBuilder::Scope scope(b, head.name);
   const size_t frame = (static_cast<size_t>(spectrum->ne[1]) + 2) * 2 * sizeof(float);
-  const ExclusiveSlot frames =
-      b.exclusive("history", kAlignment + fused::kPastFrames * frame);
+  const ExclusiveSlot frames = b.exclusive("history", kAlignment + fused::kPastFrames * frame);
   b.shared_scratch(frame);
   auto * planes = reinterpret_cast<float *>(
       b.scratch(static_cast<size_t>(x->ne[1]) * 2 * fused::kPlanes * sizeof(float)));
-  return b.custom(std::make_unique<fused::MaskHeadOp>(conv, norm, head.upsample.shuffle, frames,
-                                                      planes),
-                  {2, spectrum->ne[1]}, {x, spectrum});
+  return b.custom(
+      std::make_unique<fused::MaskHeadOp>(conv, norm, head.upsample.shuffle, frames, planes),
+      {2, spectrum->ne[1]}, {x, spectrum});
 }
 
 }  // namespace voxhop

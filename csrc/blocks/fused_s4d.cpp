@@ -69,10 +69,14 @@ FusedBlocks::FusedBlocks(const fused::Target & target) : target_(target) {}
 
 const char * FusedBlocks::precision() const {
   switch (target_.precision) {
-    case fused::Precision::kF16: return "f16";
-    case fused::Precision::kBf16: return "bf16";
-    case fused::Precision::kInt8: return "int8";
-    case fused::Precision::kF32: break;
+    case fused::Precision::kF16:
+      return "f16";
+    case fused::Precision::kBf16:
+      return "bf16";
+    case fused::Precision::kInt8:
+      return "int8";
+    case fused::Precision::kF32:
+      break;
   }
   return "f32";
 }
@@ -94,8 +98,8 @@ ggml_tensor * FusedBlocks::s4d(HopBuilder & b, const S4dBlock & block, ggml_tens
       b, target_, block.name + ".output",
       {H, n, [&](int k, int c) { return double{block.output_weight.data[flat(c) * H + k]}; }},
       [&](int c) { return double{block.output_bias.data[flat(c)]}; });
-  const float * d = b.weights().floats(block.d.name + "/bins_outer_fused",
-                                       static_cast<size_t>(n), [&](float * out) {
+  const float * d = b.weights().floats(block.d.name + "/bins_outer_fused", static_cast<size_t>(n),
+                                       [&](float * out) {
                                          for (int i = 0; i < n; ++i) {
                                            out[i] = block.d.data[flat(i)];
                                          }

@@ -17,30 +17,35 @@ constexpr int kFftSize = kernels::FftTables::kSize;
 constexpr double kBasisTolerance = 2.5e-7;
 
 // The window for which `value(bin, part, n)` = window[n] * (cos, -sin)(2 pi k n / N) * scale
-// for all bins k = 1..N/2, or nothing.
+// for all bins k = 1..N/2, or nothing. Fitted over all bins, which averages out most of
+// the rounding of the stored matrix.
 template <class Value>
-std::optional<std::vector<float>> window_of(int64_t samples, double scale, Value value) {
+std::optional<std::vector<double>> window_of(int64_t samples, double scale, Value value) {
   if (samples != kFftSize) return std::nullopt;
   const double turn = 2.0 * std::acos(-1.0) / kFftSize;
-  std::vector<float> window(kFftSize);
+  std::vector<double> window;
   for (int n = 0; n < kFftSize; ++n) {
-    const auto at = static_cast<size_t>(n);
-    window[at] = static_cast<float>(
-        (value(0, 0, n) * std::cos(turn * n) - value(0, 1, n) * std::sin(turn * n)) / scale);
-    for (int bin = 0; bin < kFftSize / 2; ++bin) {
+    double product = 0.0, square = 0.0, worst = 0.0;
+    const auto basis = [&](int bin, int part) {
       const double angle = turn * ((bin + 1) * n % kFftSize);
-      const double w = scale * double{window[at]};
-      if (std::fabs(value(bin, 0, n) - w * std::cos(angle)) > kBasisTolerance * scale ||
-          std::fabs(value(bin, 1, n) + w * std::sin(angle)) > kBasisTolerance * scale) {
-        return std::nullopt;
-      }
+      return scale * (part == 0 ? std::cos(angle) : -std::sin(angle));
+    };
+    for (int i = 0; i < kFftSize; ++i) {
+      product += value(i / 2, i % 2, n) * basis(i / 2, i % 2);
+      square += basis(i / 2, i % 2) * basis(i / 2, i % 2);
     }
+    window.push_back(product / square);
+    for (int i = 0; i < kFftSize; ++i) {
+      const double fitted = window.back() * basis(i / 2, i % 2);
+      worst = std::fmax(worst, std::fabs(value(i / 2, i % 2, n) - fitted));
+    }
+    if (!(worst <= kBasisTolerance * scale)) return std::nullopt;
   }
   return window;
 }
 
 const kernels::FftTables * fft_tables(HopBuilder & b, const std::string & key,
-                                      const std::vector<float> & window) {
+                                      const std::vector<double> & window) {
   return static_cast<const kernels::FftTables *>(
       b.weights().get(key + "/fft", sizeof(kernels::FftTables), [&](void * out) {
         kernels::fill_fft_tables(window.data(), *static_cast<kernels::FftTables *>(out));
@@ -137,8 +142,7 @@ class FeaturesOp final : public CustomOp {
   FeaturesOp(const Target & target, float exponent)
       : kernels_(target.kernels), exponent_(exponent) {}
   void run(const HopContext &, ggml_tensor * dst) noexcept override {
-    kernels_->power_law(data_of(dst->src[0]), exponent_, out_of(dst),
-                        static_cast<int>(dst->ne[1]));
+    kernels_->power_law(data_of(dst->src[0]), exponent_, out_of(dst), static_cast<int>(dst->ne[1]));
   }
 
  private:
@@ -182,13 +186,11 @@ ggml_tensor * FusedBlocks::synthesis(HopBuilder & b, const Filterbank & bank,
                                      ggml_tensor * spectrum) const {
   const HopBuilder::Scope scope(b, bank.name);
   const int64_t N = 2 * bank.hop;
-  const ExclusiveSlot tail =
-      b.exclusive("overlap", static_cast<size_t>(bank.hop) * sizeof(float));
+  const ExclusiveSlot tail = b.exclusive("overlap", static_cast<size_t>(bank.hop) * sizeof(float));
   b.shared_scratch(static_cast<size_t>(N) * sizeof(float));
-  const auto window =
-      fused::window_of(N, 2.0 / fused::kFftSize, [&](int bin, int part, int n) {
-        return double{bank.weight.data[n * N + 2 * bin + part]};
-      });
+  const auto window = fused::window_of(N, 2.0 / fused::kFftSize, [&](int bin, int part, int n) {
+    return double{bank.weight.data[n * N + 2 * bin + part]};
+  });
   std::unique_ptr<CustomOp> op;
   if (window) {
     op = std::make_unique<fused::SynthesisFft>(

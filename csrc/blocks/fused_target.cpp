@@ -7,10 +7,14 @@ namespace voxhop::fused {
 
 kernels::Act act_of(Activation activation) {
   switch (activation) {
-    case Activation::kElu: return kernels::Act::kElu;
-    case Activation::kRelu6: return kernels::Act::kRelu6;
-    case Activation::kSilu: return kernels::Act::kSilu;
-    case Activation::kNone: break;
+    case Activation::kElu:
+      return kernels::Act::kElu;
+    case Activation::kRelu6:
+      return kernels::Act::kRelu6;
+    case Activation::kSilu:
+      return kernels::Act::kSilu;
+    case Activation::kNone:
+      break;
   }
   return kernels::Act::kNone;
 }
@@ -64,9 +68,7 @@ void RowNorm::run(const float * x, int bins, int channels, float * out) const {
 
 const float * packed_copy(HopBuilder & b, const Weight & weight) {
   return b.weights().floats(weight.name + "/copy", static_cast<size_t>(weight.count()),
-                            [&](float * out) {
-                              std::copy_n(weight.data, weight.count(), out);
-                            });
+                            [&](float * out) { std::copy_n(weight.data, weight.count(), out); });
 }
 
 }  // namespace voxhop::fused

@@ -61,7 +61,11 @@ class RowNorm {
 /// memory.
 const float * packed_copy(HopBuilder & b, const Weight & weight);
 
-inline const float * data_of(const ggml_tensor * t) { return static_cast<const float *>(t->data); }
-inline float * out_of(ggml_tensor * t) { return static_cast<float *>(t->data); }
+inline const float * data_of(const ggml_tensor * t) {
+  return static_cast<const float *>(t->data);
+}
+inline float * out_of(ggml_tensor * t) {
+  return static_cast<float *>(t->data);
+}
 
 }  // namespace voxhop::fused

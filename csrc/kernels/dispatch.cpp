@@ -21,8 +21,7 @@ bool has_avx512() {
 KernelTable best_avx512_table() {
   KernelTable table = avx512_table();
   const KernelTable narrow = avx2_table();
-  table.conv_bf16 =
-      __builtin_cpu_supports("avx512bf16") ? avx512_bf16_conv() : narrow.conv_bf16;
+  table.conv_bf16 = __builtin_cpu_supports("avx512bf16") ? avx512_bf16_conv() : narrow.conv_bf16;
   table.conv_s8 = __builtin_cpu_supports("avx512vnni") ? avx512_vnni_conv() : narrow.conv_s8;
   return table;
 }
@@ -38,11 +37,15 @@ std::vector<KernelTable> make_tables() {
 
 #elif defined(VOXHOP_KERNELS_NEON)
 
-std::vector<KernelTable> make_tables() { return {neon_table(), scalar_table()}; }
+std::vector<KernelTable> make_tables() {
+  return {neon_table(), scalar_table()};
+}
 
 #else
 
-std::vector<KernelTable> make_tables() { return {scalar_table()}; }
+std::vector<KernelTable> make_tables() {
+  return {scalar_table()};
+}
 
 #endif
 

@@ -5,6 +5,8 @@
 
 namespace voxhop::kernels {
 
-KernelTable avx512_table() { return base_table("avx512"); }
+KernelTable avx512_table() {
+  return base_table("avx512");
+}
 
 }  // namespace voxhop::kernels

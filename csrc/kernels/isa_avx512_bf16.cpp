@@ -5,6 +5,8 @@
 
 namespace voxhop::kernels {
 
-ConvKernel avx512_bf16_conv() { return {conv<Bf16Conv>, kMaxOctets}; }
+ConvKernel avx512_bf16_conv() {
+  return {conv<Bf16Conv>, kMaxOctets};
+}
 
 }  // namespace voxhop::kernels

@@ -5,6 +5,8 @@
 
 namespace voxhop::kernels {
 
-ConvKernel avx512_vnni_conv() { return {conv<S8Conv>, kMaxOctets}; }
+ConvKernel avx512_vnni_conv() {
+  return {conv<S8Conv>, kMaxOctets};
+}
 
 }  // namespace voxhop::kernels

@@ -14,7 +14,9 @@ enum class Act { kNone, kElu, kRelu6, kSilu };
 
 /// Output channels are computed in octets of eight; packed arrays are padded to whole ones.
 constexpr int kOctet = 8;
-constexpr int octets_of(int channels) { return (channels + kOctet - 1) / kOctet; }
+constexpr int octets_of(int channels) {
+  return (channels + kOctet - 1) / kOctet;
+}
 
 /// Octets of the next panel when `left` remain: as even as the widest panel allows.
 constexpr int next_panel(int left, int max_octets) {
@@ -31,20 +33,20 @@ constexpr int kMaxTaps = 4;
 struct ConvArgs {
   const void * taps[kMaxTaps] = {};  // oldest first; element type is the kernel's
   int n_taps = kMaxTaps;
-  int patch = 0;                    // elements of one tap that one bin needs
-  int step = 0;                     // elements between the patches of neighbouring bins
-  const void * weights = nullptr;   // packed for this kernel's max_octets, see pack.h
-  int weight_taps = kMaxTaps;       // taps that were packed, of which [first_tap,
-  int first_tap = 0;                // first_tap + n_taps) are used
+  int patch = 0;                   // elements of one tap that one bin needs
+  int step = 0;                    // elements between the patches of neighbouring bins
+  const void * weights = nullptr;  // packed for this kernel's max_octets, see pack.h
+  int weight_taps = kMaxTaps;      // taps that were packed, of which [first_tap,
+  int first_tap = 0;               // first_tap + n_taps) are used
   int c_out = 0;
-  int begin = 0, end = 0;           // bins
-  const float * init = nullptr;     // (bins, 8 * octets), added before the activation
-  const float * bias = nullptr;     // 8 * octets floats, or null
+  int begin = 0, end = 0;        // bins
+  const float * init = nullptr;  // (bins, 8 * octets), added before the activation
+  const float * bias = nullptr;  // 8 * octets floats, or null
   Act act = Act::kNone;
   const float * residual = nullptr;  // (bins, c_out) in out's steps, or null
   float * out = nullptr;
-  int out_step = 0;                 // floats between bins; when >= 8 * octets, whole
-                                    // octets are written
+  int out_step = 0;  // floats between bins; when >= 8 * octets, whole
+                     // octets are written
   // int8 only: value of one unit, per tap and per output channel, and 128 times the sum
   // of a channel's weights per tap (the kernels see activations as unsigned).
   const float * tap_scale = nullptr;
@@ -63,7 +65,7 @@ struct NormArgs {
   int bins = 0, channels = 0;
   const float * gain = nullptr;
   const float * bias = nullptr;
-  float * out = nullptr;      // (bins, channels); may be x
+  float * out = nullptr;  // (bins, channels); may be x
 };
 
 /// Toom-Cook F(4, 4): four outputs of a four-point filter from seven products, at the
@@ -104,9 +106,9 @@ struct AlignArgs {
 struct FftTables {
   static constexpr int kSize = 512;
   static constexpr int kHalf = 256;
-  alignas(64) float window[kSize];
-  alignas(64) float twiddle_re[kHalf], twiddle_im[kHalf];  // W256^(row * column)
-  alignas(64) float split_re[kHalf], split_im[kHalf];      // W512^k
+  alignas(64) double window[kSize];
+  alignas(64) double twiddle_re[kHalf], twiddle_im[kHalf];  // W256^(row * column)
+  alignas(64) double split_re[kHalf], split_im[kHalf];      // W512^k
 };
 
 struct KernelTable {
@@ -143,7 +145,8 @@ struct KernelTable {
   /// 512 windowed samples -> bins 1..256 as (re, im).
   void (*fft_forward)(const FftTables & tables, const float * past, const float * now,
                       float * spectrum) = nullptr;
-  /// Bins 1..256 -> 512 samples, windowed: (2 / 512) * window[n] * Re sum_k z_k e^(2 pi i k n / 512).
+  /// Bins 1..256 -> 512 samples, windowed: (2 / 512) * window[n] * Re sum_k z_k e^(2 pi i k n /
+  /// 512).
   void (*fft_inverse)(const FftTables & tables, const float * spectrum, float * samples) = nullptr;
 };
 

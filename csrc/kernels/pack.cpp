@@ -23,7 +23,9 @@ void for_each_packed(const WeightView & w, int max_octets, int group, Fn fn) {
   }
 }
 
-double value(const WeightView & w, int k, int c) { return c < w.c_out ? w.at(k, c) : 0.0; }
+double value(const WeightView & w, int k, int c) {
+  return c < w.c_out ? w.at(k, c) : 0.0;
+}
 
 }  // namespace
 
@@ -132,20 +134,20 @@ float from_bf16(uint16_t h) {
   return x;
 }
 
-void fill_fft_tables(const float * window, FftTables & tables) {
+void fill_fft_tables(const double * window, FftTables & tables) {
   const double turn = 2.0 * std::acos(-1.0);
   for (int n = 0; n < FftTables::kSize; ++n) tables.window[n] = window[n];
   for (int row = 0; row < 16; ++row) {
     for (int column = 0; column < 16; ++column) {
       const double angle = -turn * row * column / FftTables::kHalf;
-      tables.twiddle_re[16 * row + column] = static_cast<float>(std::cos(angle));
-      tables.twiddle_im[16 * row + column] = static_cast<float>(std::sin(angle));
+      tables.twiddle_re[16 * row + column] = std::cos(angle);
+      tables.twiddle_im[16 * row + column] = std::sin(angle);
     }
   }
   for (int k = 0; k < FftTables::kHalf; ++k) {
     const double angle = -turn * k / FftTables::kSize;
-    tables.split_re[k] = static_cast<float>(std::cos(angle));
-    tables.split_im[k] = static_cast<float>(std::sin(angle));
+    tables.split_re[k] = std::cos(angle);
+    tables.split_im[k] = std::sin(angle);
   }
 }
 

@@ -45,6 +45,6 @@ uint16_t to_bf16(float x);
 float from_bf16(uint16_t h);
 
 /// Fills the tables of a 512-point transform with this analysis window.
-void fill_fft_tables(const float * window, FftTables & tables);
+void fill_fft_tables(const double * window, FftTables & tables);
 
 }  // namespace voxhop::kernels

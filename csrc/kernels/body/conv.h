@@ -75,8 +75,8 @@ struct FloatConv {
 
 // Tiles of NB bins while there are that many.
 template <class Kernel, int H, int NB>
-inline int conv_tiles(const ConvArgs & a, const typename Kernel::Weight * w, int bin,
-                      int channel, int valid) {
+inline int conv_tiles(const ConvArgs & a, const typename Kernel::Weight * w, int bin, int channel,
+                      int valid) {
   while (a.end - bin >= NB) {
     Kernel::template tile<H, NB>(a, w, bin, channel, valid);
     bin += NB;

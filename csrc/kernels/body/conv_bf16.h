@@ -10,8 +10,7 @@ struct Bf16Conv {
   using Weight = uint16_t;
 
   template <int H, int NB>
-  static inline void tile(const ConvArgs & a, const uint16_t * w, int bin, int channel,
-                          int valid) {
+  static inline void tile(const ConvArgs & a, const uint16_t * w, int bin, int channel, int valid) {
     Lanes<H> acc[NB];
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) l_zero(acc[n]);

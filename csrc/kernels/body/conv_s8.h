@@ -11,8 +11,7 @@ struct S8Conv {
   using Weight = int8_t;
 
   template <int H, int NB>
-  static inline void tile(const ConvArgs & a, const int8_t * w, int bin, int channel,
-                          int valid) {
+  static inline void tile(const ConvArgs & a, const int8_t * w, int bin, int channel, int valid) {
     Lanes<H> sum[NB];
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) l_zero(sum[n]);

@@ -42,7 +42,9 @@ inline Vec v_log(Vec x) {
   return v_fma(e, v_set(0.693147181f), v_mul(p, s));
 }
 
-inline Vec v_relu6(Vec x) { return v_min(v_max(x, v_zero()), v_set(6.0f)); }
+inline Vec v_relu6(Vec x) {
+  return v_min(v_max(x, v_zero()), v_set(6.0f));
+}
 inline Vec v_silu(Vec x) {
   return v_div(x, v_add(v_set(1.0f), v_exp(v_sub(v_zero(), x))));
 }
@@ -56,18 +58,24 @@ inline Vec v_elu(Vec x) {
   p = v_fma(p, x, v_set(1.0f / 6.0f));
   p = v_fma(p, x, v_set(0.5f));
   p = v_fma(p, x, v_set(1.0f));
-  const Vec negative =
-      v_select_gt(x, small, v_mul(p, x), v_sub(v_exp(x), v_set(1.0f)));
+  const Vec negative = v_select_gt(x, small, v_mul(p, x), v_sub(v_exp(x), v_set(1.0f)));
   return v_select_gt(x, v_zero(), x, negative);
 }
 
 template <class L>
 inline void activate(L & lanes, Act act) {
   switch (act) {
-    case Act::kNone: return;
-    case Act::kRelu6: l_apply(lanes, [](Vec x) { return v_relu6(x); }); return;
-    case Act::kSilu: l_apply(lanes, [](Vec x) { return v_silu(x); }); return;
-    case Act::kElu: l_apply(lanes, [](Vec x) { return v_elu(x); }); return;
+    case Act::kNone:
+      return;
+    case Act::kRelu6:
+      l_apply(lanes, [](Vec x) { return v_relu6(x); });
+      return;
+    case Act::kSilu:
+      l_apply(lanes, [](Vec x) { return v_silu(x); });
+      return;
+    case Act::kElu:
+      l_apply(lanes, [](Vec x) { return v_elu(x); });
+      return;
   }
 }
 

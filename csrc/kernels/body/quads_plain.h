@@ -26,8 +26,8 @@ inline void q_load(QuadWeights<H> & l, const int8_t * w) {
 template <int H>
 inline void q_dot(Quads<H> & acc, const QuadWeights<H> & w, const int8_t * x) {
   for (int c = 0; c < 8 * H; ++c) {
-    acc.sum[c] += w.w[4 * c] * x[0] + w.w[4 * c + 1] * x[1] + w.w[4 * c + 2] * x[2] +
-                  w.w[4 * c + 3] * x[3];
+    acc.sum[c] +=
+        w.w[4 * c] * x[0] + w.w[4 * c + 1] * x[1] + w.w[4 * c + 2] * x[2] + w.w[4 * c + 3] * x[3];
   }
 }
 template <int H>

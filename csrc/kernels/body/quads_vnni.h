@@ -26,9 +26,9 @@ inline void q_start(Quads<H> & acc, const int32_t * offset) {
     acc.v[i] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(offset + 16 * i));
   }
   if constexpr (H % 2 != 0) {
-    acc.h = _mm256_sub_epi32(_mm256_setzero_si256(),
-                             _mm256_loadu_si256(
-                                 reinterpret_cast<const __m256i *>(offset + 16 * (H / 2))));
+    acc.h = _mm256_sub_epi32(
+        _mm256_setzero_si256(),
+        _mm256_loadu_si256(reinterpret_cast<const __m256i *>(offset + 16 * (H / 2))));
   }
 }
 template <int H>

@@ -38,8 +38,10 @@ inline float sum_of(int n, Map map, ScalarMap scalar_map) {
 void norm(const NormArgs & a) {
   const int n = a.bins * a.channels;
   const float * x = a.x;
-  const float mean = sum_of(n, [x](Vec s, int i) { return v_add(s, v_load(x + i)); },
-                            [x](int i) { return x[i]; }) / static_cast<float>(n);
+  const float mean =
+      sum_of(
+          n, [x](Vec s, int i) { return v_add(s, v_load(x + i)); }, [x](int i) { return x[i]; }) /
+      static_cast<float>(n);
   const Vec vmean = v_set(mean);
   const float square = sum_of(
       n,

@@ -16,22 +16,50 @@ constexpr int kWidth = 8;
 // Most octets (groups of eight output channels) of one panel, and the bins of a tile
 // for each panel width: 12 accumulators + weights + one broadcast in 16 registers.
 constexpr int kMaxOctets = 3;
-constexpr int tile_bins(int octets) { return octets >= 3 ? 4 : (octets == 2 ? 6 : 8); }
+constexpr int tile_bins(int octets) {
+  return octets >= 3 ? 4 : (octets == 2 ? 6 : 8);
+}
 
-inline Vec v_zero() { return _mm256_setzero_ps(); }
-inline Vec v_set(float x) { return _mm256_set1_ps(x); }
-inline Vec v_load(const float * p) { return _mm256_loadu_ps(p); }
-inline void v_store(float * p, Vec x) { _mm256_storeu_ps(p, x); }
-inline Vec v_add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
-inline Vec v_sub(Vec a, Vec b) { return _mm256_sub_ps(a, b); }
-inline Vec v_mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
-inline Vec v_div(Vec a, Vec b) { return _mm256_div_ps(a, b); }
-inline Vec v_fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vec v_zero() {
+  return _mm256_setzero_ps();
+}
+inline Vec v_set(float x) {
+  return _mm256_set1_ps(x);
+}
+inline Vec v_load(const float * p) {
+  return _mm256_loadu_ps(p);
+}
+inline void v_store(float * p, Vec x) {
+  _mm256_storeu_ps(p, x);
+}
+inline Vec v_add(Vec a, Vec b) {
+  return _mm256_add_ps(a, b);
+}
+inline Vec v_sub(Vec a, Vec b) {
+  return _mm256_sub_ps(a, b);
+}
+inline Vec v_mul(Vec a, Vec b) {
+  return _mm256_mul_ps(a, b);
+}
+inline Vec v_div(Vec a, Vec b) {
+  return _mm256_div_ps(a, b);
+}
+inline Vec v_fma(Vec a, Vec b, Vec c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
 // A NaN in `a` yields `b` in both.
-inline Vec v_min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
-inline Vec v_max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
-inline Vec v_sqrt(Vec a) { return _mm256_sqrt_ps(a); }
-inline Vec v_abs(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+inline Vec v_min(Vec a, Vec b) {
+  return _mm256_min_ps(a, b);
+}
+inline Vec v_max(Vec a, Vec b) {
+  return _mm256_max_ps(a, b);
+}
+inline Vec v_sqrt(Vec a) {
+  return _mm256_sqrt_ps(a);
+}
+inline Vec v_abs(Vec a) {
+  return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
 inline Vec v_round(Vec a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -63,7 +91,9 @@ inline void v_store(uint16_t * half, Vec x) {
                    _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
-inline float half_to_float(uint16_t h) { return _cvtsh_ss(h); }
+inline float half_to_float(uint16_t h) {
+  return _cvtsh_ss(h);
+}
 // Values must be integral and within a signed byte.
 inline void v_store_s8(int8_t * p, Vec x) {
   const __m256i i32 = _mm256_cvtps_epi32(x);

@@ -16,22 +16,50 @@ using Half = __m256;
 constexpr int kWidth = 16;
 
 constexpr int kMaxOctets = 6;
-constexpr int tile_bins(int octets) { return octets <= 2 ? 12 : 8; }
+constexpr int tile_bins(int octets) {
+  return octets <= 2 ? 12 : 8;
+}
 
-inline Vec v_zero() { return _mm512_setzero_ps(); }
-inline Vec v_set(float x) { return _mm512_set1_ps(x); }
-inline Vec v_load(const float * p) { return _mm512_loadu_ps(p); }
-inline void v_store(float * p, Vec x) { _mm512_storeu_ps(p, x); }
-inline Vec v_add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
-inline Vec v_sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
-inline Vec v_mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
-inline Vec v_div(Vec a, Vec b) { return _mm512_div_ps(a, b); }
-inline Vec v_fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec v_zero() {
+  return _mm512_setzero_ps();
+}
+inline Vec v_set(float x) {
+  return _mm512_set1_ps(x);
+}
+inline Vec v_load(const float * p) {
+  return _mm512_loadu_ps(p);
+}
+inline void v_store(float * p, Vec x) {
+  _mm512_storeu_ps(p, x);
+}
+inline Vec v_add(Vec a, Vec b) {
+  return _mm512_add_ps(a, b);
+}
+inline Vec v_sub(Vec a, Vec b) {
+  return _mm512_sub_ps(a, b);
+}
+inline Vec v_mul(Vec a, Vec b) {
+  return _mm512_mul_ps(a, b);
+}
+inline Vec v_div(Vec a, Vec b) {
+  return _mm512_div_ps(a, b);
+}
+inline Vec v_fma(Vec a, Vec b, Vec c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
 // A NaN in `a` yields `b` in both.
-inline Vec v_min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
-inline Vec v_max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
-inline Vec v_sqrt(Vec a) { return _mm512_sqrt_ps(a); }
-inline Vec v_abs(Vec a) { return _mm512_abs_ps(a); }
+inline Vec v_min(Vec a, Vec b) {
+  return _mm512_min_ps(a, b);
+}
+inline Vec v_max(Vec a, Vec b) {
+  return _mm512_max_ps(a, b);
+}
+inline Vec v_sqrt(Vec a) {
+  return _mm512_sqrt_ps(a);
+}
+inline Vec v_abs(Vec a) {
+  return _mm512_abs_ps(a);
+}
 inline Vec v_round(Vec a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -63,18 +91,27 @@ inline void v_store(uint16_t * half, Vec x) {
                       _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
-inline float half_to_float(uint16_t h) { return _cvtsh_ss(h); }
+inline float half_to_float(uint16_t h) {
+  return _cvtsh_ss(h);
+}
 // Values must be integral and within a signed byte.
 inline void v_store_s8(int8_t * p, Vec x) {
-  _mm_storeu_si128(reinterpret_cast<__m128i *>(p),
-                   _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
 }
 
-inline float v_sum(Vec x) { return _mm512_reduce_add_ps(x); }
-inline float v_largest(Vec x) { return _mm512_reduce_max_ps(x); }
+inline float v_sum(Vec x) {
+  return _mm512_reduce_add_ps(x);
+}
+inline float v_largest(Vec x) {
+  return _mm512_reduce_max_ps(x);
+}
 
-inline Half h_set(float x) { return _mm256_set1_ps(x); }
-inline Half h_load(const float * p) { return _mm256_loadu_ps(p); }
+inline Half h_set(float x) {
+  return _mm256_set1_ps(x);
+}
+inline Half h_load(const float * p) {
+  return _mm256_loadu_ps(p);
+}
 inline Half h_load(const uint16_t * half) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(half)));
 }

@@ -16,25 +16,57 @@ constexpr int kWidth = 4;
 
 // 24 accumulators, up to 6 weights, one broadcast.
 constexpr int kMaxOctets = 3;
-constexpr int tile_bins(int octets) { return octets >= 3 ? 4 : (octets == 2 ? 6 : 8); }
+constexpr int tile_bins(int octets) {
+  return octets >= 3 ? 4 : (octets == 2 ? 6 : 8);
+}
 
-inline Vec v_zero() { return vdupq_n_f32(0.0f); }
-inline Vec v_set(float x) { return vdupq_n_f32(x); }
-inline Vec v_load(const float * p) { return vld1q_f32(p); }
-inline void v_store(float * p, Vec x) { vst1q_f32(p, x); }
-inline Vec v_add(Vec a, Vec b) { return vaddq_f32(a, b); }
-inline Vec v_sub(Vec a, Vec b) { return vsubq_f32(a, b); }
-inline Vec v_mul(Vec a, Vec b) { return vmulq_f32(a, b); }
-inline Vec v_div(Vec a, Vec b) { return vdivq_f32(a, b); }
-inline Vec v_fma(Vec a, Vec b, Vec c) { return vfmaq_f32(c, a, b); }
+inline Vec v_zero() {
+  return vdupq_n_f32(0.0f);
+}
+inline Vec v_set(float x) {
+  return vdupq_n_f32(x);
+}
+inline Vec v_load(const float * p) {
+  return vld1q_f32(p);
+}
+inline void v_store(float * p, Vec x) {
+  vst1q_f32(p, x);
+}
+inline Vec v_add(Vec a, Vec b) {
+  return vaddq_f32(a, b);
+}
+inline Vec v_sub(Vec a, Vec b) {
+  return vsubq_f32(a, b);
+}
+inline Vec v_mul(Vec a, Vec b) {
+  return vmulq_f32(a, b);
+}
+inline Vec v_div(Vec a, Vec b) {
+  return vdivq_f32(a, b);
+}
+inline Vec v_fma(Vec a, Vec b, Vec c) {
+  return vfmaq_f32(c, a, b);
+}
 // A NaN in `a` yields `b` in both.
-inline Vec v_min(Vec a, Vec b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-inline Vec v_max(Vec a, Vec b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-inline Vec v_sqrt(Vec a) { return vsqrtq_f32(a); }
-inline Vec v_abs(Vec a) { return vabsq_f32(a); }
-inline Vec v_round(Vec a) { return vrndnq_f32(a); }
+inline Vec v_min(Vec a, Vec b) {
+  return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+inline Vec v_max(Vec a, Vec b) {
+  return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+inline Vec v_sqrt(Vec a) {
+  return vsqrtq_f32(a);
+}
+inline Vec v_abs(Vec a) {
+  return vabsq_f32(a);
+}
+inline Vec v_round(Vec a) {
+  return vrndnq_f32(a);
+}
 // a where x > y, else b.
-inline Vec v_select_gt(Vec x, Vec y, Vec a, Vec b) { return vbslq_f32(vcgtq_f32(x, y), a, b); }
+inline Vec v_select_gt(Vec x, Vec y, Vec a, Vec b) {
+  return vbslq_f32(vcgtq_f32(x, y), a, b);
+}
 
 // 2^n for integral n in [-126, 127].
 inline Vec v_exp2i(Vec n) {
@@ -73,8 +105,12 @@ inline void v_load_bf16_pairs(const uint16_t * p, Vec & first, Vec & second) {
   second = vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
 }
 
-inline float v_sum(Vec x) { return vaddvq_f32(x); }
-inline float v_largest(Vec x) { return vmaxvq_f32(x); }
+inline float v_sum(Vec x) {
+  return vaddvq_f32(x);
+}
+inline float v_largest(Vec x) {
+  return vmaxvq_f32(x);
+}
 
 }  // namespace
 }  // namespace voxhop::kernels

@@ -14,40 +14,76 @@ typedef int32_t IVec __attribute__((vector_size(16)));
 constexpr int kWidth = 4;
 
 constexpr int kMaxOctets = 2;
-constexpr int tile_bins(int octets) { return octets >= 2 ? 2 : 4; }
+constexpr int tile_bins(int octets) {
+  return octets >= 2 ? 2 : 4;
+}
 
-inline Vec v_zero() { return Vec{0.0f, 0.0f, 0.0f, 0.0f}; }
-inline Vec v_set(float x) { return Vec{x, x, x, x}; }
+inline Vec v_zero() {
+  return Vec{0.0f, 0.0f, 0.0f, 0.0f};
+}
+inline Vec v_set(float x) {
+  return Vec{x, x, x, x};
+}
 inline Vec v_load(const float * p) {
   Vec x;
   memcpy(&x, p, sizeof x);
   return x;
 }
-inline void v_store(float * p, Vec x) { memcpy(p, &x, sizeof x); }
-inline Vec v_add(Vec a, Vec b) { return a + b; }
-inline Vec v_sub(Vec a, Vec b) { return a - b; }
-inline Vec v_mul(Vec a, Vec b) { return a * b; }
-inline Vec v_div(Vec a, Vec b) { return a / b; }
-inline Vec v_fma(Vec a, Vec b, Vec c) { return a * b + c; }
+inline void v_store(float * p, Vec x) {
+  memcpy(p, &x, sizeof x);
+}
+inline Vec v_add(Vec a, Vec b) {
+  return a + b;
+}
+inline Vec v_sub(Vec a, Vec b) {
+  return a - b;
+}
+inline Vec v_mul(Vec a, Vec b) {
+  return a * b;
+}
+inline Vec v_div(Vec a, Vec b) {
+  return a / b;
+}
+inline Vec v_fma(Vec a, Vec b, Vec c) {
+  return a * b + c;
+}
 // A NaN in `a` yields `b` in both.
-inline Vec v_min(Vec a, Vec b) { return a < b ? a : b; }
-inline Vec v_max(Vec a, Vec b) { return a > b ? a : b; }
-inline Vec v_sqrt(Vec a) { return Vec{sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
-inline Vec v_abs(Vec a) { return Vec(IVec(a) & 0x7fffffff); }
+inline Vec v_min(Vec a, Vec b) {
+  return a < b ? a : b;
+}
+inline Vec v_max(Vec a, Vec b) {
+  return a > b ? a : b;
+}
+inline Vec v_sqrt(Vec a) {
+  return Vec{sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
+}
+inline Vec v_abs(Vec a) {
+  return Vec(IVec(a) & 0x7fffffff);
+}
 // To nearest even for |a| < 2^22, by the bits that adding 1.5 * 2^23 shifts out.
 inline Vec v_round(Vec a) {
   const Vec magic = v_set(12582912.0f);
   return (a + magic) - magic;
 }
 // a where x > y, else b.
-inline Vec v_select_gt(Vec x, Vec y, Vec a, Vec b) { return x > y ? a : b; }
+inline Vec v_select_gt(Vec x, Vec y, Vec a, Vec b) {
+  return x > y ? a : b;
+}
 
-inline IVec v_to_int(Vec x) { return __builtin_convertvector(x, IVec); }
+inline IVec v_to_int(Vec x) {
+  return __builtin_convertvector(x, IVec);
+}
 // 2^n for integral n in [-126, 127].
-inline Vec v_exp2i(Vec n) { return Vec((v_to_int(n) + 127) << 23); }
+inline Vec v_exp2i(Vec n) {
+  return Vec((v_to_int(n) + 127) << 23);
+}
 // x = m * 2^e with m in [1, 2), for positive normal x.
-inline Vec v_exponent(Vec x) { return __builtin_convertvector((IVec(x) >> 23) - 127, Vec); }
-inline Vec v_mantissa(Vec x) { return Vec((IVec(x) & 0x007fffff) | 0x3f800000); }
+inline Vec v_exponent(Vec x) {
+  return __builtin_convertvector((IVec(x) >> 23) - 127, Vec);
+}
+inline Vec v_mantissa(Vec x) {
+  return Vec((IVec(x) & 0x007fffff) | 0x3f800000);
+}
 
 // Half precision by integer arithmetic: 2^112 moves the exponent to float's bias, and
 // makes subnormal halves normal.
@@ -98,7 +134,9 @@ inline void v_load_bf16_pairs(const uint16_t * p, Vec & first, Vec & second) {
   second = Vec(pairs & static_cast<int32_t>(0xffff0000));
 }
 
-inline float v_sum(Vec x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+inline float v_sum(Vec x) {
+  return (x[0] + x[2]) + (x[1] + x[3]);
+}
 inline float v_largest(Vec x) {
   const float a = x[0] > x[1] ? x[0] : x[1], b = x[2] > x[3] ? x[2] : x[3];
   return a > b ? a : b;

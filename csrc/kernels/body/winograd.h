@@ -67,10 +67,14 @@ inline void outputs_of(const Vec m[7], Vec y[4]) {
 
 inline Vec v_activate(Vec x, Act act) {
   switch (act) {
-    case Act::kRelu6: return v_relu6(x);
-    case Act::kSilu: return v_silu(x);
-    case Act::kElu: return v_elu(x);
-    case Act::kNone: break;
+    case Act::kRelu6:
+      return v_relu6(x);
+    case Act::kSilu:
+      return v_silu(x);
+    case Act::kElu:
+      return v_elu(x);
+    case Act::kNone:
+      break;
   }
   return x;
 }
