@@ -51,9 +51,10 @@ def table() -> str:
     lines = [
         "# Time per hop",
         "",
-        "Made by `benchmarks/bench_hop.py`. Wall time of the Python call in ms; `CPU min` is the",
-        "least CPU time of the thread, which other programs on the machine disturb least.",
-        "Machines differ in load and clock: compare rows of one machine only.",
+        "Made by `benchmarks/bench_hop.py`. `p50`, `p99`, `max` are wall time of the Python call,",
+        "and RTF the median over the 16 ms of a hop; they include waiting for a core, so mind",
+        "`load`, the programs that wanted one. `CPU` is time of the thread on its core: `CPU min`",
+        "is what other programs disturb least. Compare rows of one machine only.",
         "",
         *header(),
     ]

@@ -41,6 +41,11 @@ def resident_bytes() -> int | None:
     return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def machine_load() -> float | None:
+    """Return how many programs wanted a core in the last minute, None where unknown."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+
+
 def _text(path: Path) -> str:
     """Return the content of a file of the system, empty when it has none to tell."""
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from voxhop._bindings import engine_version, ggml_version
-from voxhop._machine import cache_bytes, cpu_name
+from voxhop._machine import cache_bytes, cpu_name, machine_load
 from voxhop.errors import ArgumentError, EngineError
 from voxhop.models import load
 
@@ -94,9 +94,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """What `run` measured, and where."""
+    """What `run` measured, and where; `load` is the system's load average at the start."""
 
     cpu: str
+    load: float | None
     cores: int
     system: str
     engine: str
@@ -141,6 +142,7 @@ def run(
     unknown = [name for name in caches if name not in CACHES]
     if unknown or not caches or not options:
         raise ArgumentError(f"caches: {', '.join(caches) or 'none'}, expected {', '.join(CACHES)}")
+    load_average = machine_load()
     with load(model_source) as model:
         sessions = _distinct([model.session(**vars(option)) for option in options])
         try:
@@ -155,6 +157,7 @@ def run(
     memory = measure_memory(model_source, options[0])
     return BenchResult(
         cpu=cpu_name(),
+        load=load_average,
         cores=os.cpu_count() or 1,
         system=f"{platform.system()} {platform.machine()}",
         engine=engine_version(),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "| CPU | kernels | isa | precision | threads | cache "
-    "| p50 ms | p99 ms | max ms | CPU min ms | RTF | nodes |"
+    "| p50 ms | p99 ms | max ms | RTF | CPU min ms | CPU p50 ms | load | nodes |"
 )
 
 
@@ -87,11 +87,15 @@ def rows(result: BenchResult) -> list[str]:
     """Return the Markdown rows of a result, one per way of computing and state of the caches."""
     return [
         f"| {result.cpu} | {c.kernels} | {c.isa} | {c.precision} | {c.threads} | {t.cache} "
-        f"| {t.p50_ms:.3f} | {t.p99_ms:.3f} | {t.max_ms:.3f} | {t.cpu_min_ms:.3f} "
-        f"| {t.real_time_factor:.3f} | {c.node_count} |"
+        f"| {t.p50_ms:.3f} | {t.p99_ms:.3f} | {t.max_ms:.3f} | {t.real_time_factor:.3f} "
+        f"| {t.cpu_min_ms:.3f} | {t.cpu_p50_ms:.3f} | {_number(result.load)} | {c.node_count} |"
         for c in result.contenders
         for t in c.timings
     ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def _mib(size: int | None) -> str:

@@ -125,7 +125,7 @@ def measure(mic: Samples, clean: Samples, rate: int, segments: Segments) -> Chan
 
 def _tell(report: EnhanceReport, changes: Changes, out: Path, picture: Path | None) -> None:
     kept = -changes.near_end_speech_db
-    say(f"{report.seconds:.1f} s of a call, enhanced at {report.speed:.0f} times real time.")
+    say(f"{report.seconds:.1f} s of a call, enhanced at {report.speed:.1f} times real time.")
     say(f"  loudspeaker alone   {changes.far_end_db:5.1f} dB less echo and noise")
     say(f"  both talk           {changes.both_db:5.1f} dB less sound; the talker should remain")
     say(f"  talker alone        {changes.near_end_noise_db:5.1f} dB less noise between the words,")

@@ -54,7 +54,8 @@ def _tell(model: Model, *, tensors: bool) -> None:
     say(f"  cost        {info.macs_per_hop:,} multiply-accumulates per hop")
     say("metadata")
     for key, value in model.metadata.items():
-        short = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 3] + "..."
+        line = " ".join(value.split())
+        short = line if len(line) <= _LONGEST_VALUE else line[: _LONGEST_VALUE - 3] + "..."
         say(f"  {key} = {short}")
     if tensors:
         say("tensors")
