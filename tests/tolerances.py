@@ -49,6 +49,11 @@ ENGINE_ABSOLUTE = 1e-5
 ENGINE_RELATIVE_RMS = 5e-6
 ENGINE_ALIGN = 2e-5
 
+# Delay weights of the fused graph against the golden file. Its exact transform differs from
+# the stored, rounded filterbank by what that rounding leaves in quiet bins beside a loud
+# chirp. Measured: 4.9e-5 (audio: 3.9e-6 absolute, 2.0e-6 relative RMS).
+FUSED_ALIGN = 1e-4
+
 # Identity mask through the engine against float64 windows and FFTs, samples within 0.6.
 # Measured: 2.4e-7. Leaving Nyquist alone instead of doubling it gives 0.03.
 IDENTITY_MASK_ABSOLUTE = 2e-6

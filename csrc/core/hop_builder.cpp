@@ -132,6 +132,10 @@ ExclusiveSlot HopBuilder::exclusive(const std::string & name, size_t bytes) {
   return {graph_.layout.add(scoped(name), shape, bytes, true), bytes};
 }
 
+void HopBuilder::shared_scratch(size_t bytes) {
+  graph_.shared_scratch_bytes = std::max(graph_.shared_scratch_bytes, bytes);
+}
+
 std::byte * HopBuilder::scratch(size_t bytes) {
   graph_.scratch.emplace_back(bytes);
   return graph_.scratch.back().data();

@@ -19,6 +19,7 @@ namespace voxhop {
 /// `state` changes when the plan is bound to another stream.
 struct HopContext {
   std::byte * state = nullptr;
+  std::byte * scratch = nullptr;  // HopBuilder::shared_scratch, one op at a time
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes
@@ -84,6 +85,7 @@ struct HopGraph {
   std::unique_ptr<HopContext> context;
   std::vector<std::unique_ptr<CustomNode>> custom;
   std::vector<AlignedBuffer> scratch;
+  size_t shared_scratch_bytes = 0;
 };
 
 class HopBuilder {
@@ -134,6 +136,10 @@ class HopBuilder {
   /// Memory of the plan (not of the stream), zeroed once, for custom ops. What it holds
   /// must not carry from one hop to the next, except from prepare() to its hop.
   std::byte * scratch(size_t bytes);
+
+  /// At least `bytes` behind HopContext::scratch while an op runs. All ops share it, so
+  /// that it stays in the cache; its contents are undefined when an op starts.
+  void shared_scratch(size_t bytes);
 
   /// A node of shape `ne` (f32) computed by `op`, with `args` (at most 9) as its src.
   ggml_tensor * custom(std::unique_ptr<CustomOp> op, std::initializer_list<int64_t> ne,

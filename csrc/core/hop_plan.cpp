@@ -17,6 +17,8 @@ std::byte * at(AlignedBuffer & buffer, size_t offset) {
 
 HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   place();
+  shared_ = AlignedBuffer(graph_.shared_scratch_bytes);
+  graph_.context->scratch = shared_.data();
   hop_ = make_program(graph_.hop, n_threads);
   if (graph_.prepare != nullptr) prepare_ = make_program(graph_.prepare, n_threads);
   work_ = AlignedBuffer::uninitialised(std::max(hop_.plan.work_size, prepare_.plan.work_size));
@@ -123,7 +125,7 @@ int HopPlan::node_count() const {
 }
 
 size_t HopPlan::scratch_bytes() const {
-  size_t bytes = scratch_.size() + work_.size();
+  size_t bytes = scratch_.size() + work_.size() + shared_.size();
   for (const AlignedBuffer & buffer : graph_.scratch) {
     bytes += buffer.size();
   }

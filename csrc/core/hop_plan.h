@@ -68,6 +68,7 @@ class HopPlan {
   HopGraph graph_;
   AlignedBuffer scratch_;
   AlignedBuffer work_;
+  AlignedBuffer shared_;
   std::unique_ptr<ggml_threadpool, ThreadPoolRelease> pool_;
   std::vector<Rebind> rebinds_;
   Program hop_;

@@ -124,7 +124,8 @@ VH_API int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_i
 
 typedef struct vh_session_options {
   size_t struct_size;
-  const char * kernels;   /* "auto" (default), "fused" or "stock" */
+  const char * kernels;   /* "auto" (default, = "fused"), "fused", "direct" (fused
+                             without fast convolution algorithms) or "stock" */
   const char * isa;       /* "auto" (default) or one of vh_cpu_isas() */
   const char * precision; /* "f32" (default), "f16", "bf16" or "int8" */
   int32_t n_threads;      /* default 1 */
@@ -183,7 +184,7 @@ VH_API int32_t vh_session_read_tap(const vh_session * session, const char * name
 
 /* What a session runs on. Strings live as long as the session. */
 typedef struct vh_session_info {
-  const char * kernels;   /* "stock" or "fused" */
+  const char * kernels;   /* "stock", "fused" or "direct" */
   const char * isa;       /* "scalar", "avx2", ...; for stock: "ggml" */
   const char * precision; /* "f32", ... */
   int32_t n_threads;

@@ -1,0 +1,32 @@
+# Adds the kernels to `target`, every ISA file with its own instruction-set flags. Nothing
+# else is compiled with them: the rest of the library runs on the baseline CPU.
+function(voxhop_add_isa_kernels target)
+  set(dir ${PROJECT_SOURCE_DIR}/csrc/kernels)
+  target_sources(${target} PRIVATE ${dir}/dispatch.cpp ${dir}/pack.cpp ${dir}/isa_scalar.cpp)
+
+  # GCC reports uninitialised variables inside its own avx512 headers.
+  set(quiet "")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set(quiet "-Wno-maybe-uninitialized;-Wno-uninitialized")
+  endif()
+
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT MSVC)
+    target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_X86)
+    set(avx2 -mavx2 -mfma -mf16c)
+    set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+    set(flags_avx2 ${avx2})
+    set(flags_avx512 ${avx512})
+    set(flags_avx512_bf16 ${avx512} -mavx512bf16)
+    set(flags_avx512_vnni ${avx512} -mavx512vnni)
+    foreach(isa avx2 avx512 avx512_bf16 avx512_vnni)
+      target_sources(${target} PRIVATE ${dir}/isa_${isa}.cpp)
+      set_source_files_properties(${dir}/isa_${isa}.cpp TARGET_DIRECTORY ${target}
+                                  PROPERTIES COMPILE_OPTIONS "${flags_${isa}};-O3;${quiet}")
+    endforeach()
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$" AND NOT MSVC)
+    target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_NEON)
+    target_sources(${target} PRIVATE ${dir}/isa_neon.cpp)
+    set_source_files_properties(${dir}/isa_neon.cpp TARGET_DIRECTORY ${target}
+                                PROPERTIES COMPILE_OPTIONS "-O3")
+  endif()
+endfunction()

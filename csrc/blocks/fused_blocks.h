@@ -1,0 +1,39 @@
+// Every block as one custom op on our kernels; ggml carries the graph. Which instruction
+// set and precision is settled when the set is made.
+#pragma once
+
+#include "blocks/fused_target.h"
+#include "blocks/stock_blocks.h"
+
+namespace voxhop {
+
+class FusedBlocks final : public StockBlocks {
+ public:
+  explicit FusedBlocks(const fused::Target & target);
+
+  const char * name() const override { return target_.winograd ? "fused" : "direct"; }
+  const char * isa() const override { return target_.kernels->isa; }
+  const char * precision() const override;
+
+  ggml_tensor * analysis(HopBuilder & b, const Filterbank & bank,
+                         ggml_tensor * samples) const override;
+  ggml_tensor * synthesis(HopBuilder & b, const Filterbank & bank,
+                          ggml_tensor * spectrum) const override;
+  ggml_tensor * features(HopBuilder & b, float exponent, ggml_tensor * z) const override;
+  ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block, ggml_tensor * x) const override;
+  ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const override;
+  ggml_tensor * skip(HopBuilder & b, const SkipBlock & block, ggml_tensor * x,
+                     ggml_tensor * encoder) const override;
+  ggml_tensor * upsample(HopBuilder & b, const UpsampleBlock & block,
+                         ggml_tensor * x) const override;
+  Aligned align(HopBuilder & b, const AlignBlock & block, ggml_tensor * mic,
+                ggml_tensor * ref) const override;
+  ggml_tensor * s4d(HopBuilder & b, const S4dBlock & block, ggml_tensor * x) const override;
+  ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
+                          ggml_tensor * spectrum) const override;
+
+ private:
+  fused::Target target_;
+};
+
+}  // namespace voxhop

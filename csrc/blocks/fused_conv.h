@@ -1,0 +1,123 @@
+// The causal 4x4 convolution over a history of rows, in every precision and form.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "blocks/fused_target.h"
+
+namespace voxhop::fused {
+
+/// Groups of output channels read the same input and are written to different places:
+/// the two halves of a sub-pixel convolution.
+struct ConvSpec {
+  std::string key;  // of the packed weights
+  int c_in = 0;
+  int c_out = 0;  // of one group
+  int groups = 1;
+  int bins_in = 0;
+  int stride = 1;
+  kernels::Act act = kernels::Act::kNone;
+  /// Channel `c` counts over all groups.
+  std::function<double(int tap, int bin, int ci, int c)> weight;
+  std::function<double(int c)> bias;
+};
+
+/// Where a group's bins go: `out[bin * step + c]`.
+struct ConvTarget {
+  float * out = nullptr;
+  const float * residual = nullptr;
+  int step = 0;
+};
+
+/// Keeps the 3 past rows of its input in the stream's state (oldest slot overwritten by
+/// each hop) and the newest in shared scratch:
+///   f32: rows padded by 1 bin left and 2 right, read in place
+///   f16: rows without padding, widened into scratch
+///   bf16, int8: padded rows; int8 with one scale per row
+/// F(4, 4) along frequency is used with f32 and f16 weights where it saves time.
+class Conv {
+ public:
+  static constexpr int kMaxGroups = 2;
+
+  Conv(HopBuilder & b, const Target & target, const ConvSpec & spec);
+
+  /// The newest input row, (bins_in, c_in): to be filled before run().
+  float * newest(const HopContext & context) const;
+  /// Computes all groups and moves the newest row into the history.
+  void run(const HopContext & context, const ConvTarget * groups) const;
+
+  bool ahead() const { return partial_ != nullptr; }
+  /// The past rows' share of every output, kept for the next run().
+  void run_ahead(const HopContext & context) const;
+
+  int bins_out() const { return bins_out_; }
+
+ private:
+  enum class RowType { kF32, kF16, kBf16, kS8 };
+  static constexpr int kPast = kernels::kMaxTaps - 1;
+
+  struct Head {  // first bytes of the slot
+    int32_t oldest;
+    float scale[kPast];
+  };
+  struct Rows {
+    const void * tap[kernels::kMaxTaps];
+    float scale[kernels::kMaxTaps];
+  };
+  struct Group {
+    const std::byte * weights = nullptr;  // direct: one matrix; Winograd: one per point
+    const float * bias = nullptr;
+    const float * channel_scale = nullptr;  // int8
+    const int32_t * offset = nullptr;
+  };
+
+  void pack(HopBuilder & b, const ConvSpec & spec);
+  void pack_matrix(const kernels::WeightView & view, void * out) const;
+  void pack_group(HopBuilder & b, const ConvSpec & spec, int group);
+  void plan_scratch(HopBuilder & b);
+
+  Rows past_rows(const HopContext & context) const;
+  void add_newest(const HopContext & context, Rows & rows) const;
+  void keep_newest(const HopContext & context, const Rows & rows) const;
+  void to_points(const HopContext & context, Rows & rows, int first, int last) const;
+  /// Taps [first, last) of one group; `partial`: the plain sums into the handed-over
+  /// rows, otherwise the finished outputs.
+  void direct(const Rows & rows, int first, int last, int group, const ConvTarget * to) const;
+  void winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
+                const ConvTarget * to) const;
+
+  size_t row_elements() const {
+    return static_cast<size_t>(row_bins_) * static_cast<size_t>(c_in_);
+  }
+  std::byte * row_in_state(const HopContext & context, int i) const;
+  int octet_channels() const { return kernels::kOctet * kernels::octets_of(c_out_); }
+
+  const kernels::KernelTable * kernels_;
+  kernels::ConvKernel kernel_;
+  RowType row_type_ = RowType::kF32;
+  bool winograd_ = false;
+  int c_in_, c_out_, n_groups_, bins_in_, bins_out_, stride_;
+  int row_bins_ = 0;  // of a stored row: padded unless f16
+  size_t row_bytes_ = 0;
+  kernels::Act act_;
+  Group groups_[kMaxGroups];
+  size_t weight_bytes_ = 0;  // of one matrix
+  ExclusiveSlot slot_;
+  float * partial_ = nullptr;
+  // Offsets into shared scratch.
+  size_t wide_at_ = 0;    // 4 padded f32 rows; the last is the newest
+  size_t narrow_at_ = 0;  // the newest row as bf16 or int8
+  size_t points_at_ = 0;
+  size_t products_at_ = 0;
+};
+
+/// A convolution with its share of the prepare graph, when there is one.
+std::shared_ptr<const Conv> make_conv(HopBuilder & b, const Target & target, const ConvSpec & spec);
+ConvSpec conv_spec(const std::string & key, const CausalConv & conv, Activation activation,
+                   int64_t bins);
+/// Two groups; the block's scale and shift are folded into weights and bias.
+ConvSpec upsample_spec(const UpsampleBlock & block, int64_t bins);
+
+}  // namespace voxhop::fused

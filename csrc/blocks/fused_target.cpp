@@ -1,0 +1,74 @@
+#include "blocks/fused_target.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace voxhop::fused {
+
+kernels::Act act_of(Activation activation) {
+  switch (activation) {
+    case Activation::kElu:
+      return kernels::Act::kElu;
+    case Activation::kRelu6:
+      return kernels::Act::kRelu6;
+    case Activation::kSilu:
+      return kernels::Act::kSilu;
+    case Activation::kNone:
+      break;
+  }
+  return kernels::Act::kNone;
+}
+
+Dense::Dense(HopBuilder & b, const Target & target, const std::string & key,
+             const kernels::WeightView & weight, const std::function<double(int c)> & bias)
+    : kernel_(target.half_weights() ? target.kernels->conv_f16 : target.kernels->conv_f32),
+      k_(weight.k),
+      c_out_(weight.c_out) {
+  const size_t count = kernels::packed_count(k_, c_out_);
+  const size_t element = target.half_weights() ? sizeof(uint16_t) : sizeof(float);
+  weights_ = b.weights().get(key + "/dense", count * element, [&](void * out) {
+    if (target.half_weights()) {
+      kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
+    } else {
+      kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
+    }
+  });
+  const auto padded = static_cast<size_t>(kernels::kOctet * kernels::octets_of(c_out_));
+  bias_ = b.weights().floats(key + "/dense_bias", padded, [&](float * out) {
+    for (int c = 0; c < c_out_; ++c) out[c] = static_cast<float>(bias(c));
+  });
+}
+
+kernels::ConvArgs Dense::args(int taps) const {
+  kernels::ConvArgs a;
+  a.n_taps = a.weight_taps = taps;
+  a.patch = a.step = k_ / taps;
+  a.weights = weights_;
+  a.bias = bias_;
+  a.c_out = a.out_step = c_out_;
+  a.end = 1;
+  return a;
+}
+
+RowNorm::RowNorm(HopBuilder & b, const Target & target, const std::optional<Norm> & norm)
+    : kernels_(target.kernels) {
+  if (norm) {
+    gain_ = packed_copy(b, norm->gain);
+    bias_ = packed_copy(b, norm->bias);
+  }
+}
+
+void RowNorm::run(const float * x, int bins, int channels, float * out) const {
+  if (gain_ != nullptr) {
+    kernels_->norm({x, bins, channels, gain_, bias_, out});
+  } else {
+    std::memcpy(out, x, sizeof(float) * static_cast<size_t>(bins) * static_cast<size_t>(channels));
+  }
+}
+
+const float * packed_copy(HopBuilder & b, const Weight & weight) {
+  return b.weights().floats(weight.name + "/copy", static_cast<size_t>(weight.count()),
+                            [&](float * out) { std::copy_n(weight.data, weight.count(), out); });
+}
+
+}  // namespace voxhop::fused

@@ -1,0 +1,71 @@
+// What a fused set computes with, and the small things its blocks share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "blocks/block_set.h"
+#include "kernels/kernels.h"
+#include "kernels/pack.h"
+
+namespace voxhop::fused {
+
+enum class Precision { kF32, kF16, kBf16, kInt8 };
+
+struct Target {
+  const kernels::KernelTable * kernels = nullptr;
+  Precision precision = Precision::kF32;
+  bool winograd = true;
+
+  /// Reduced precisions keep the aligner's frames, and weights outside the 4x4
+  /// convolutions, in f16.
+  bool half_weights() const { return precision != Precision::kF32; }
+};
+
+kernels::Act act_of(Activation activation);
+
+/// A matrix (k, c_out) with a bias, packed in f32 or f16: 1x1 convolutions, the
+/// recurrence's projections, dense filterbanks.
+class Dense {
+ public:
+  Dense(HopBuilder & b, const Target & target, const std::string & key,
+        const kernels::WeightView & weight, const std::function<double(int c)> & bias);
+
+  /// Arguments for `taps` rows of k / taps elements each, without input and output.
+  kernels::ConvArgs args(int taps = 1) const;
+  void run(const kernels::ConvArgs & args) const { kernel_.run(args); }
+
+ private:
+  kernels::ConvKernel kernel_;
+  const void * weights_;
+  const float * bias_;
+  int k_;
+  int c_out_;
+};
+
+/// A block's norm with its two vectors, or a plain copy.
+class RowNorm {
+ public:
+  RowNorm(HopBuilder & b, const Target & target, const std::optional<Norm> & norm);
+  /// x (bins, channels) -> out, same shape.
+  void run(const float * x, int bins, int channels, float * out) const;
+
+ private:
+  const kernels::KernelTable * kernels_;
+  const float * gain_ = nullptr;
+  const float * bias_ = nullptr;
+};
+
+/// `count` floats of a weight, copied into the arena so that a hop reads one stretch of
+/// memory.
+const float * packed_copy(HopBuilder & b, const Weight & weight);
+
+inline const float * data_of(const ggml_tensor * t) {
+  return static_cast<const float *>(t->data);
+}
+inline float * out_of(ggml_tensor * t) {
+  return static_cast<float *>(t->data);
+}
+
+}  // namespace voxhop::fused

@@ -1,0 +1,126 @@
+// The convolution tile: a panel of output channels times a few bins, kept in registers
+// over all taps and patch elements. Included after one of the vec_*.h files.
+#pragma once
+
+#include "kernels/body/math.h"
+
+namespace voxhop::kernels {
+namespace {
+
+template <int H>
+struct Tail {
+  alignas(64) float v[8 * H];
+};
+
+// Adds bias, applies the activation, adds the residual and writes `valid` channels.
+template <int H>
+inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel, int valid) {
+  if (a.init != nullptr) {
+    Lanes<H> init;
+    l_load(init, a.init + static_cast<ptrdiff_t>(bin) * (kOctet * octets_of(a.c_out)) + channel);
+    l_add(acc, init);
+  }
+  if (a.bias != nullptr) {
+    Lanes<H> bias;
+    l_load(bias, a.bias + channel);
+    l_add(acc, bias);
+  }
+  activate(acc, a.act);
+  const ptrdiff_t at = static_cast<ptrdiff_t>(bin) * a.out_step + channel;
+  if (valid >= 8 * H) {
+    if (a.residual != nullptr) {
+      Lanes<H> residual;
+      l_load(residual, a.residual + at);
+      l_add(acc, residual);
+    }
+    l_store(a.out + at, acc);
+    return;
+  }
+  Tail<H> tail;
+  l_store(tail.v, acc);
+  for (int c = 0; c < valid; ++c) {
+    a.out[at + c] = tail.v[c] + (a.residual != nullptr ? a.residual[at + c] : 0.0f);
+  }
+}
+
+// f32 rows; weights f32, or f16 widened as they are read.
+//
+// GCC keeps acc in registers only if every index is a constant after unrolling; a test
+// scans the inner loop for stack stores.
+template <class W>
+struct FloatConv {
+  using Weight = W;
+
+  template <int H, int NB>
+  static inline void tile(const ConvArgs & a, const W * w, int bin, int channel, int valid) {
+    Lanes<H> acc[NB];
+#pragma GCC unroll 16
+    for (int n = 0; n < NB; ++n) l_zero(acc[n]);
+    const ptrdiff_t step = a.step;
+    for (int tap = 0; tap < a.n_taps; ++tap) {
+      const float * x = static_cast<const float *>(a.taps[tap]) + bin * step;
+      for (int k = 0; k < a.patch; ++k) {
+        Lanes<H> wk;
+        l_load(wk, w);
+#pragma GCC unroll 16
+        for (int n = 0; n < NB; ++n) l_fma(acc[n], wk, x[n * step]);
+        w += 8 * H;
+        ++x;
+      }
+    }
+#pragma GCC unroll 16
+    for (int n = 0; n < NB; ++n) finish_bin(acc[n], a, bin + n, channel, valid);
+  }
+};
+
+// Tiles of NB bins while there are that many.
+template <class Kernel, int H, int NB>
+inline int conv_tiles(const ConvArgs & a, const typename Kernel::Weight * w, int bin, int channel,
+                      int valid) {
+  while (a.end - bin >= NB) {
+    Kernel::template tile<H, NB>(a, w, bin, channel, valid);
+    bin += NB;
+  }
+  return bin;
+}
+
+template <class Kernel, int H>
+void conv_panel(const ConvArgs & a, const typename Kernel::Weight * w, int channel) {
+  constexpr int widest = tile_bins(H);
+  const int valid = a.out_step >= kOctet * octets_of(a.c_out) ? 8 * H : a.c_out - channel;
+  int bin = conv_tiles<Kernel, H, widest>(a, w, a.begin, channel, valid);
+  if constexpr (widest > 8) bin = conv_tiles<Kernel, H, 8>(a, w, bin, channel, valid);
+  if constexpr (widest > 4) bin = conv_tiles<Kernel, H, 4>(a, w, bin, channel, valid);
+  if constexpr (widest > 2) bin = conv_tiles<Kernel, H, 2>(a, w, bin, channel, valid);
+  conv_tiles<Kernel, H, 1>(a, w, bin, channel, valid);
+}
+
+template <class Kernel, int H>
+inline void conv_dispatch(const ConvArgs & a, const typename Kernel::Weight * w, int channel,
+                          int octets) {
+  if constexpr (H >= 1) {
+    if (octets == H) {
+      conv_panel<Kernel, H>(a, w, channel);
+    } else {
+      conv_dispatch<Kernel, H - 1>(a, w, channel, octets);
+    }
+  }
+}
+
+template <class Kernel>
+void conv(const ConvArgs & a) {
+  const auto * w = static_cast<const typename Kernel::Weight *>(a.weights);
+  const ptrdiff_t k_total = static_cast<ptrdiff_t>(a.weight_taps) * a.patch;
+  const ptrdiff_t k_first = static_cast<ptrdiff_t>(a.first_tap) * a.patch;
+  int left = octets_of(a.c_out);
+  for (int channel = 0; left > 0;) {
+    const int octets = next_panel(left, kMaxOctets);
+    conv_dispatch<Kernel, kMaxOctets>(a, w + k_first * 8 * octets, channel, octets);
+    w += k_total * 8 * octets;
+    channel += 8 * octets;
+    left -= octets;
+  }
+}
+
+}  // namespace
+}  // namespace voxhop::kernels

@@ -1,0 +1,39 @@
+// The whole table of one ISA. Included last by an isa_*.cpp file, after its vector type
+// and its Pairs and Quads, unless the ISA takes bf16 and int8 from elsewhere.
+#pragma once
+
+#include "kernels/body/align.h"
+#include "kernels/body/conv.h"
+#include "kernels/body/fft.h"
+#include "kernels/body/rows.h"
+#include "kernels/body/winograd.h"
+
+namespace voxhop::kernels {
+namespace {
+
+constexpr KernelTable base_table(const char * isa) {
+  KernelTable t;
+  t.isa = isa;
+  t.conv_f32 = {conv<FloatConv<float>>, kMaxOctets};
+  t.conv_f16 = {conv<FloatConv<uint16_t>>, kMaxOctets};
+  t.norm = norm;
+  t.winograd_in = winograd_in;
+  t.winograd_out = winograd_out;
+  t.to_f16 = to_f16;
+  t.from_f16 = from_f16;
+  t.to_bf16 = to_bf16;
+  t.to_s8 = to_s8;
+  t.align_scores_f32 = align_scores<float>;
+  t.align_scores_f16 = align_scores<uint16_t>;
+  t.align_mix_f32 = align_mix<float>;
+  t.align_mix_f16 = align_mix<uint16_t>;
+  t.dot = dot;
+  t.softmax = softmax;
+  t.power_law = power_law;
+  t.fft_forward = fft_forward;
+  t.fft_inverse = fft_inverse;
+  return t;
+}
+
+}  // namespace
+}  // namespace voxhop::kernels

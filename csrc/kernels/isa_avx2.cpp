@@ -1,0 +1,18 @@
+#include "kernels/body/vec_avx2.h"
+// The vector type comes first.
+#include "kernels/body/conv_bf16.h"
+#include "kernels/body/conv_s8.h"
+#include "kernels/body/quads_avx2.h"
+#include "kernels/body/table.h"
+#include "kernels/isa_tables.h"
+
+namespace voxhop::kernels {
+
+KernelTable avx2_table() {
+  KernelTable table = base_table("avx2");
+  table.conv_bf16 = {conv<Bf16Conv>, kMaxOctets};
+  table.conv_s8 = {conv<S8Conv>, kMaxOctets};
+  return table;
+}
+
+}  // namespace voxhop::kernels

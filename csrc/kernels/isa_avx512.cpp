@@ -1,0 +1,12 @@
+#include "kernels/body/vec_avx512.h"
+// The vector type comes first.
+#include "kernels/body/table.h"
+#include "kernels/isa_tables.h"
+
+namespace voxhop::kernels {
+
+KernelTable avx512_table() {
+  return base_table("avx512");
+}
+
+}  // namespace voxhop::kernels

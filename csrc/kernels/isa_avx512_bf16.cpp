@@ -1,0 +1,12 @@
+#include "kernels/body/pairs_avx512.h"
+// The vector type comes first.
+#include "kernels/body/conv_bf16.h"
+#include "kernels/isa_tables.h"
+
+namespace voxhop::kernels {
+
+ConvKernel avx512_bf16_conv() {
+  return {conv<Bf16Conv>, kMaxOctets};
+}
+
+}  // namespace voxhop::kernels

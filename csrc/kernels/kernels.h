@@ -1,0 +1,153 @@
+// The hot loops of the fused blocks, one table of function pointers per instruction set.
+//
+// Conventions: rows are channels-last, (bins, channels) with channels contiguous. All
+// pointers may be unaligned; packed weights start on 64 bytes only for speed. Kernels
+// allocate nothing and keep no state. A kernel that sums may do so in any order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace voxhop::kernels {
+
+enum class Act { kNone, kElu, kRelu6, kSilu };
+
+/// Output channels are computed in octets of eight; packed arrays are padded to whole ones.
+constexpr int kOctet = 8;
+constexpr int octets_of(int channels) {
+  return (channels + kOctet - 1) / kOctet;
+}
+
+/// Octets of the next panel when `left` remain: as even as the widest panel allows.
+constexpr int next_panel(int left, int max_octets) {
+  const int panels = (left + max_octets - 1) / max_octets;
+  return (left + panels - 1) / panels;
+}
+
+constexpr int kMaxTaps = 4;
+
+/// out[bin][c] = act(init[bin][c] + bias[c] + sum_tap sum_k w[tap][k][c] *
+///               taps[tap][bin * step + k]) + residual[bin][c], for begin <= bin < end.
+/// A 4x4 convolution is 4 taps with patch = 4 * C_in and step = stride * C_in; a 1x1
+/// convolution or a matrix-vector product is one tap.
+struct ConvArgs {
+  const void * taps[kMaxTaps] = {};  // oldest first; element type is the kernel's
+  int n_taps = kMaxTaps;
+  int patch = 0;                   // elements of one tap that one bin needs
+  int step = 0;                    // elements between the patches of neighbouring bins
+  const void * weights = nullptr;  // packed for this kernel's max_octets, see pack.h
+  int weight_taps = kMaxTaps;      // taps that were packed, of which [first_tap,
+  int first_tap = 0;               // first_tap + n_taps) are used
+  int c_out = 0;
+  int begin = 0, end = 0;        // bins
+  const float * init = nullptr;  // (bins, 8 * octets), added before the activation
+  const float * bias = nullptr;  // 8 * octets floats, or null
+  Act act = Act::kNone;
+  const float * residual = nullptr;  // (bins, c_out) in out's steps, or null
+  float * out = nullptr;
+  int out_step = 0;  // floats between bins; when >= 8 * octets, whole
+                     // octets are written
+  // int8 only: value of one unit, per tap and per output channel, and 128 times the sum
+  // of a channel's weights per tap (the kernels see activations as unsigned).
+  const float * tap_scale = nullptr;
+  const float * channel_scale = nullptr;
+  const int32_t * offset = nullptr;  // (taps, 8 * octets)
+};
+
+struct ConvKernel {
+  void (*run)(const ConvArgs & args) = nullptr;
+  int max_octets = 0;  // widest panel, which fixes the packed order
+};
+
+/// Norm over all bins and channels, then gain and bias per channel.
+struct NormArgs {
+  const float * x = nullptr;  // (bins, channels)
+  int bins = 0, channels = 0;
+  const float * gain = nullptr;
+  const float * bias = nullptr;
+  float * out = nullptr;  // (bins, channels); may be x
+};
+
+/// Toom-Cook F(4, 4): four outputs of a four-point filter from seven products, at the
+/// points 0, 1, -1, 2, -2, 1/2 and infinity.
+constexpr int kWinogradPoints = 7;
+constexpr int kWinogradTile = 4;
+
+/// Narrower rows stay with the direct form.
+constexpr int kWinogradMinChannels = 16;
+
+/// row (4 * tiles + 3, channels), padded -> points (7, tiles, channels).
+struct WinogradInArgs {
+  const float * row = nullptr;
+  int tiles = 0, channels = 0;
+  float * points = nullptr;
+};
+
+/// products (7, tiles, 8 * octets) -> out (4 * tiles, c_out), with the epilogue of ConvArgs.
+struct WinogradOutArgs {
+  const float * products = nullptr;
+  int tiles = 0;
+  int c_out = 0;
+  const float * bias = nullptr;
+  Act act = Act::kNone;
+  const float * residual = nullptr;
+  float * out = nullptr;
+  int out_step = 0;
+};
+
+/// Frame history of the aligner: frames[i] is (bins, channels), oldest first.
+struct AlignArgs {
+  const void * const * frames = nullptr;
+  int n_frames = 0;
+  int bins = 0, channels = 0;
+};
+
+/// Tables of a 512-point real transform, built once in double precision.
+struct FftTables {
+  static constexpr int kSize = 512;
+  static constexpr int kHalf = 256;
+  alignas(64) double window[kSize];
+  alignas(64) double twiddle_re[kHalf], twiddle_im[kHalf];  // W256^(row * column)
+  alignas(64) double split_re[kHalf], split_im[kHalf];      // W512^k
+};
+
+struct KernelTable {
+  const char * isa = nullptr;
+  ConvKernel conv_f32;   // f32 rows and weights
+  ConvKernel conv_f16;   // f32 rows, f16 weights
+  ConvKernel conv_bf16;  // bf16 rows and weights, f32 sums
+  ConvKernel conv_s8;    // s8 rows and weights, exact int32 sums per tap
+
+  void (*norm)(const NormArgs & args) = nullptr;
+  void (*winograd_in)(const WinogradInArgs & args) = nullptr;
+  void (*winograd_out)(const WinogradOutArgs & args) = nullptr;
+
+  void (*to_f16)(const float * x, uint16_t * y, int n) = nullptr;
+  void (*from_f16)(const uint16_t * x, float * y, int n) = nullptr;
+  void (*to_bf16)(const float * x, uint16_t * y, int n) = nullptr;
+  /// Symmetric: y = round(x / scale), |y| <= 127; returns scale = max|x| / 127.
+  float (*to_s8)(const float * x, int8_t * y, int n) = nullptr;
+
+  /// scores[frame][c] = scale * sum_bin query[bin][c] * frames[frame][bin][c].
+  void (*align_scores_f32)(const AlignArgs & args, const float * query, float scale,
+                           float * scores) = nullptr;
+  void (*align_scores_f16)(const AlignArgs & args, const float * query, float scale,
+                           float * scores) = nullptr;
+  /// out[bin][c] = sum_frame weights[frame] * frames[frame][bin][c].
+  void (*align_mix_f32)(const AlignArgs & args, const float * weights, float * out) = nullptr;
+  void (*align_mix_f16)(const AlignArgs & args, const float * weights, float * out) = nullptr;
+  /// sum_i x[i] * y[i].
+  float (*dot)(const float * x, const float * y, int n) = nullptr;
+  void (*softmax)(float * x, int n) = nullptr;
+
+  /// z (bins, 2) -> z * (|z|^2 + 1e-12)^((exponent - 1) / 2), in both parts.
+  void (*power_law)(const float * z, float exponent, float * out, int bins) = nullptr;
+  /// 512 windowed samples -> bins 1..256 as (re, im).
+  void (*fft_forward)(const FftTables & tables, const float * past, const float * now,
+                      float * spectrum) = nullptr;
+  /// Bins 1..256 -> 512 samples, windowed: (2 / 512) * window[n] * Re sum_k z_k e^(2 pi i k n /
+  /// 512).
+  void (*fft_inverse)(const FftTables & tables, const float * spectrum, float * samples) = nullptr;
+};
+
+}  // namespace voxhop::kernels

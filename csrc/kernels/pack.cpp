@@ -1,0 +1,154 @@
+#include "kernels/pack.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace voxhop::kernels {
+namespace {
+
+// Visits every packed position in memory order as (k group, channel); `group` k's of a
+// channel lie side by side.
+template <class Fn>
+void for_each_packed(const WeightView & w, int max_octets, int group, Fn fn) {
+  int left = octets_of(w.c_out);
+  for (int first = 0; left > 0;) {
+    const int octets = next_panel(left, max_octets);
+    for (int k = 0; k < w.k; k += group) {
+      for (int c = first; c < first + 8 * octets; ++c) {
+        for (int i = 0; i < group; ++i) fn(k + i, c);
+      }
+    }
+    first += 8 * octets;
+    left -= octets;
+  }
+}
+
+double value(const WeightView & w, int k, int c) {
+  return c < w.c_out ? w.at(k, c) : 0.0;
+}
+
+}  // namespace
+
+size_t packed_count(int k, int c_out) {
+  return static_cast<size_t>(k) * 8 * static_cast<size_t>(octets_of(c_out));
+}
+
+void pack_f32(const WeightView & w, int max_octets, float * out) {
+  for_each_packed(w, max_octets, 1,
+                  [&](int k, int c) { *out++ = static_cast<float>(value(w, k, c)); });
+}
+
+void pack_f16(const WeightView & w, int max_octets, uint16_t * out) {
+  for_each_packed(w, max_octets, 1,
+                  [&](int k, int c) { *out++ = to_half(static_cast<float>(value(w, k, c))); });
+}
+
+void pack_bf16(const WeightView & w, int max_octets, uint16_t * out) {
+  for_each_packed(w, max_octets, 2,
+                  [&](int k, int c) { *out++ = to_bf16(static_cast<float>(value(w, k, c))); });
+}
+
+void pack_s8(const WeightView & w, int max_octets, int taps, int8_t * out, float * scale,
+             int32_t * offset) {
+  const int padded = 8 * octets_of(w.c_out);
+  for (int c = 0; c < padded; ++c) {
+    double largest = 0.0;
+    for (int k = 0; k < w.k; ++k) largest = std::fmax(largest, std::fabs(value(w, k, c)));
+    scale[c] = largest > 0.0 ? static_cast<float>(largest / 127.0) : 1.0f;
+  }
+  for (int i = 0; i < taps * padded; ++i) offset[i] = 0;
+  const int per_tap = w.k / taps;
+  for_each_packed(w, max_octets, 4, [&](int k, int c) {
+    const auto unit = static_cast<int8_t>(std::lround(value(w, k, c) / double{scale[c]}));
+    offset[k / per_tap * padded + c] += 128 * unit;
+    *out++ = unit;
+  });
+}
+
+WeightView winograd_point(const WinogradFilter & filter, int point) {
+  // Evaluation of the filter polynomial g(x) at the seven points, each divided by the
+  // product of differences to the other finite points (Lagrange weights).
+  static constexpr double points[kWinogradPoints - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
+  WeightView view;
+  view.k = kMaxTaps * filter.c_in;
+  view.c_out = filter.c_out;
+  view.at = [filter, point](int k, int c) {
+    const int tap = k / filter.c_in;
+    const int ci = k % filter.c_in;
+    if (point == kWinogradPoints - 1) return filter.at(tap, 3, ci, c);
+    const double x = points[point];
+    double g = 0.0;
+    for (int bin = 3; bin >= 0; --bin) g = g * x + filter.at(tap, bin, ci, c);
+    double scale = 1.0;
+    for (int j = 0; j < kWinogradPoints - 1; ++j) {
+      if (j != point) scale *= x - points[j];
+    }
+    return g / scale;
+  };
+  return view;
+}
+
+uint16_t to_half(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);  // NaN
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
+  if (magnitude < 0x33000001u) return static_cast<uint16_t>(sign);
+  uint32_t mantissa = magnitude;
+  uint32_t shift = 13;
+  if (magnitude < 0x38800000u) {  // subnormal half
+    shift = 126 - (magnitude >> 23);
+    mantissa = (magnitude & 0x7fffffu) | 0x800000u;
+  } else {
+    mantissa -= 0x38000000u;
+  }
+  const uint32_t rest = mantissa & ((1u << shift) - 1);
+  const uint32_t half_way = 1u << (shift - 1);
+  uint32_t h = mantissa >> shift;
+  if (rest > half_way || (rest == half_way && (h & 1u) != 0)) ++h;
+  return static_cast<uint16_t>(sign | h);
+}
+
+float from_half(uint16_t h) {
+  const double sign = (h & 0x8000u) != 0 ? -1.0 : 1.0;
+  const int exponent = h >> 10 & 31;
+  const int mantissa = h & 1023;
+  if (exponent == 31) return static_cast<float>(mantissa != 0 ? NAN : sign * INFINITY);
+  if (exponent == 0) return static_cast<float>(sign * std::ldexp(mantissa, -24));
+  return static_cast<float>(sign * std::ldexp(1024 + mantissa, exponent - 25));
+}
+
+uint16_t to_bf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 64u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+float from_bf16(uint16_t h) {
+  const uint32_t bits = static_cast<uint32_t>(h) << 16;
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+void fill_fft_tables(const double * window, FftTables & tables) {
+  const double turn = 2.0 * std::acos(-1.0);
+  for (int n = 0; n < FftTables::kSize; ++n) tables.window[n] = window[n];
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 16; ++column) {
+      const double angle = -turn * row * column / FftTables::kHalf;
+      tables.twiddle_re[16 * row + column] = std::cos(angle);
+      tables.twiddle_im[16 * row + column] = std::sin(angle);
+    }
+  }
+  for (int k = 0; k < FftTables::kHalf; ++k) {
+    const double angle = -turn * k / FftTables::kSize;
+    tables.split_re[k] = std::cos(angle);
+    tables.split_im[k] = std::sin(angle);
+  }
+}
+
+}  // namespace voxhop::kernels
