@@ -1,5 +1,6 @@
+// The vector type first, then what is built on it.
 #include "kernels/body/vec_avx512.h"
-// The vector type comes first.
+
 #include "kernels/body/table.h"
 #include "kernels/isa_tables.h"
 

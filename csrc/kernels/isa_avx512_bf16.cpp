@@ -1,5 +1,8 @@
+// The vector type first, then what is built on it.
+#include "kernels/body/vec_avx512.h"
+
 #include "kernels/body/pairs_avx512.h"
-// The vector type comes first.
+
 #include "kernels/body/conv_bf16.h"
 #include "kernels/isa_tables.h"
 

@@ -1,5 +1,8 @@
+// The vector type first, then what is built on it.
+#include "kernels/body/vec_avx512.h"
+
 #include "kernels/body/quads_vnni.h"
-// The vector type comes first.
+
 #include "kernels/body/conv_s8.h"
 #include "kernels/isa_tables.h"
 

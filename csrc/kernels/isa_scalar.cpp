@@ -1,8 +1,10 @@
+// The vector type first, then what is built on it.
 #include "kernels/body/vec_scalar.h"
-// The vector type comes first.
+
+#include "kernels/body/quads_plain.h"
+
 #include "kernels/body/conv_bf16.h"
 #include "kernels/body/conv_s8.h"
-#include "kernels/body/quads_plain.h"
 #include "kernels/body/table.h"
 #include "kernels/isa_tables.h"
 
