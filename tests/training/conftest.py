@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="training needs the [train] extra")
-pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+with contextlib.suppress(ImportError):  # the test modules skip themselves then
+    import soundfile
+    import torch
 
-import numpy as np
-import soundfile
-import torch
+    from voxhop.training.bank import DataConfig, load_bank
+    from voxhop.training.rooms import RoomConfig
 
-from voxhop.training.bank import DataConfig, load_bank
-from voxhop.training.rooms import RoomConfig
-
-# Several threads on tensors this small cost more than they bring, much more on a busy machine.
-torch.set_num_threads(1)
+    # Several threads on tensors this small cost more than they bring, much more on a busy
+    # machine.
+    torch.set_num_threads(1)
 
 RATES = (16000, 44100, 48000, 22050)
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-pytest.importorskip("gguf")
-pytest.importorskip("matplotlib")
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+pytest.importorskip("gguf", reason="training needs the [train] extra")
+pytest.importorskip("matplotlib", reason="training needs the [train] extra")
+import torch
 
 from voxhop.cli import main
 from voxhop.errors import ArgumentError

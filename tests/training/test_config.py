@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+
 from voxhop.errors import ArgumentError
 from voxhop.training.config import Phase, TrainingConfig, from_table, load_config, to_table
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import soundfile
 
 from voxhop.training.corpus import (

@@ -10,6 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import torch
 
 from voxhop.training.config import load_config

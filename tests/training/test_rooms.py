@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+
 from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig, align_peak, build_rooms, cached_rooms
 
 if TYPE_CHECKING:

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import torch
 
 from voxhop.training.acoustics import active_level, delayed
