@@ -171,7 +171,7 @@ class _Source:
         mic = self._mic.read(round(BLOCK_S * self._mic.rate))
         if self._ref is None:
             return mic, self._rule.reference(mic, None)
-        wanted = round(BLOCK_S * self._ref.rate)
+        wanted = -(-len(mic) * self._ref.rate // self._mic.rate)  # cut where the microphone ends
         block = self._ref.read(wanted)
         # Beyond the end of a short reference there is silence.
         padded = np.pad(block, ((0, wanted - len(block)), (0, 0)))
