@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -203,6 +201,9 @@ class Stream:
         numpy.ndarray
             One block per block, computed on a thread of this call's own.
         """
+        import asyncio  # noqa: PLC0415 - a program with an event loop has loaded it
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
+
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="voxhop") as executor:
             async for block in blocks:
