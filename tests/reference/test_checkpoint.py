@@ -1,10 +1,10 @@
 """State dicts with published names, batch norms of generation 1, and bad files."""
 
 import pytest
-from shapes import SHAPES
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
+from shapes import SHAPES
 from torch import nn
 
 from voxhop.errors import ModelFileError

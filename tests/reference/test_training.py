@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from shapes import SHAPES
 
 import tolerances
 from signals import HOP, echo_pair
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
+
+from shapes import SHAPES
 
 from voxhop.reference import LocalVQEConfig, random_model
 
