@@ -1,0 +1,122 @@
+"""Dependencies point one way: see docs/architecture.md."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CSRC = ROOT / "csrc"
+PACKAGE = ROOT / "src" / "voxhop"
+
+# What each folder of csrc may include besides itself; the public header is for all but
+# kernels, which include nothing of ours.
+MAY_INCLUDE = {
+    "kernels": set(),
+    "core": {"voxhop.h"},
+    "blocks": {"voxhop.h", "core", "kernels"},
+    "models": {"voxhop.h", "core", "blocks"},
+    "stream": {"voxhop.h", "core", "models"},
+    "group": {"voxhop.h", "core", "models"},
+    "": {"voxhop.h", "core", "blocks", "models", "stream", "group", "kernels"},
+    "include": set(),
+}
+
+# Lowest first: none may reach one that stands after it.
+PYTHON_ORDER = ["errors", "_bindings", "session", "stream", "cli"]
+TORCH_PACKAGES = {"reference", "export", "training", "evaluation"}
+
+
+def includes():
+    for path in sorted(CSRC.rglob("*")):
+        if path.suffix not in {".h", ".cpp"}:
+            continue
+        folder = path.relative_to(CSRC).parts[0] if path.parent != CSRC else ""
+        for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.MULTILINE):
+            yield path.relative_to(CSRC), folder, name
+
+
+def test_cpp_includes_point_down():
+    seen = 0
+    for path, folder, name in includes():
+        target = name.split("/")[0]
+        allowed = MAY_INCLUDE[folder] | ({folder} if folder else set())
+        # A name without a folder is a neighbour of the file, or the public header.
+        inside = "/" not in name and (CSRC / path.parent / name).exists()
+        assert inside or target in allowed, f"csrc/{path} includes {name}"
+        seen += 1
+    assert seen > 50
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "__init__"
+
+
+def runtime_imports(tree):
+    """Yield what importing the module imports: not under TYPE_CHECKING, not in functions."""
+    for node in tree.body:
+        nodes = [node]
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            nodes = [inner for inner in ast.walk(node) if isinstance(inner, ast.stmt)]
+        for inner in nodes:
+            if isinstance(inner, ast.Import):
+                yield from (alias.name for alias in inner.names)
+            elif isinstance(inner, ast.ImportFrom) and inner.level == 0:
+                yield inner.module
+                if inner.module == "voxhop":
+                    yield from (f"voxhop.{alias.name}" for alias in inner.names)
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return {
+        module_name(path): set(runtime_imports(ast.parse(path.read_text())))
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+@pytest.fixture(scope="module")
+def graph(imports):
+    own = {}
+    for module, names in imports.items():
+        inner = {name.removeprefix("voxhop.") for name in names if name.startswith("voxhop.")}
+        # `from voxhop.pack import part` inside the package names the package as well.
+        own[module] = {n for n in inner if n in imports and not module.startswith(n + ".")}
+    return own
+
+
+def reach(graph, start):
+    found, open_ = set(), [start]
+    while open_:
+        for name in graph[open_.pop()] - found:
+            found.add(name)
+            open_.append(name)
+    return found
+
+
+def test_python_layers_point_down(graph):
+    for i, module in enumerate(PYTHON_ORDER):
+        above = set(PYTHON_ORDER[i + 1 :])
+        assert not reach(graph, module) & above, f"voxhop.{module} reaches a layer above it"
+
+
+def test_no_python_module_imports_itself_around_a_corner(graph):
+    for module in graph:
+        assert module not in reach(graph, module), f"voxhop.{module} is part of a cycle"
+
+
+def test_the_base_package_does_not_import_the_torch_packages(graph):
+    for module in graph:
+        if module.split(".")[0] in TORCH_PACKAGES | {"cli"}:
+            continue
+        upward = {name for name in reach(graph, module) if name.split(".")[0] in TORCH_PACKAGES}
+        assert not upward, f"voxhop.{module} imports {sorted(upward)}"
+
+
+def test_only_the_bindings_touch_cffi(imports):
+    users = {module for module, names in imports.items() if "cffi" in names}
+    assert users == {"_bindings"}
