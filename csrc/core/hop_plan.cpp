@@ -1,7 +1,10 @@
 #include "core/hop_plan.h"
 
 #include <algorithm>
+#include <system_error>
+#include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "core/arena_plan.h"
 #include "core/status.h"
@@ -11,6 +14,24 @@ namespace {
 
 std::byte * at(AlignedBuffer & buffer, size_t offset) {
   return buffer.data() + offset;
+}
+
+// ggml ends the process when it cannot start a thread, so the same number is tried first.
+void probe_threads(int count) {
+  std::vector<std::thread> threads;
+  try {
+    for (int i = 1; i < count; ++i) {
+      threads.emplace_back([] {});
+    }
+  } catch (const std::system_error & e) {
+    for (std::thread & thread : threads) {
+      thread.join();
+    }
+    fail(VH_E_MEMORY, "n_threads %d: %s", count, e.what());
+  }
+  for (std::thread & thread : threads) {
+    thread.join();
+  }
 }
 
 }  // namespace
@@ -25,6 +46,7 @@ HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
   prepare_.plan.work_data = hop_.plan.work_data;
   if (!hop_.only_custom || (prepare_.graph != nullptr && !prepare_.only_custom)) {
+    probe_threads(n_threads);
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
     pool_.reset(ggml_threadpool_new(&params));
     VH_CHECK(pool_ != nullptr, VH_E_MEMORY, "thread pool of %d: out of memory", n_threads);

@@ -72,9 +72,27 @@ def limit_session_open(path, spare):
         sessions.append(out[0])
 
 
+def refuse_threads(path):
+    """Open a session of 64 threads whose stacks do not fit into the address space."""
+    model = voxhop.load(path)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, used + 50_000_000))
+    err, out = FFI.new("vh_error *"), FFI.new("vh_session **")
+    options = FFI.new("vh_session_options *")
+    LIB.vh_session_options_init(options)
+    kernels = FFI.new("char[]", b"stock")
+    options.kernels, options.n_threads = kernels, 64
+    code = LIB.vh_session_open(model._handle, options, out, err)
+    return {"code": code, "message": N.text(err.message)}
+
+
 if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
-    found = {"hops": count_hops, "model": fail_model_open, "session": limit_session_open}[verb](
-        *(int(a) if a.isdigit() else a for a in arguments)
-    )
+    verbs = {
+        "hops": count_hops,
+        "model": fail_model_open,
+        "session": limit_session_open,
+        "threads": refuse_threads,
+    }
+    found = verbs[verb](*(int(a) if a.isdigit() else a for a in arguments))
     sys.stdout.write(json.dumps(found))

@@ -76,3 +76,9 @@ def test_sessions_until_memory_is_full(spare_mb):
     found = measure("session", MODEL, spare_mb * 1_000_000)
     assert found["code"] == native().lib.VH_E_MEMORY
     assert "memory" in found["message"]
+
+
+def test_threads_that_cannot_start_are_an_error():
+    found = measure("threads", MODEL)
+    assert found["code"] == native().lib.VH_E_MEMORY
+    assert "n_threads" in found["message"]

@@ -6,7 +6,7 @@ import pytest
 import tolerances
 import voxhop
 from gguf_bytes import decode, tiny_localvqe
-from signals import noise, speech_like
+from signals import delayed, noise, speech_like
 from streams import GOLDEN, run
 
 HOP = 256
@@ -88,6 +88,18 @@ def test_echo_delay_peaks_at_its_index(golden_file, delay_hops):
     expected = model.info.d_max - 1 - delay_hops
     found = weights[40:].mean(axis=0).argmax()
     assert abs(found - expected) <= 1
+
+
+@pytest.mark.parametrize(("delay_ms", "hops"), [(100, 6), (320, 20), (400, 25)])
+def test_trained_weights_find_the_delay(delay_ms, hops):
+    """Real mechanism, shipped weights: a 320 ms echo is 20 hops, index 11 of 32."""
+    far = speech_like(150 * HOP, 3)
+    mic = 0.5 * delayed(far, 16 * delay_ms) + noise(150 * HOP, 4, rms=0.001)
+    model = voxhop.load("voxhop-localvqe-1.3M")
+    with voxhop.Session(model) as session:
+        _, weights = run(session, mic.astype("f4"), far.astype("f4"), tap="align.weights")
+    found = model.info.d_max - 1 - weights[90:].mean(axis=0).argmax()
+    assert abs(found - hops) <= 1
 
 
 @pytest.mark.parametrize(("radius", "bounded"), [(0.99, True), (1.05, False)])
