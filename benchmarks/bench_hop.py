@@ -1,9 +1,9 @@
-"""Time a hop on this machine and keep the result.
+"""Time a hop on this machine, every way that its CPU can compute it, and keep the result.
 
     python benchmarks/bench_hop.py --machine zen4-desktop
 
 writes ``benchmarks/results/zen4-desktop.json`` and rebuilds ``benchmarks/results/hop.md``
-from all such files. Without ``--machine`` it only prints, like ``voxhop bench``.
+from all such files. Without ``--machine`` it only prints.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import voxhop
 from voxhop import benchmark
 from voxhop.cli.bench import header, markdown, rows
-from voxhop.cli.verb import ProgressBar, add_session_options, plain, session_options
+from voxhop.cli.verb import ProgressBar, plain
 
 RESULTS = Path(__file__).parent / "results"
 # Machines whose rows are wanted; their rows say so until somebody has measured them.
@@ -31,19 +31,34 @@ def main() -> int:
     parser.add_argument("--machine", help="name of the result file; lower case, with dashes")
     parser.add_argument("--model", default=voxhop.DEFAULT_MODEL)
     parser.add_argument("--hops", type=int, default=1000)
-    add_session_options(parser)
     args = parser.parse_args()
-    options = voxhop.SessionOptions(**session_options(args))
+    options = every_way(args.model)
     with ProgressBar("timing") as bar:
-        result = benchmark.run(
-            args.model, benchmark.contenders_for(options), hops=args.hops, progress=bar.update
-        )
+        result = benchmark.run(args.model, options, hops=args.hops, progress=bar.update)
     sys.stdout.write(markdown(result) + "\n")
     if args.machine:
         text = json.dumps(plain(result), indent=2) + "\n"
         (RESULTS / f"{args.machine}.json").write_text(text, encoding="utf-8")
         (RESULTS / "hop.md").write_text(table(), encoding="utf-8")
     return 0
+
+
+def every_way(model: str) -> list[voxhop.SessionOptions]:
+    """Return the instruction sets in f32, the precisions on the best one, and stock."""
+    wanted = [voxhop.SessionOptions(isa=isa) for isa in voxhop.cpu_isas()]
+    wanted += [voxhop.SessionOptions(precision=p) for p in ("f16", "bf16", "int8")]
+    wanted += [voxhop.SessionOptions(kernels="stock")]
+    with voxhop.load(model) as loaded:
+        return [options for options in wanted if serves(loaded, options)]
+
+
+def serves(model: voxhop.Model, options: voxhop.SessionOptions) -> bool:
+    """Return whether this CPU and build can compute that way."""
+    try:
+        model.session(**vars(options)).close()
+    except voxhop.EngineError:
+        return False
+    return True
 
 
 def table() -> str:
