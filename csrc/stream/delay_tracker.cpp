@@ -37,17 +37,18 @@ double DelayTracker::confidence() const noexcept {
 bool DelayTracker::update(const DelayScan & scan) noexcept {
   if (!scan.active) return false;
   if (locked_ && follow(scan)) return false;
-  return consider(scan);
+  if (!consider(scan)) return false;
+  take_over(scan);
+  return true;
 }
 
 // True when the scan agrees with the lag that is followed.
 bool DelayTracker::follow(const DelayScan & scan) noexcept {
-  const bool agrees = std::abs(scan.lag_s - lag_at(scan.time_s)) < kNear;
   // A lost echo lets the confidence go slowly: pauses in the far speech are not news.
   const double share = scan.expected >= kWeakest ? 0.2 : 0.05;
   strength_ += share * (scan.expected - strength_);
   misses_ = scan.expected >= kWeakest ? 0 : misses_ + 1;
-  if (!agrees) return scan.strength < kTakeOver * scan.expected;
+  if (std::abs(scan.lag_s - lag_at(scan.time_s)) >= kNear) return false;
   agreed_ = 0;
   if (scan.strength >= kWeakest) {
     add_point(scan);
@@ -56,6 +57,7 @@ bool DelayTracker::follow(const DelayScan & scan) noexcept {
   return true;
 }
 
+// True when enough scans in a row agree on a lag that is not the one followed.
 bool DelayTracker::consider(const DelayScan & scan) noexcept {
   if (!locked_) ++misses_;
   if (scan.strength < kWeakest) {
@@ -66,7 +68,11 @@ bool DelayTracker::consider(const DelayScan & scan) noexcept {
   const bool agrees = agreed_ > 0 && std::abs(scan.lag_s - expected) < kAgreement;
   agreed_ = agrees ? agreed_ + 1 : 1;
   candidate_ = {scan.time_s, scan.lag_s};
-  if (agreed_ < scans_needed(scan.strength, !locked_)) return false;
+  const bool stronger = !locked_ || scan.strength >= kTakeOver * scan.expected;
+  return stronger && agreed_ >= scans_needed(scan.strength, !locked_);
+}
+
+void DelayTracker::take_over(const DelayScan & scan) noexcept {
   locked_ = true;
   count_ = next_ = 0;
   agreed_ = 0;
@@ -75,7 +81,6 @@ bool DelayTracker::consider(const DelayScan & scan) noexcept {
   lag_ = scan.lag_s;
   time_ = scan.time_s;
   add_point(scan);
-  return true;
 }
 
 void DelayTracker::add_point(const DelayScan & scan) noexcept {

@@ -44,6 +44,7 @@ class DelayTracker {
 
   bool follow(const DelayScan & scan) noexcept;
   bool consider(const DelayScan & scan) noexcept;
+  void take_over(const DelayScan & scan) noexcept;
   void add_point(const DelayScan & scan) noexcept;
   void fit() noexcept;
 

@@ -36,7 +36,6 @@ Lane::Lane(const StreamClock & clock, SessionHandle session)
       session_(std::move(session)),
       down_(clock.rate, clock.model_rate),
       up_(clock.model_rate, clock.rate),
-      up_dry_(clock.model_rate, clock.rate),
       mixer_(clock.model_rate),
       model_in_(2 * clock.hop + clock.lookahead + down_.max_output(kMost)),
       model_dry_(2 * clock.hop + clock.model_latency),
@@ -46,7 +45,7 @@ Lane::Lane(const StreamClock & clock, SessionHandle session)
   const auto hop = static_cast<size_t>(clock.hop);
   for (auto * buffer : {&hop_in_, &wet_, &dry_, &mixed_, &high_}) buffer->resize(hop);
   narrow_.resize(static_cast<size_t>(down_.max_output(kMost)));
-  for (auto * buffer : {&low_, &low_dry_, &wide_}) {
+  for (auto * buffer : {&low_, &wide_}) {
     buffer->resize(static_cast<size_t>(up_.max_output(clock.hop)));
   }
 }
@@ -55,7 +54,6 @@ void Lane::reset(const MixControls & controls) {
   vh_session_reset(session_.get(), nullptr);
   down_.reset();
   up_.reset();
-  up_dry_.reset();
   mixer_.reset(controls);
   for (auto * fifo : {&model_in_, &model_dry_, &dry_in_, &out_}) fifo->clear();
   model_in_.push_zeros(clock_.lookahead);
@@ -97,6 +95,10 @@ bool Lane::run(const float * ref, const MixControls & controls) noexcept {
   return sound;
 }
 
+// With high gain g, model-rate microphone d and caller's microphone x:
+//   out = up(mixed - g d) + g x = up(mixed) + g (x - up(d)),
+// since g moves little within the length of the filter. One conversion instead of two, and
+// a bypassed stream (mixed = d, g = 1) gives x to the bit.
 void Lane::emit(int64_t skip) noexcept {
   const int64_t n = clock_.hop - skip;
   if (!converts()) {
@@ -104,18 +106,18 @@ void Lane::emit(int64_t skip) noexcept {
     return;
   }
   const auto mask = static_cast<int64_t>(gain_ring_.size()) - 1;
-  for (int64_t i = 0; i < n; ++i) {
-    gain_ring_[static_cast<size_t>((mixed_count_ + i) & mask)] =
-        high_[static_cast<size_t>(skip + i)];
+  for (int64_t i = skip; i < clock_.hop; ++i) {
+    const auto at = static_cast<size_t>(i);
+    gain_ring_[static_cast<size_t>((mixed_count_ + i - skip) & mask)] = high_[at];
+    mixed_[at] -= high_[at] * dry_[at];
   }
   mixed_count_ += n;
   const int64_t count = up_.process(mixed_.data() + skip, n, low_.data());
-  up_dry_.process(dry_.data() + skip, n, low_dry_.data());
   dry_in_.pop(wide_.data(), count);
   for (int64_t i = 0; i < count; ++i) {
     const int64_t at = (emitted_ + i) * clock_.model_rate / clock_.rate;
     const auto j = static_cast<size_t>(i);
-    low_[j] += gain_ring_[static_cast<size_t>(at & mask)] * (wide_[j] - low_dry_[j]);
+    low_[j] += gain_ring_[static_cast<size_t>(at & mask)] * wide_[j];
   }
   emitted_ += count;
   out_.push(low_.data(), count);

@@ -54,7 +54,6 @@ class Lane {
   /// Output and microphone of the same time, hop samples each, of the last run().
   const float * wet() const noexcept { return wet_.data(); }
   const float * dry() const noexcept { return dry_.data(); }
-  const float * mixed() const noexcept { return mixed_.data(); }
 
   /// Writes n output samples; as many as were pushed are always there.
   void pop(float * out, int64_t n) noexcept { out_.pop(out, n); }
@@ -68,11 +67,11 @@ class Lane {
 
   StreamClock clock_;
   SessionHandle session_;
-  Resampler down_, up_, up_dry_;
+  Resampler down_, up_;
   Mixer mixer_;
   SampleFifo model_in_, model_dry_, dry_in_, out_;
   std::vector<float> hop_in_, wet_, dry_, mixed_, high_;
-  std::vector<float> narrow_, low_, low_dry_, wide_;
+  std::vector<float> narrow_, low_, wide_;
   std::vector<float> gain_ring_;  // high-band gains by model-rate index
   int64_t to_skip_ = 0;           // model-rate samples before time 0
   int64_t mixed_count_ = 0, emitted_ = 0;
