@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -56,16 +57,7 @@ def before_after(
     image = None
     for axis, (name, level) in zip(axes, levels.items(), strict=True):
         seconds = len(tracks[name]) / sample_rate
-        image = axis.imshow(
-            level,
-            origin="lower",
-            aspect="auto",
-            extent=(0.0, seconds, 0.0, sample_rate / 2000.0),
-            vmin=top - _RANGE_DB,
-            vmax=top,
-            cmap="magma",
-            interpolation="nearest",
-        )
+        image = _draw_spectrogram(axis, level, (seconds, sample_rate), top)
         axis.set_title(name, loc="left", fontsize=11)
         axis.set_ylabel("kHz")
         _mark(axis, segments or {}, labels=axis is axes[0])
@@ -74,6 +66,82 @@ def before_after(
     if title:
         figure.suptitle(title)
     _save(figure, Path(path))
+
+
+def overview(
+    path: str | os.PathLike[str],
+    tracks: Mapping[str, Samples],
+    curves: Mapping[str, tuple[npt.NDArray[np.float64], Mapping[str, npt.NDArray[np.float64]]]],
+    *,
+    sample_rate: int,
+    title: str = "",
+) -> None:
+    """Draw spectrograms, and curves over the same time below them.
+
+    Parameters
+    ----------
+    path, tracks, sample_rate, title
+        As for `before_after`.
+    curves
+        Label of the axis to times in seconds and named series of as many values.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is not installed; the message says how to.
+    """
+    rows = len(tracks) + len(curves)
+    figure = _figure_class()(figsize=(11.0, 1.0 + 2.1 * rows), layout="constrained")
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    levels = {name: spectrogram_db(signal, sample_rate) for name, signal in tracks.items()}
+    top = max(float(level.max()) for level in levels.values())
+    for axis, (name, level) in zip(axes, levels.items(), strict=False):
+        seconds = len(tracks[name]) / sample_rate
+        _draw_spectrogram(axis, level, (seconds, sample_rate), top)
+        axis.set_title(name, loc="left", fontsize=11)
+        axis.set_ylabel("kHz")
+    for axis, (label, (time_s, series)) in zip(axes[len(tracks) :], curves.items(), strict=True):
+        for name, values in series.items():
+            axis.plot(time_s, values, label=name, linewidth=1.5)
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+        axis.legend(loc="upper right", fontsize=9)
+    axes[-1].set_xlabel("seconds")
+    if title:
+        figure.suptitle(title)
+    _save(figure, Path(path))
+
+
+def spectrogram_png(signal: Samples, sample_rate: int, *, top_db: float) -> bytes:
+    """Return a spectrogram with axes as the bytes of a PNG; `top_db` is the brightest level."""
+    figure = _figure_class()(figsize=(9.6, 2.1), layout="constrained")
+    axis = figure.subplots()
+    extent = (len(signal) / sample_rate, sample_rate)
+    _draw_spectrogram(axis, spectrogram_db(signal, sample_rate), extent, top_db)
+    axis.set_xlabel("seconds")
+    axis.set_ylabel("kHz")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def _draw_spectrogram(
+    axis: Any,  # noqa: ANN401 - matplotlib has no types here
+    level: npt.NDArray[np.float32],
+    extent: tuple[float, int],
+    top_db: float,
+) -> Any:  # noqa: ANN401 - an image
+    """Draw `level` over seconds and kHz; `extent` is length in seconds and sample rate."""
+    return axis.imshow(
+        level,
+        origin="lower",
+        aspect="auto",
+        extent=(0.0, extent[0], 0.0, extent[1] / 2000.0),
+        vmin=top_db - _RANGE_DB,
+        vmax=top_db,
+        cmap="magma",
+        interpolation="nearest",
+    )
 
 
 def spectrogram_db(signal: Samples, sample_rate: int) -> npt.NDArray[np.float32]:

@@ -39,6 +39,11 @@ EXIT_TERMINATED: Final = 143
 # One line per verb, in the order of the help.
 VERBS: Final[tuple[str, ...]] = (
     "enhance",
+    "pipe",
+    "probe",
+    "plot",
+    "report",
+    "doctor",
     "demo",
     "info",
     "eval",

@@ -1,0 +1,154 @@
+"""``voxhop doctor``: what there is to know about this machine and installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from voxhop.cli.verb import new_verb, print_json, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from voxhop.cli.verb import Subparsers
+
+_OPTIONAL: Final = ("soundfile", "soxr", "matplotlib", "torch", "onnxruntime")
+_HOPS: Final = 100
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = new_verb(
+        subparsers,
+        run,
+        name="doctor",
+        summary="check CPU, build, model and speed (exit code 1: something is wrong)",
+        example="voxhop doctor",
+    )
+    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look around and say what was found."""
+    facts = look(args.model)
+    if args.json:
+        print_json(facts)
+    else:
+        _tell(facts)
+    return 1 if facts["problems"] else 0
+
+
+def look(model: str | None) -> dict[str, Any]:
+    """Return everything the verb reports; ``problems`` lists what is wrong, in words."""
+    from voxhop import cpu_isas, engine_version, ggml_version  # noqa: PLC0415 - not for the parser
+    from voxhop._machine import cpu_name  # noqa: PLC0415
+    from voxhop._version import __version__  # noqa: PLC0415
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    facts: dict[str, Any] = {
+        "voxhop": __version__,
+        "engine": engine_version(),
+        "ggml": ggml_version(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu": cpu_name(),
+        "cores": cores,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "instruction_sets": list(cpu_isas()),
+        "packages": {name: _version_of(name) for name in _OPTIONAL},
+        "other_ggml": other_ggml(),
+        **_speed(model),
+    }
+    facts["problems"] = _problems(facts)
+    return facts
+
+
+def other_ggml() -> list[str]:
+    """Return the ggml libraries of other packages that are loaded in this process.
+
+    voxhop's own is inside its library and hidden, so others do not disturb it; where a
+    program loads several, this is the first thing to know when one of them misbehaves.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        return []
+    lines = maps.read_text(encoding="utf-8", errors="replace").splitlines()
+    paths = {line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6}  # noqa: PLR2004 - columns
+    return sorted(path for path in paths if "ggml" in Path(path).name)
+
+
+def _speed(model: str | None) -> dict[str, Any]:
+    """Return the model and the time of a hop of it, on noise."""
+    import numpy as np  # noqa: PLC0415 - not for the parser
+
+    from voxhop import load  # noqa: PLC0415
+
+    hop_ms = []
+    with (load(model) if model else load()) as loaded, loaded.session() as session:
+        mic = np.random.default_rng(0).standard_normal((2, session.hop_length)) * 0.1
+        mic = mic.astype(np.float32)
+        out = np.empty_like(mic[0])
+        for _ in range(_HOPS):
+            start = time.perf_counter()
+            session.process_hop_into(mic[0], mic[1], out)
+            hop_ms.append(1e3 * (time.perf_counter() - start))
+        lasts = 1e3 * session.hop_length / session.sample_rate
+        info = session.info
+        finite = bool(np.isfinite(out).all())
+    times = np.sort(hop_ms)
+    return {
+        "model": loaded.source,
+        "kernels": info.kernels,
+        "isa": info.isa,
+        "hop_lasts_ms": lasts,
+        "hop_p50_ms": float(times[len(times) // 2]),
+        "hop_p99_ms": float(times[int(0.99 * len(times))]),
+        "output_is_finite": finite,
+    }
+
+
+def _problems(facts: dict[str, Any]) -> list[str]:
+    problems = []
+    if facts["engine"] != facts["voxhop"]:
+        found, expected = facts["engine"], facts["voxhop"]
+        problems.append(f"the engine library is version {found}, the package {expected}: reinstall")
+    if not facts["output_is_finite"]:
+        problems.append("the model gives samples that are not finite")
+    if facts["hop_p50_ms"] > facts["hop_lasts_ms"]:
+        problems.append(
+            f"a hop takes {facts['hop_p50_ms']:.1f} ms and lasts {facts['hop_lasts_ms']:.0f} ms: "
+            "too slow for live sound"
+        )
+    return problems
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _tell(facts: dict[str, Any]) -> None:
+    say(f"voxhop {facts['voxhop']}, engine {facts['engine']}, ggml {facts['ggml']} (its own)")
+    say(f"Python {facts['python']} on {facts['system']} ({sys.executable})")
+    say(f"CPU: {facts['cpu']}, {facts['cores']} cores for this process")
+    say(f"instruction sets: {', '.join(facts['instruction_sets']) or 'plain'}")
+    say(f"model: {facts['model']}")
+    say(
+        f"a hop of {facts['hop_lasts_ms']:.0f} ms takes {facts['hop_p50_ms']:.2f} ms, "
+        f"1 in 100 over {facts['hop_p99_ms']:.2f} ms ({facts['kernels']}, {facts['isa']}, 1 thread)"
+    )
+    for name, version in facts["packages"].items():
+        say(f"{name}: {version or 'not installed'}")
+    for path in facts["other_ggml"]:
+        say(f"another ggml in this process: {path}")
+    for problem in facts["problems"]:
+        say(f"problem: {problem}")
+    if not facts["problems"]:
+        say("no problems found")
