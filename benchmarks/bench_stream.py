@@ -56,7 +56,9 @@ def measure(rate: int, dtype: str, options: voxhop.SessionOptions) -> dict[str, 
         frames = BATCH_HOPS * hop * rate // model.sample_rate
         wide = zip(batches(mic, frames), batches(ref, frames), strict=True)
         narrow = zip(
-            batches(narrow_mic, BATCH_HOPS * hop), batches(narrow_ref, BATCH_HOPS * hop), strict=True
+            batches(narrow_mic, BATCH_HOPS * hop),
+            batches(narrow_ref, BATCH_HOPS * hop),
+            strict=True,
         )
         out = np.empty(hop, dtype)
         for (m, r), (nm, nr) in zip(wide, narrow, strict=False):

@@ -36,15 +36,20 @@ int32_t vh_session_open(const vh_model *, const vh_session_options *, vh_session
   *out = new vh_session;
   return VH_OK;
 }
-void vh_session_close(vh_session * session) { delete session; }
-int32_t vh_session_reset(vh_session *, vh_error *) { return VH_OK; }
+void vh_session_close(vh_session * session) {
+  delete session;
+}
+int32_t vh_session_reset(vh_session *, vh_error *) {
+  return VH_OK;
+}
 int32_t vh_session_process_f32(vh_session * session, const float * mic, const float *, float * out,
                                int64_t n, vh_error *) {
   std::memcpy(out, session->previous, sizeof session->previous);
   std::memcpy(session->previous, mic, static_cast<size_t>(n) * sizeof(float));
   return VH_OK;
 }
-int32_t vh_session_read_tap(const vh_session *, const char *, float * values, int64_t n, vh_error *) {
+int32_t vh_session_read_tap(const vh_session *, const char *, float * values, int64_t n,
+                            vh_error *) {
   std::fill_n(values, n, 1.0f / static_cast<float>(n));
   return VH_OK;
 }

@@ -16,7 +16,7 @@ constexpr double kNoEcho = 5.0, kClearEcho = 25.0;
 constexpr double kMostSlope = 400e-6;
 
 int scans_needed(double strength, bool first) {
-  return (strength >= 14.0 ? 3 : strength >= 10.0 ? 4 : 6) + (first ? 1 : 0);
+  return (strength >= 20.0 ? 2 : strength >= 14.0 ? 3 : strength >= 10.0 ? 4 : 6) + (first ? 2 : 0);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The one inner loop of the stream layer.
+// Short dot products of a length known when compiling.
 #pragma once
 
 #include <cstddef>
@@ -6,10 +6,6 @@
 namespace voxhop {
 
 inline constexpr size_t kDotStep = 16;
-
-constexpr size_t round_up_to_dot(size_t n) {
-  return (n + kDotStep - 1) / kDotStep * kDotStep;
-}
 
 /// Sum of a[i] * b[i], `n` a multiple of kDotStep. The order of summation is fixed by
 /// the source, so that every split of a stream gives the same bits.

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/status.h"
-#include "stream/dot.h"
+#include "kernels/dispatch.h"
 #include "stream/kaiser.h"
 
 namespace voxhop {
@@ -13,10 +13,12 @@ namespace {
 
 constexpr int64_t kLowestRate = 1000, kHighestRate = 384000, kMostPhases = 1000;
 constexpr int64_t kChunk = 512;  // input samples taken at a time
+constexpr size_t kVector = 16;   // floats; rows of whole vectors leave no remainder to sum
 
 }  // namespace
 
-Resampler::Resampler(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design) {
+Resampler::Resampler(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design)
+    : kernels_(kernels::find_table("auto")) {
   for (const int64_t rate : {in_rate, out_rate}) {
     VH_CHECK(rate >= kLowestRate && rate <= kHighestRate, VH_E_UNSUPPORTED,
              "sample rate %lld Hz, expected %lld to %lld", static_cast<long long>(rate),
@@ -35,7 +37,7 @@ Resampler::Resampler(int64_t in_rate, int64_t out_rate, const ResamplerDesign & 
     const double low = static_cast<double>(std::min(in_rate, out_rate)) / rate;
     const double taps = kaiser_length(design.attenuation_db, (design.stop - design.pass) * low);
     half_width_ = static_cast<int64_t>(std::ceil(taps / 2.0));
-    taps_ = round_up_to_dot(static_cast<size_t>(2 * half_width_));
+    taps_ = (static_cast<size_t>(2 * half_width_) + kVector - 1) / kVector * kVector;
     design_phases(0.5 * (design.pass + design.stop) * low, kaiser_beta(design.attenuation_db));
     window_.resize(taps_ + static_cast<size_t>(2 * half_width_ + kChunk));
   }
@@ -97,8 +99,8 @@ int64_t Resampler::emit(float * out) noexcept {
   const int64_t available = window_start_ + static_cast<int64_t>(filled_);
   while (centre_ + half_width_ < available) {
     const auto first = static_cast<size_t>(centre_ - half_width_ + 1 - window_start_);
-    out[written++] =
-        dot(phases_.data() + static_cast<size_t>(phase_) * taps_, window_.data() + first, taps_);
+    const float * taps = phases_.data() + static_cast<size_t>(phase_) * taps_;
+    out[written++] = kernels_->dot(taps, window_.data() + first, static_cast<int>(taps_));
     phase_ += down_;
     centre_ += phase_ / up_;
     phase_ %= up_;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/kernels.h"
+
 namespace voxhop {
 
 /// Filter of a resampler, relative to the lower of the two rates: flat up to `pass`,
@@ -46,9 +48,10 @@ class Resampler {
   void design_phases(double cutoff, double beta);
   int64_t emit(float * out) noexcept;
 
+  const kernels::KernelTable * kernels_;
   int64_t up_, down_;  // out_rate : in_rate in lowest terms
   int64_t half_width_ = 0;
-  size_t taps_ = 0;            // per phase, padded for dot()
+  size_t taps_ = 0;            // per phase, padded to whole vectors
   std::vector<float> phases_;  // (up, taps)
   std::vector<float> window_;  // recent input, oldest first
   size_t filled_ = 0;          // samples in window_

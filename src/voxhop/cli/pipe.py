@@ -130,7 +130,7 @@ class _NoReference:
 
 def _reference(args: argparse.Namespace) -> Any:  # noqa: ANN401 - a file or none, to be entered
     if args.ref is not None:
-        return open(args.ref, "rb", buffering=0)  # noqa: SIM115, PTH123 - the caller enters it
+        return open(args.ref, "rb", buffering=0)  # noqa: PTH123 - unbuffered
     if args.ref_fd is not None:
         return os.fdopen(args.ref_fd, "rb", buffering=0)
     return _NoReference()

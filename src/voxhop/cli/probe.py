@@ -1,4 +1,4 @@
-"""``voxhop probe``: where is the echo?"""
+"""``voxhop probe``: where the echo is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     mic, ref, rate = read_tracks(args)
     if ref is None:
-        raise ArgumentError("no reference: expected --ref FILE, or --ref-channel N of the recording")
+        raise ArgumentError(
+            "no reference: expected --ref FILE, or --ref-channel N of the recording"
+        )
     found = probe_delay(
         mic,
         ref,
@@ -80,5 +82,7 @@ def _tell(found: DelayEstimate, window_ms: float) -> None:
     elif found.in_window:
         say(f"inside the model's window of {window_ms:.0f} ms: nothing to set")
     else:
-        say(f"outside the model's window of {window_ms:.0f} ms: use delay_ms='auto' (the default), ")
+        say(
+            f"outside the model's window of {window_ms:.0f} ms: use delay_ms='auto' (the default), "
+        )
         say(f"or delay_ms={max(0.0, found.delay_ms - 32):.0f}")

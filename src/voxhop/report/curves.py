@@ -45,11 +45,11 @@ def curve_svg(time_s: Series, series: Mapping[str, Series], label: str) -> str:
     def y_of(v: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - v) / (high - low)
 
-    parts = [
+    head = (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label)}" '
-        'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">',
-        f'<text x="{_LEFT}" y="16">{html.escape(label)}</text>',
-    ]
+        'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
+    )
+    parts = [head, f'<text x="{_LEFT}" y="16">{html.escape(label)}</text>']
     parts += [_grid_line(y_of(tick), tick) for tick in ticks]
     for tick in nice_ticks(0.0, end):
         if tick <= end:

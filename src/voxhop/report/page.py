@@ -34,7 +34,8 @@ li.note { border-left: 4px solid var(--line); }
 .track b { display: inline-block; min-width: 7rem; }
 audio { vertical-align: middle; width: 24rem; max-width: 100%; }
 img, svg { display: block; width: 100%; height: auto; margin-top: .5rem; }
-table { border-collapse: collapse; } td { border-top: 1px solid var(--line); padding: .15rem 1rem .15rem 0; }
+table { border-collapse: collapse; }
+td { border-top: 1px solid var(--line); padding: .15rem 1rem .15rem 0; }
 """.strip()
 _NAMES: Final = {"mic": "Microphone", "ref": "Reference", "out": "Enhanced"}
 
@@ -93,7 +94,9 @@ def _curves(analysis: Analysis) -> str:
         curve_svg(c.time_s, {"microphone": c.mic_dbfs, "enhanced": c.out_dbfs}, "level, dBFS"),
     ]
     if analysis.ref is not None:
-        parts.append(curve_svg(c.time_s, {"ERLE": c.erle_db}, "ERLE while the reference sounds, dB"))
+        parts.append(
+            curve_svg(c.time_s, {"ERLE": c.erle_db}, "ERLE while the reference sounds, dB")
+        )
         delays = {"echo": c.delay_ms, "pre-delay": c.pre_delay_ms}
         parts.append(curve_svg(c.time_s, delays, "delay, ms"))
     return "".join(parts)
