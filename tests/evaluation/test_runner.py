@@ -159,6 +159,13 @@ def test_a_set_without_clean_speech_cannot_tell_a_lag(tmp_path):
         evaluate(settings(tmp_path / "cases", tmp_path, "case_sets:LateCopy,declared=false"))
 
 
+def test_a_missing_scoring_package_is_named_before_anything_runs(cases, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "speechmos", None)
+    with pytest.raises(ArgumentError, match=r"speechmos .* pip install 'voxhop\[eval\]'"):
+        evaluate(settings(cases, tmp_path, "unprocessed", families=("aecmos",)))
+    assert not (tmp_path / "work").exists()
+
+
 @pytest.mark.parametrize(
     ("talk", "seconds", "rate_from_s", "challenge", "expected_s"),
     [
