@@ -39,16 +39,23 @@ inline void q_load(Quads<H> & l, const int8_t * w) {
     l.h = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w + 64 * (H / 2)));
   }
 }
+// Written as assembly because GCC 12 moves the accumulators of these intrinsics through
+// copies and the stack: 1.5 times slower.
+inline void add_dot(__m512i & acc, __m512i unsigned_bytes, __m512i signed_bytes) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(unsigned_bytes), "v"(signed_bytes));
+}
+inline void add_dot(__m256i & acc, __m256i unsigned_bytes, __m256i signed_bytes) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(unsigned_bytes), "v"(signed_bytes));
+}
+
 template <int H>
 inline void q_dot(Quads<H> & acc, const Quads<H> & w, const int8_t * x) {
   int32_t four;
   memcpy(&four, x, sizeof four);
   const __m512i u = _mm512_xor_si512(_mm512_set1_epi32(four), _mm512_set1_epi8(-128));
 #pragma GCC unroll 8
-  for (int i = 0; i < H / 2; ++i) acc.v[i] = _mm512_dpbusd_epi32(acc.v[i], u, w.v[i]);
-  if constexpr (H % 2 != 0) {
-    acc.h = _mm256_dpbusd_epi32(acc.h, _mm512_castsi512_si256(u), w.h);
-  }
+  for (int i = 0; i < H / 2; ++i) add_dot(acc.v[i], u, w.v[i]);
+  if constexpr (H % 2 != 0) add_dot(acc.h, _mm512_castsi512_si256(u), w.h);
 }
 template <int H>
 inline void q_scale(Lanes<H> & sum, const Quads<H> & acc, float scale) {
