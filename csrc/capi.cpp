@@ -2,23 +2,11 @@
 #include <string>
 
 #include "blocks/block_set.h"
+#include "capi_types.h"
 #include "core/c_boundary.h"
-#include "core/engine.h"
 #include "core/session.h"
 #include "core/status.h"
 #include "core/text.h"
-#include "models/registry.h"
-#include "voxhop.h"
-
-struct vh_model {
-  explicit vh_model(const voxhop::GgufFile & file) : engine(file, voxhop::catalog()) {
-    for (const auto & [key, value] : engine.metadata()) {
-      if (key == "general.name") name = value;
-    }
-  }
-  voxhop::Engine engine;
-  std::string name;
-};
 
 struct vh_session {
   vh_session(const voxhop::Engine & engine, const voxhop::PlanOptions & options)
@@ -26,15 +14,15 @@ struct vh_session {
   voxhop::Session session;
 };
 
+namespace voxhop {
 namespace {
-
-using voxhop::guarded;
-using voxhop::require;
 
 constexpr int32_t kMaxThreads = 64;
 
-voxhop::PlanOptions plan_options(const vh_session_options * options) {
-  voxhop::PlanOptions plan;
+}  // namespace
+
+PlanOptions plan_options(const vh_session_options * options) {
+  PlanOptions plan;
   if (options == nullptr) return plan;
   VH_CHECK(options->struct_size >= sizeof(vh_session_options), VH_E_ARGUMENT,
            "options: struct_size %zu, expected %zu (use vh_session_options_init)",
@@ -53,6 +41,13 @@ voxhop::PlanOptions plan_options(const vh_session_options * options) {
   plan.history_first = options->history_first == 1;
   return plan;
 }
+
+}  // namespace voxhop
+
+namespace {
+
+using voxhop::guarded;
+using voxhop::require;
 
 void check_hop(const vh_session * session, const void * mic, const void * out) {
   require(session, "session");
@@ -151,7 +146,7 @@ int32_t vh_session_open(const vh_model * model, const vh_session_options * optio
     require(out, "out");
     *out = nullptr;
     require(model, "model");
-    *out = new vh_session(model->engine, plan_options(options));
+    *out = new vh_session(model->engine, voxhop::plan_options(options));
   });
 }
 

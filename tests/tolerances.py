@@ -89,3 +89,20 @@ STREAM_BYPASS = 1e-6
 
 # Strength 1/4 against the weighted sum of strengths 0 and 1, absolute. Measured: 3e-8.
 STREAM_MIX = 1e-6
+
+# Fused kernels against the stock graph of the same model. The issue asks for 1e-11 direct
+# and 1e-10 with fast convolution. Measured: 3.5e-12 and 3.9e-12 on the golden clip with its
+# loud chirp, 1e-13 on speech-like signals.
+FUSED_NMSE = {"direct": 1e-11, "fused": 1e-10}
+
+# Reduced precision against stock f32 on a random model, worst case of speech-like signals
+# and chirps. Measured: f16 5.6e-7, bf16 6e-6, int8 4e-4.
+PRECISION_NMSE = {"f16": 1e-5, "bf16": 1e-4, "int8": 4e-3}
+
+# Fastest hop after a minute of digital silence over the fastest hop of speech. Measured:
+# 1.0; a recurrence that decays into denormals took several times longer.
+SILENT_HOP_SHARE = 1.3
+
+# Slowest hop with two threads while four others load every core, ms. One scheduling period
+# of a busy machine is tens of ms; a spinning barrier stalls for seconds.
+BUSY_HOP_MS = 500.0

@@ -1,6 +1,9 @@
 #include "blocks/fused_conv.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "core/worker_pool.h"
 
 namespace voxhop::fused {
 namespace {
@@ -15,6 +18,18 @@ constexpr int kMinNarrowChannels = 8;
 
 size_t floats(size_t n) {
   return align_up(n * sizeof(float));
+}
+
+// Bins that one thread takes at a time: whole tiles of every kernel.
+constexpr int kChunkBins = 16;
+
+template <class Task>
+void in_parallel(const HopContext & context, int chunks, Task task) {
+  if (context.workers != nullptr) {
+    context.workers->run(chunks, [&task](int chunk, int) { task(chunk); });
+  } else {
+    for (int chunk = 0; chunk < chunks; ++chunk) task(chunk);
+  }
 }
 
 float * at(const HopContext & context, size_t offset) {
@@ -225,7 +240,8 @@ void Conv::to_points(const HopContext & context, Rows & rows, int first, int las
   }
 }
 
-void Conv::direct(const Rows & rows, int first, int last, int group, const ConvTarget * to) const {
+void Conv::direct(const HopContext & context, const Rows & rows, int first, int last, int group,
+                  const ConvTarget * to) const {
   const Group & g = groups_[group];
   float * partial = partial_ == nullptr ? nullptr : partial_ + group * bins_out_ * octet_channels();
   kernels::ConvArgs a;
@@ -251,7 +267,16 @@ void Conv::direct(const Rows & rows, int first, int last, int group, const ConvT
     a.out = to->out;
     a.out_step = to->step;
   }
-  kernel_.run(a);
+  if (context.workers == nullptr) {
+    kernel_.run(a);
+    return;
+  }
+  in_parallel(context, (bins_out_ + kChunkBins - 1) / kChunkBins, [&](int chunk) {
+    kernels::ConvArgs part = a;
+    part.begin = chunk * kChunkBins;
+    part.end = std::min(bins_out_, part.begin + kChunkBins);
+    kernel_.run(part);
+  });
 }
 
 void Conv::winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
@@ -269,15 +294,16 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
   a.c_out = c_out_;
   a.end = tiles;
   a.out_step = octet_channels();
-  for (int p = 0; p < kernels::kWinogradPoints; ++p) {
+  in_parallel(context, kernels::kWinogradPoints, [&](int p) {
+    kernels::ConvArgs point = a;
     for (int tap = first; tap < last; ++tap) {
-      a.taps[tap - first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
+      point.taps[tap - first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
     }
-    a.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
-    if (to != nullptr && first > 0) a.init = partial + p * plane;
-    a.out = products + p * plane;
-    kernel_.run(a);
-  }
+    point.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
+    if (to != nullptr && first > 0) point.init = partial + p * plane;
+    point.out = products + p * plane;
+    kernel_.run(point);
+  });
   if (to == nullptr) return;
   kernels::WinogradOutArgs o;
   o.products = products;
@@ -302,7 +328,7 @@ void Conv::run(const HopContext & context, const ConvTarget * groups) const {
     if (winograd_) {
       winograd(context, rows, first, kernels::kMaxTaps, group, groups + group);
     } else {
-      direct(rows, first, kernels::kMaxTaps, group, groups + group);
+      direct(context, rows, first, kernels::kMaxTaps, group, groups + group);
     }
   }
   keep_newest(context, stored);
@@ -315,7 +341,7 @@ void Conv::run_ahead(const HopContext & context) const {
     if (winograd_) {
       winograd(context, rows, 0, kPast, group, nullptr);
     } else {
-      direct(rows, 0, kPast, group, nullptr);
+      direct(context, rows, 0, kPast, group, nullptr);
     }
   }
 }

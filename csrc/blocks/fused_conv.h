@@ -84,7 +84,8 @@ class Conv {
   void to_points(const HopContext & context, Rows & rows, int first, int last) const;
   /// Taps [first, last) of one group; `partial`: the plain sums into the handed-over
   /// rows, otherwise the finished outputs.
-  void direct(const Rows & rows, int first, int last, int group, const ConvTarget * to) const;
+  void direct(const HopContext & context, const Rows & rows, int first, int last, int group,
+              const ConvTarget * to) const;
   void winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
                 const ConvTarget * to) const;
 

@@ -15,11 +15,14 @@
 
 namespace voxhop {
 
+class WorkerPool;
+
 /// What a custom op may use while it runs. Owned by the plan; the address is stable,
 /// `state` changes when the plan is bound to another stream.
 struct HopContext {
   std::byte * state = nullptr;
   std::byte * scratch = nullptr;  // HopBuilder::shared_scratch, one op at a time
+  WorkerPool * workers = nullptr;  // null with one thread
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes

@@ -45,6 +45,10 @@ HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   work_ = AlignedBuffer::uninitialised(std::max(hop_.plan.work_size, prepare_.plan.work_size));
   hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
   prepare_.plan.work_data = hop_.plan.work_data;
+  if (n_threads > 1 && !graph_.custom.empty()) {
+    workers_ = std::make_unique<WorkerPool>(n_threads);
+    graph_.context->workers = workers_.get();
+  }
   if (!hop_.only_custom || (prepare_.graph != nullptr && !prepare_.only_custom)) {
     probe_threads(n_threads);
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);

@@ -9,6 +9,7 @@
 
 #include "core/aligned_buffer.h"
 #include "core/hop_builder.h"
+#include "core/worker_pool.h"
 
 namespace voxhop {
 
@@ -69,6 +70,7 @@ class HopPlan {
   AlignedBuffer scratch_;
   AlignedBuffer work_;
   AlignedBuffer shared_;
+  std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<ggml_threadpool, ThreadPoolRelease> pool_;
   std::vector<Rebind> rebinds_;
   Program hop_;

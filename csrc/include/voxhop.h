@@ -196,6 +196,33 @@ typedef struct vh_session_info {
 VH_API int32_t vh_session_get_info(const vh_session * session, vh_session_info * info,
                                    vh_error * err);
 
+/* ---- groups of streams ------------------------------------------------------ */
+
+/* Many streams on one model, processed together: weights and activations are shared, so
+ * a stream costs its state bytes only. Belongs to one thread at a time; n_threads of the
+ * options is how many threads share the streams (each runs whole hops). */
+typedef struct vh_group vh_group;
+
+/* Opens `n_streams` new streams; `model` must outlive the group. Errors: VH_E_ARGUMENT,
+ * VH_E_UNSUPPORTED (also for history_first), VH_E_MEMORY. */
+VH_API int32_t vh_group_open(const vh_model * model, const vh_session_options * options,
+                             int64_t n_streams, vh_group ** out, vh_error * err);
+VH_API void vh_group_close(vh_group * group);
+
+/* One hop of every stream. mic, ref, out: (n_streams, n) samples, n = hop_samples; ref
+ * NULL means silence, out may be mic or ref. `active`: n_streams bytes, 0 leaves a stream
+ * and its rows untouched; NULL means all. Each stream's output is what a session would
+ * give, bit for bit. Allocates nothing. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
+VH_API int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * ref,
+                                    const uint8_t * active, float * out, int64_t n,
+                                    vh_error * err);
+
+/* One stream back to the state of a new one; -1 means all. */
+VH_API int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err);
+
+/* state_bytes is per stream, scratch_bytes per thread. */
+VH_API int32_t vh_group_get_info(const vh_group * group, vh_session_info * info, vh_error * err);
+
 /* ---- resampling and delay -------------------------------------------------- */
 
 /* Converts a stream between two rates, exact in delay: output sample m is the

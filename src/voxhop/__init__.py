@@ -14,6 +14,7 @@ from voxhop.errors import (
     VoxhopError,
 )
 from voxhop.files import EnhanceReport, enhance_file
+from voxhop.group import SessionGroup
 from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_models, load
 from voxhop.offline import enhance
 from voxhop.session import Session
@@ -34,6 +35,7 @@ __all__ = [
     "ModelFileError",
     "ModelInfo",
     "Session",
+    "SessionGroup",
     "SessionInfo",
     "SessionMetrics",
     "SessionOptions",

@@ -1,0 +1,71 @@
+// The C interface of stream groups.
+#include "blocks/block_set.h"
+#include "capi_types.h"
+#include "core/c_boundary.h"
+#include "core/session_group.h"
+
+struct vh_group {
+  vh_group(const voxhop::Engine & engine, const voxhop::PlanOptions & options, int64_t n_streams)
+      : group(engine, options, n_streams) {}
+  voxhop::SessionGroup group;
+};
+
+namespace {
+
+// A state is about a megabyte: more is a mistake, not a machine.
+constexpr int64_t kMaxStreams = 65536;
+
+}  // namespace
+
+extern "C" {
+
+int32_t vh_group_open(const vh_model * model, const vh_session_options * options, int64_t n_streams,
+                      vh_group ** out, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(out, "out");
+    *out = nullptr;
+    voxhop::require(model, "model");
+    VH_CHECK(n_streams >= 1 && n_streams <= kMaxStreams, VH_E_ARGUMENT,
+             "n_streams %lld, expected 1 to %lld", static_cast<long long>(n_streams),
+             static_cast<long long>(kMaxStreams));
+    *out = new vh_group(model->engine, voxhop::plan_options(options), n_streams);
+  });
+}
+
+void vh_group_close(vh_group * group) {
+  delete group;
+}
+
+int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * ref,
+                             const uint8_t * active, float * out, int64_t n, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(mic, "mic");
+    voxhop::require(out, "out");
+    group->group.process(mic, ref, active, out, n);
+  });
+}
+
+int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    group->group.reset(stream);
+  });
+}
+
+int32_t vh_group_get_info(const vh_group * group, vh_session_info * info, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(info, "info");
+    const voxhop::SessionGroup & g = group->group;
+    *info = {g.blocks().name(),
+             g.blocks().isa(),
+             g.blocks().precision(),
+             g.n_threads(),
+             g.plan().node_count(),
+             static_cast<int64_t>(g.state_bytes()),
+             static_cast<int64_t>(g.plan().scratch_bytes())};
+  });
+}
+
+}  // extern "C"
