@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,13 +66,16 @@ def make_set(folder, *, seconds: float = 3.0, scenarios=("farend", "doubletalk",
 
 
 class LateCopy:
-    """The microphone, late by a number of samples; counts its calls in a file."""
+    """The microphone, late by some samples; counts its calls in a file and takes its time."""
 
-    def __init__(self, *, late=300, declared=True, name="late copy", log="", gain=1.0) -> None:
+    def __init__(
+        self, *, late=300, declared=True, name="late copy", log="", gain=1.0, seconds=0.0
+    ) -> None:
         self.name = name
         self.delay_samples = late if declared else None
         self.fingerprint = f"late {late} gain {gain}"
         self._late, self._log, self._gain = late, log, np.float32(gain)
+        self._seconds = seconds
 
     def process(self, mic, ref, sample_rate):
         assert sample_rate == RATE
@@ -79,6 +83,7 @@ class LateCopy:
         if self._log:
             with Path(self._log).open("a", encoding="utf-8") as stream:
                 stream.write("call\n")
+        time.sleep(self._seconds)
         return self._gain * np.concatenate([np.zeros(self._late, np.float32), mic])[: len(mic)]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +66,30 @@ def test_exit_codes(arguments, tmp_path, capsys):
     assert main([*base, "--system", "unprocessed", "--cases", str(tmp_path / "none")]) == 2
     assert main([*base, "--system", "case_sets:Broken,how=raises"]) == 1
     assert "out of luck" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX")
+def test_ctrl_c_ends_all_processes_quietly_and_keeps_what_is_done(arguments, tmp_path):
+    slow = "case_sets:LateCopy,seconds=1.0"
+    arguments += ["--no-html", "--system", slow]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "voxhop", *arguments, "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    finished = tmp_path / "out" / "clips"
+    deadline = time.monotonic() + 60.0
+    while not list(finished.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors) == (130, "interrupted\n")
+    assert 0 < len(list(finished.glob("*.json"))) < 6
+    assert not list(finished.glob("*.tmp"))
+    assert main(arguments) == 0
+    assert len(list(finished.glob("*.json"))) == 6
 
 
 def test_the_page_needs_nothing_else(arguments, tmp_path):

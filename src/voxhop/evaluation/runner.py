@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
+import signal
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -199,15 +201,25 @@ def _work_through(tasks: list[_Task], jobs: int) -> Iterator[None]:
         return
     # A forked child would inherit locks of the scoring libraries' threads.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(jobs, len(tasks)), context) as pool:
-        futures = [pool.submit(_do, task) for task in tasks]
-        try:
-            for future in concurrent.futures.as_completed(futures):
+    with concurrent.futures.ProcessPoolExecutor(
+        min(jobs, len(tasks)), context, initializer=_leave_interrupts_to_the_parent
+    ) as pool:
+        # No more than run at once: what the pool has queued cannot be called back.
+        waiting = iter(tasks)
+        running = {pool.submit(_do, task) for task in itertools.islice(waiting, jobs)}
+        while running:
+            done, running = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
                 future.result()
+                running |= {pool.submit(_do, task) for task in itertools.islice(waiting, 1)}
                 yield
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of the terminal; one of them answers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _do(task: _Task) -> None:
