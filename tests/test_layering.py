@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "core": {"voxhop.h"},
     "blocks": {"voxhop.h", "core", "kernels"},
     "models": {"voxhop.h", "core", "blocks"},
-    "stream": {"voxhop.h", "core", "models"},
+    "stream": {"voxhop.h", "core", "models", "kernels"},
     "group": {"voxhop.h", "core", "models"},
     "": {"voxhop.h", "core", "blocks", "models", "stream", "group", "kernels"},
     "include": set(),

@@ -20,6 +20,7 @@ from voxhop.offline import enhance
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.stream import Stream
+from voxhop.stream_files import StreamFileReport, stream_file
 from voxhop.stream_types import StreamMetrics, StreamOptions
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ShapeError",
     "StateError",
     "Stream",
+    "StreamFileReport",
     "StreamMetrics",
     "StreamOptions",
     "TensorInfo",
@@ -55,4 +57,5 @@ __all__ = [
     "ggml_version",
     "load",
     "probe_delay",
+    "stream_file",
 ]

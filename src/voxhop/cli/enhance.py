@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from voxhop.cli.enhance_stream import add_stream_options, run_stream, wants_stream
 from voxhop.cli.verb import (
     ProgressBar,
     add_session_options,
@@ -41,11 +42,14 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--subtype", help="encoding, such as PCM_24; as the recording's")
     parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    add_stream_options(parser)
     add_session_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Enhance the file and say what changed."""
+    if wants_stream(args):
+        return run_stream(args)
     from voxhop import SessionOptions, enhance_file  # noqa: PLC0415 - the parser needs none of it
 
     with ProgressBar("enhancing") as bar:
