@@ -13,7 +13,8 @@ from case_sets import RATE, make_set, speech, write_case
 from voxhop.errors import ArgumentError, VoxhopError
 from voxhop.evaluation import Settings, as_json, build, evaluate, markdown, summarise
 from voxhop.evaluation.cases import Case
-from voxhop.evaluation.scoring import late_start
+from voxhop.evaluation.scoring import MEASURES, late_start
+from voxhop.evaluation.summary import Mean, Row, is_best
 
 PLAIN = ("si_sdr", "erle", "blind_erle")
 
@@ -157,6 +158,26 @@ def test_a_set_without_clean_speech_cannot_tell_a_lag(tmp_path):
     write_case(tmp_path / "cases", "x", "nearend", {"mic": speech(1.0, 1)})
     with pytest.raises(ArgumentError, match="no clean speech"):
         evaluate(settings(tmp_path / "cases", tmp_path, "case_sets:LateCopy,declared=false"))
+
+
+def row(system, group, **means):
+    return Row(system, group, 1, {key: Mean(value, 0.0, 1) for key, value in means.items()})
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "values", "best"),
+    [
+        ("noise", "dnsmos_ovrl", (1.0, 2.0, 1.5), [False, True, False]),
+        ("noise", "dnsmos_ovrl", (1.0, 1.999, 2.001), [False, True, True]),
+        ("noise", "dnsmos_ovrl", (2.0, 2.0, 2.0), [False, False, False]),
+        ("farend, path change", "dnsmos_ovrl", (1.0, 2.0, 1.5), [False, False, False]),
+        ("farend", "aecmos_echo", (1.0, 2.0, 1.5), [False, True, False]),
+    ],
+)
+def test_the_best_of_a_column(group, key, values, best):
+    rows = [row(str(i), group, **{key: value}) for i, value in enumerate(values)]
+    measure = next(measure for measure in MEASURES if measure.key == key)
+    assert [is_best(r, rows, measure) for r in rows] == best
 
 
 def test_a_missing_scoring_package_is_named_before_anything_runs(cases, tmp_path, monkeypatch):

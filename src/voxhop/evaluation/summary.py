@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 _NOTE: Final = "Means over clips; (n) where fewer clips have a value."
+_SPEECH_QUALITY: Final = ("dnsmos", "plcmos")
 # Columns of the technical report's table, in its order.
 REPORT_COLUMNS: Final = ("aecmos_echo", "aecmos_deg", "blind_erle", "dnsmos_ovrl")
 
@@ -113,7 +114,12 @@ def markdown(results: Results) -> str:
 
 
 def is_best(row: Row, rows: list[Row], measure: Measure) -> bool:
-    """Whether no other row has a higher mean as printed, and some row a lower one."""
+    """Whether no other row has a higher mean as printed, and some row a lower one.
+
+    Never for speech quality where nobody near talks: there, speech that is left is echo.
+    """
+    if measure.family in _SPEECH_QUALITY and TALK[row.group.split(",")[0]] == "st":
+        return False
     means = [
         round(r.means[measure.key].mean, measure.digits) for r in rows if measure.key in r.means
     ]
