@@ -259,6 +259,7 @@ void Conv::direct(const HopContext & context, const Rows & rows, int first, int 
   if (to == nullptr) {
     a.out = partial;
     a.out_step = octet_channels();
+    a.whole_octets = true;
   } else {
     if (first > 0) a.init = partial;
     a.bias = g.bias;
@@ -294,6 +295,7 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
   a.c_out = c_out_;
   a.end = tiles;
   a.out_step = octet_channels();
+  a.whole_octets = true;
   in_parallel(context, kernels::kWinogradPoints, [&](int p) {
     kernels::ConvArgs point = a;
     for (int tap = first; tap < last; ++tap) {

@@ -45,8 +45,9 @@ struct ConvArgs {
   Act act = Act::kNone;
   const float * residual = nullptr;  // (bins, c_out) in out's steps, or null
   float * out = nullptr;
-  int out_step = 0;  // floats between bins; when >= 8 * octets, whole
-                     // octets are written
+  int out_step = 0;  // floats between bins
+  // The places of c_out .. 8 * octets of each bin are free: whole octets may be written.
+  bool whole_octets = false;
   // int8 only: value of one unit, per tap and per output channel, and 128 times the sum
   // of a channel's weights per tap (the kernels see activations as unsigned).
   const float * tap_scale = nullptr;

@@ -121,6 +121,7 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, Re
   a.end = t.bins;
   a.act = t.act;
   a.out_step = static_cast<int>(out_step);
+  a.whole_octets = t.padded;
 
   std::vector<Unaligned<float>> rows;
   std::vector<Unaligned<uint16_t>> half_rows;
@@ -291,6 +292,7 @@ void check_winograd(const KernelTable & table, Report & report) {
       a.end = tiles;
       a.out = products.data() + p * tiles * padded;
       a.out_step = padded;
+      a.whole_octets = true;
       table.conv_f32.run(a);
     }
     Unaligned<float> out(static_cast<size_t>(bins * c_out)), bias(static_cast<size_t>(padded)),

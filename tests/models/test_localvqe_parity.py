@@ -57,12 +57,16 @@ def test_streamed_output_and_delays(case, signal, tmp_path):
     mic, ref = (x.astype("f4") for x in SIGNALS[signal](256 * hops))
     with torch.no_grad():
         expected, _ = reference.double()(*(torch.from_numpy(x)[None].double() for x in (mic, ref)))
-    with voxhop.Session(voxhop.load(path), kernels="stock") as session:
-        out, weights = run(session, mic, ref, tap="align.weights")
     audio = expected.audio[0].numpy()
-    assert np.abs(out - audio).max() <= tolerances.ENGINE_ABSOLUTE
-    assert relative_rms(out, audio) <= tolerances.ENGINE_RELATIVE_RMS
-    assert np.abs(weights - expected.align[0].numpy()).max() <= tolerances.ENGINE_ALIGN
+    # On the chirp only a dense sum in double repeats the rounding of the stored filterbank;
+    # the fused FFT is as exact but not the same. See docs/numerics.md.
+    for kernels in ("stock",) if signal == "chirp" else ("stock", "fused"):
+        with voxhop.Session(voxhop.load(path), kernels=kernels) as session:
+            out, weights = run(session, mic, ref, tap="align.weights")
+        assert np.abs(out - audio).max() <= tolerances.ENGINE_ABSOLUTE, kernels
+        assert relative_rms(out, audio) <= tolerances.ENGINE_RELATIVE_RMS, kernels
+        align = expected.align[0].numpy()
+        assert np.abs(weights - align).max() <= tolerances.ENGINE_ALIGN, kernels
 
 
 def test_half_precision_files_give_the_same_as_their_rounded_weights(tmp_path):

@@ -87,7 +87,7 @@ inline int conv_tiles(const ConvArgs & a, const typename Kernel::Weight * w, int
 template <class Kernel, int H>
 void conv_panel(const ConvArgs & a, const typename Kernel::Weight * w, int channel) {
   constexpr int widest = tile_bins(H);
-  const int valid = a.out_step >= kOctet * octets_of(a.c_out) ? 8 * H : a.c_out - channel;
+  const int valid = a.whole_octets ? 8 * H : a.c_out - channel;
   int bin = conv_tiles<Kernel, H, widest>(a, w, a.begin, channel, valid);
   if constexpr (widest > 8) bin = conv_tiles<Kernel, H, 8>(a, w, bin, channel, valid);
   if constexpr (widest > 4) bin = conv_tiles<Kernel, H, 4>(a, w, bin, channel, valid);
