@@ -45,7 +45,7 @@ HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   work_ = AlignedBuffer::uninitialised(std::max(hop_.plan.work_size, prepare_.plan.work_size));
   hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
   prepare_.plan.work_data = hop_.plan.work_data;
-  if (n_threads > 1 && !graph_.custom.empty()) {
+  if (n_threads > 1 && hop_.only_custom) {  // beside ggml's own threads they would only idle
     workers_ = std::make_unique<WorkerPool>(n_threads);
     graph_.context->workers = workers_.get();
   }

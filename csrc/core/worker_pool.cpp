@@ -1,5 +1,9 @@
 #include "core/worker_pool.h"
 
+#include <system_error>
+
+#include "core/status.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -31,12 +35,21 @@ bool spin_until(Done done) {
 }  // namespace
 
 WorkerPool::WorkerPool(int n_threads) {
-  for (int i = 1; i < n_threads; ++i) {
-    threads_.emplace_back([this, i] { worker_loop(i); });
+  try {
+    for (int i = 1; i < n_threads; ++i) {
+      threads_.emplace_back([this, i] { worker_loop(i); });
+    }
+  } catch (const std::system_error & e) {
+    join_all();
+    fail(VH_E_MEMORY, "n_threads %d: %s", n_threads, e.what());
   }
 }
 
 WorkerPool::~WorkerPool() {
+  join_all();
+}
+
+void WorkerPool::join_all() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_.store(true);
@@ -59,7 +72,9 @@ void WorkerPool::run_job(int chunks, Call call, void * context) {
   job_.store(number << 32 | static_cast<uint64_t>(chunks));
   if (sleepers_.load() > 0) {
     // The empty lock orders this with a worker that is about to sleep.
-    { const std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+    }
     wake_workers_.notify_all();
   }
   work(0);
@@ -77,7 +92,9 @@ void WorkerPool::work(int worker) {
     if (!job_.compare_exchange_weak(job, job - 1)) continue;
     call_(context_, static_cast<int>((job & kChunkMask) - 1), worker);
     if (unfinished_.fetch_sub(1) == 1 && caller_sleeps_.load()) {
-      { const std::lock_guard<std::mutex> lock(mutex_); }
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+      }
       wake_caller_.notify_one();
     }
     job = job_.load();

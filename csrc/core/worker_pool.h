@@ -41,6 +41,7 @@ class WorkerPool {
 
   void run_job(int chunks, Call call, void * context);
   void worker_loop(int worker);
+  void join_all();
   /// Takes chunks of the current job until none is left.
   void work(int worker);
 

@@ -72,7 +72,7 @@ def limit_session_open(path, spare):
         sessions.append(out[0])
 
 
-def refuse_threads(path):
+def refuse_threads(path, kernels):
     """Open a session of 64 threads whose stacks do not fit into the address space."""
     model = voxhop.load(path)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -80,8 +80,8 @@ def refuse_threads(path):
     err, out = FFI.new("vh_error *"), FFI.new("vh_session **")
     options = FFI.new("vh_session_options *")
     LIB.vh_session_options_init(options)
-    kernels = FFI.new("char[]", b"stock")
-    options.kernels, options.n_threads = kernels, 64
+    name = FFI.new("char[]", kernels.encode())
+    options.kernels, options.n_threads = name, 64
     code = LIB.vh_session_open(model._handle, options, out, err)
     return {"code": code, "message": N.text(err.message)}
 

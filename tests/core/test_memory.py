@@ -78,7 +78,8 @@ def test_sessions_until_memory_is_full(spare_mb):
     assert "memory" in found["message"]
 
 
-def test_threads_that_cannot_start_are_an_error():
-    found = measure("threads", MODEL)
+@pytest.mark.parametrize("kernels", ["stock", "fused"])
+def test_threads_that_cannot_start_are_an_error(kernels):
+    found = measure("threads", MODEL, kernels)
     assert found["code"] == native().lib.VH_E_MEMORY
     assert "n_threads" in found["message"]
