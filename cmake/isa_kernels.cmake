@@ -1,7 +1,8 @@
 # Adds the kernels to `target`, every ISA file with its own instruction-set flags. Nothing
 # else is compiled with them: the rest of the library runs on the baseline CPU.
 function(voxhop_add_isa_kernels target)
-  set(dir ${PROJECT_SOURCE_DIR}/csrc/kernels)
+  set(dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../csrc/kernels)
+  target_include_directories(${target} PRIVATE ${dir}/..)
   target_sources(${target} PRIVATE ${dir}/dispatch.cpp ${dir}/pack.cpp ${dir}/isa_scalar.cpp)
 
   # GCC reports uninitialised variables inside its own avx512 headers.

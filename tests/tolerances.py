@@ -106,3 +106,22 @@ SILENT_HOP_SHARE = 1.3
 # Slowest hop with two threads while four others load every core, ms. One scheduling period
 # of a busy machine is tens of ms; a spinning barrier stalls for seconds.
 BUSY_HOP_MS = 500.0
+
+# Multiply-adds per second of each kernel over the f32 peak of its instruction set in the
+# same run (bench_kernels, minimum CPU time, EPYC Zen 4). Winograd counts the direct form's
+# work. A kernel that falls below two thirds of its share has lost its registers or worse.
+KERNEL_SHARES = {
+    ("avx512", "conv f32 32->32 F128 s1"): 0.98,
+    ("avx512", "conv f32 40->40 F64 s1"): 0.98,
+    ("avx512", "conv f32 80->40 F32 s2"): 0.98,
+    ("avx512", "conv f32 37->43 F64 s1"): 0.87,
+    ("avx512", "winograd f32 32->32 F128 s1"): 1.75,
+    ("avx512", "winograd f32 40->40 F64 s1"): 1.80,
+    ("avx512", "conv int8 40->40 F64 s1"): 3.38,
+    ("avx2", "conv f32 32->32 F128 s1"): 0.96,
+    ("avx2", "conv f32 40->40 F64 s1"): 0.97,
+    ("avx2", "conv f32 80->40 F32 s2"): 0.95,
+    ("avx2", "conv f32 37->43 F64 s1"): 0.87,
+    ("avx2", "winograd f32 32->32 F128 s1"): 1.62,
+    ("avx2", "winograd f32 40->40 F64 s1"): 1.77,
+}

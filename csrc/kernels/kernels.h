@@ -149,6 +149,10 @@ struct KernelTable {
   /// Bins 1..256 -> 512 samples, windowed: (2 / 512) * window[n] * Re sum_k z_k e^(2 pi i k n /
   /// 512).
   void (*fft_inverse)(const FftTables & tables, const float * spectrum, float * samples) = nullptr;
+
+  /// Multiply-adds at the full rate of the instruction set; returns how many. `sink` takes
+  /// 16 floats. For benchmarks.
+  int64_t (*fma_burst)(int rounds, float * sink) = nullptr;
 };
 
 }  // namespace voxhop::kernels

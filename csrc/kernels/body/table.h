@@ -5,6 +5,7 @@
 #include "kernels/body/align.h"
 #include "kernels/body/conv.h"
 #include "kernels/body/fft.h"
+#include "kernels/body/peak.h"
 #include "kernels/body/rows.h"
 #include "kernels/body/winograd.h"
 
@@ -32,6 +33,7 @@ constexpr KernelTable base_table(const char * isa) {
   t.power_law = power_law;
   t.fft_forward = fft_forward;
   t.fft_inverse = fft_inverse;
+  t.fma_burst = fma_burst;
   return t;
 }
 
