@@ -92,7 +92,7 @@ int64_t RefInput::write(const float * ref, int64_t n, int64_t position) noexcept
 
 void RefInput::pull(int64_t n) noexcept {
   const int64_t patience = samples(kPatience, rate_);
-  if (ring_.size() > 0) {
+  if (ring_.size() > 0 || ref_count_ > mic_count_) {
     silent_for_ = 0;
   } else {
     silent_for_ = std::min(silent_for_ + n, patience + n);
