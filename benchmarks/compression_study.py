@@ -29,6 +29,8 @@ from voxhop.cli.verb import ProgressBar, plain
 from voxhop.evaluation import Settings, evaluate, load_cases, load_clip, summarise
 from voxhop.evaluation.energy import si_sdr_db
 from voxhop.evaluation.runner import run_aligned
+from voxhop.evaluation.scoring import MEASURES
+from voxhop.evaluation.summary import heading
 from voxhop.evaluation.systems import build
 
 if TYPE_CHECKING:
@@ -228,13 +230,16 @@ def _stepper(session: voxhop.Session, mic: Any, ref: Any) -> Callable[[], None]:
 def table(rows: list[dict[str, Any]], refused: dict[str, str], results: Results) -> str:
     """Return the study as Markdown."""
     means = {(row.system, row.group): row.means for row in summarise(results)}
-    heads = [f"{group} {key}" for group, key, _ in COLUMNS]
+    titles = {measure.key: heading(measure) for measure in MEASURES}
+    heads = [f"{group}: {titles[key]}" for group, key, _ in COLUMNS]
     lines = [
         "# Compression study",
         "",
-        f"{len(results.cases)} clips. Size: the file. Time: CPU per hop of 16 ms, minimum / median",
-        "of turns of 25 hops, all rows in one run; ratios within the table count. Fidelity: SI-SDR",
-        "against the output of the f32 file.",
+        f"{len(results.cases)} clips; instruction sets: {', '.join(voxhop.cpu_isas())}. Size: the",
+        "file, frozen filterbanks (2.1 MB of f32) included. Time: CPU per hop of 16 ms, minimum /",
+        "median of turns of 25 hops, all rows in one run; ratios within the table count. Fidelity:",
+        "SI-SDR against the output of the f32 file. The int8 file holds rounded weights as f32;",
+        "its size is counted, not stored.",
         "",
         "| weights | kB | ms per hop | of f32 | fidelity dB | " + " | ".join(heads) + " |",
         "|---|--:|--:|--:|--:|" + "--:|" * len(heads),
