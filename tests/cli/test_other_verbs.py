@@ -143,3 +143,33 @@ def test_bench_table_has_a_row_per_cache(capsys):
     assert {line.count("|") for line in table} == {table[0].count("|")}
     for line, cache in zip(table[2:], benchmark.CACHES, strict=True):
         assert f"| {cache} |" in line
+
+
+def test_bench_of_streams_stays_consistent(capsys):
+    line = ["bench", "--streams", "3", "--hops", "100", "--threads", "2", "--json"]
+    assert main(line) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["streams"], found["rounds"], found["threads"]) == (3, 100, 2)
+    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert 0 < found["cpu_min_ms"] <= found["cpu_p50_ms"]
+    assert found["streams_per_core"] == pytest.approx(3 * 16.0 / found["cpu_min_ms"])
+    assert found["streams_per_core_p99"] == pytest.approx(3 * 16.0 / found["p99_ms"] / 2)
+    assert found["late_rounds"] <= 100
+    assert (found["late_rounds"] > 0) == (found["max_ms"] > 16.0)
+
+
+def test_bench_of_streams_in_words(capsys):
+    assert main(["bench", "--streams", "2", "--hops", "100"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("2 streams on ")
+    assert "streams per core: " in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["--streams", "0"], ["--streams", "2", "--hops", "5"], ["--streams", "2", "--hot"]],
+    ids=" ".join,
+)
+def test_bench_of_streams_that_cannot_be(capsys, line):
+    assert main(["bench", *line]) == 2
+    assert capsys.readouterr().err.startswith("voxhop bench: ")

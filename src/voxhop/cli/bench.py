@@ -12,11 +12,14 @@ from voxhop.cli.verb import (
     say,
     session_options,
 )
+from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import argparse
 
+    from voxhop import SessionOptions
     from voxhop.benchmark import BenchResult
+    from voxhop.benchmark_streams import StreamsResult
     from voxhop.cli.verb import Subparsers
 
 _COLUMNS = (
@@ -32,20 +35,25 @@ def add_parser(subparsers: Subparsers) -> None:
         run,
         name="bench",
         summary="time a hop: p50, p99 and max, hot and cold caches, memory",
-        example="voxhop bench --hops 1000 --json",
+        example="voxhop bench --hops 1000 --json\n  voxhop bench --streams 16 --precision int8",
     )
     parser.add_argument("--model", help="name or GGUF file; the bundled default")
     parser.add_argument("--hops", type=int, default=500, metavar="N", help="hops to time; 500")
     parser.add_argument("--hot", action="store_true", help="hot caches only")
     parser.add_argument("--alone", action="store_true", help="do not time the stock kernels too")
+    parser.add_argument(
+        "--streams", type=int, metavar="B", help="time B streams together instead of one"
+    )
     add_session_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print a Markdown table, or JSON."""
+    """Measure and print a table or a few lines, or JSON."""
     from voxhop import DEFAULT_MODEL, SessionOptions, benchmark  # noqa: PLC0415 - the parser needs none of it
 
     options = SessionOptions(**session_options(args))
+    if args.streams is not None:
+        return _run_streams(args, options)
     with ProgressBar("timing") as bar:
         result = benchmark.run(
             args.model or DEFAULT_MODEL,
@@ -59,6 +67,45 @@ def run(args: argparse.Namespace) -> int:
     else:
         say(markdown(result))
     return 0
+
+
+def _run_streams(args: argparse.Namespace, options: SessionOptions) -> int:
+    if args.hot or args.alone:
+        raise ArgumentError("--hot, --alone: not with --streams, which times one group only")
+    from voxhop import DEFAULT_MODEL  # noqa: PLC0415 - the parser needs none of it
+    from voxhop.benchmark_streams import run_streams  # noqa: PLC0415 - the same
+
+    with ProgressBar("timing") as bar:
+        result = run_streams(
+            args.model or DEFAULT_MODEL,
+            args.streams,
+            options,
+            rounds=args.hops,
+            progress=bar.update,
+        )
+    if args.json:
+        print_json(result)
+    else:
+        _tell_streams(result)
+    return 0
+
+
+def _tell_streams(result: StreamsResult) -> None:
+    threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
+    say(
+        f"{result.streams} streams on {result.cpu}, load {_number(result.load)}: "
+        f"{result.kernels} {result.isa} {result.precision}, {threads}, "
+        f"{result.state_bytes:,} bytes a stream"
+    )
+    say(
+        f"a round: p50 {result.p50_ms:.2f} ms, p99 {result.p99_ms:.2f} ms, "
+        f"max {result.max_ms:.2f} ms, {result.late_rounds} of {result.rounds} late; "
+        f"CPU min {result.cpu_min_ms:.2f} ms"
+    )
+    say(
+        f"streams per core: {result.streams_per_core:.1f} by least CPU time, "
+        f"{result.streams_per_core_p99:.1f} at the deadline in 99 % of rounds of this run"
+    )
 
 
 def markdown(result: BenchResult) -> str:
