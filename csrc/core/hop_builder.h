@@ -21,7 +21,7 @@ class WorkerPool;
 /// `state` changes when the plan is bound to another stream.
 struct HopContext {
   std::byte * state = nullptr;
-  std::byte * scratch = nullptr;  // HopBuilder::shared_scratch, one op at a time
+  std::byte * scratch = nullptr;   // HopBuilder::shared_scratch, one op at a time
   WorkerPool * workers = nullptr;  // null with one thread
 };
 

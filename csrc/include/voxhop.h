@@ -145,8 +145,9 @@ VH_API void vh_session_close(vh_session * session);
 /* Enhances one hop. mic, ref, out: `n` samples each, n = hop_samples. ref NULL
  * means silence. out may be mic or ref. Real-time safe: allocates nothing, locks
  * nothing, makes no system call (stock kernels: but what ggml does on entering a graph,
- * two small allocations and three uncontended locks). A non-finite sample gives non-finite output and
- * may stay in the state until vh_session_reset. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
+ * two small allocations and three uncontended locks). A non-finite sample gives
+ * non-finite output and may stay in the state until vh_session_reset.
+ * Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
 VH_API int32_t vh_session_process_f32(vh_session * session, const float * mic, const float * ref,
                                       float * out, int64_t n, vh_error * err);
 VH_API int32_t vh_session_process_s16(vh_session * session, const int16_t * mic,
@@ -214,8 +215,7 @@ VH_API void vh_group_close(vh_group * group);
  * and its rows untouched; NULL means all. Each stream's output is what a session would
  * give, bit for bit. Allocates nothing. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
 VH_API int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * ref,
-                                    const uint8_t * active, float * out, int64_t n,
-                                    vh_error * err);
+                                    const uint8_t * active, float * out, int64_t n, vh_error * err);
 
 /* One stream back to the state of a new one; -1 means all. */
 VH_API int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err);
