@@ -86,6 +86,29 @@ def test_null_handles_and_pointers(model, session, data):
         refused(LIB.VH_E_ARGUMENT, "NULL", function, *args)
 
 
+def functions():
+    """Yield every function of the library that takes arguments, with its type."""
+    for name in sorted(dir(LIB)):
+        if name.startswith("vh_"):
+            kind = FFI.typeof(FFI.addressof(LIB, name))
+            if kind.args:
+                yield pytest.param(name, kind, id=name)
+
+
+@pytest.mark.parametrize(("name", "kind"), list(functions()))
+def test_nothing_but_nulls_and_zeros(name, kind):
+    """Also the functions that nobody thought of here: a code, zero or nothing, no crash."""
+    args = [NULL if arg.kind == "pointer" else 0 for arg in kind.args]
+    result = getattr(LIB, name)(*args)
+    takes_error = kind.args[-1] == FFI.typeof("vh_error *")
+    if takes_error and kind.result.cname == "int32_t":
+        assert result == LIB.VH_E_ARGUMENT
+    elif kind.result.kind == "primitive":
+        assert result <= 0
+    elif kind.result.kind == "pointer":
+        assert result == NULL
+
+
 def test_functions_without_an_error_accept_null():
     LIB.vh_model_close(NULL)
     LIB.vh_session_close(NULL)
