@@ -156,6 +156,11 @@ def test_the_command_gets_lists_verifies_and_prints_the_path(published, own_cach
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert rows["test-model"]["path"] == str(own_cache / published.file)
     assert rows["localvqe-v1.1"]["path"] is None
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:4] == ["test-model", "76.8", "kB", "here"] for line in lines)
+    assert any(line.split()[:4] == ["localvqe-v1.2", "5.2", "MB", "-"] for line in lines)
+    assert lines[0].endswith("in the package")
     assert main(["models", "verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] == [str(own_cache / published.file)]
 

@@ -61,18 +61,29 @@ def _add_action(actions: Any, name: str, summary: str) -> argparse.ArgumentParse
 
 
 def _list(args: argparse.Namespace) -> int:
+    from voxhop.models import bundled_models  # noqa: PLC0415 - loads numpy and cffi
+
     rows = [_row(model) for model in registry.PUBLISHED]
+    bundled = bundled_models()
     if args.json:
-        print_json({"folder": registry.cache_dir(), "models": rows})
+        print_json({"folder": registry.cache_dir(), "bundled": bundled, "models": rows})
         return 0
-    width = max(len(row["name"]) for row in rows)
+    width = max(len(name) for name in (*bundled, *(row["name"] for row in rows)))
+    for name in bundled:
+        say(f"{name:{width}}  {'':>8}  in the package")
     for row in rows:
-        size = f"{row['size_bytes'] / 1e6:5.1f} MB" if row["size_bytes"] else "       ?"
         here = "here" if row["path"] else "-"
-        runs = "" if row["loads"] else "  (another kind of network: this engine does not run it)"
-        say(f"{row['name']:{width}}  {size}  {here:4}  {row['summary']}{runs}")
+        foreign = "" if row["loads"] else " (another kind of network, not run here)"
+        size = _size_text(row["size_bytes"])
+        say(f"{row['name']:{width}}  {size:>8}  {here:4}  {row['summary']}{foreign}")
     say(f"\nfolder: {registry.cache_dir()}; licence of the files: {registry.LICENCE}")
     return 0
+
+
+def _size_text(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "?"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"  # noqa: PLR2004
 
 
 def _row(model: registry.PublishedModel) -> dict[str, Any]:
