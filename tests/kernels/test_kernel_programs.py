@@ -30,6 +30,11 @@ def test_every_kernel_against_double_loops(build):
     assert re.search(r"^[1-9]\d{2,} checks, 0 failures", done.stdout, re.MULTILINE)
 
 
+def test_worker_pool_runs_every_chunk_once(build):
+    done = subprocess.run([build / "pool_test"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def inner_loops(assembly):
     """Return the bodies of backward jumps that hold no other jump, as lists of lines."""
     loops = []
