@@ -31,13 +31,14 @@ def main() -> int:
     parser.add_argument("--machine", help="name of the result file; lower case, with dashes")
     parser.add_argument("--model", default=voxhop.DEFAULT_MODEL)
     parser.add_argument("--hops", type=int, default=1000)
+    parser.add_argument("--note", default="", help="how it was measured, kept with the result")
     args = parser.parse_args()
     options = every_way(args.model)
     with ProgressBar("timing") as bar:
         result = benchmark.run(args.model, options, hops=args.hops, progress=bar.update)
     sys.stdout.write(markdown(result) + "\n")
     if args.machine:
-        text = json.dumps(plain(result), indent=2) + "\n"
+        text = json.dumps(plain(result) | {"note": args.note}, indent=2) + "\n"
         (RESULTS / f"{args.machine}.json").write_text(text, encoding="utf-8")
         (RESULTS / "hop.md").write_text(table(), encoding="utf-8")
     return 0
@@ -84,7 +85,7 @@ def table() -> str:
             command = f"`python benchmarks/bench_hop.py --machine {machine}`"
             cells = [name, "*not measured*", command, *[""] * (columns - 3)]
             lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + notes) + "\n"
 
 
 if __name__ == "__main__":

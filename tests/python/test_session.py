@@ -224,7 +224,7 @@ def test_two_threads_use_more_than_one_core(model, call):
     def work():
         out = np.empty(HOP, np.float32)
         with model.session() as session:
-            for _ in range(100):
+            for _ in range(300):
                 session.process_hop_into(mic, ref, out)
 
     used = []
