@@ -74,11 +74,13 @@ def table() -> str:
         "",
         *header(),
     ]
+    notes = []
     for path in sorted(RESULTS.glob("*.json")):
-        kept = json.loads(
-            path.read_text(encoding="utf-8"), object_hook=lambda o: SimpleNamespace(**o)
-        )
+        text = path.read_text(encoding="utf-8")
+        kept = json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
         lines += rows(kept)
+        if kept.note:
+            notes += ["", f"{kept.cpu} (`{path.name}`): {kept.note}"]
     columns = header()[0].count("|") - 1
     for machine, name in WANTED.items():
         if not (RESULTS / f"{machine}.json").exists():
