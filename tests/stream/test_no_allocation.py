@@ -1,0 +1,51 @@
+"""After the first second, no call of a stream allocates memory or takes a lock."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import voxhop
+
+HERE = Path(__file__).parent
+INTERPOSE = HERE.parent / "core" / "interpose.c"
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or shutil.which("cc") is None,
+    reason="the allocation counter needs glibc and a C compiler",
+)
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory):
+    library = tmp_path_factory.mktemp("interpose") / "interpose.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", str(INTERPOSE), "-o", str(library), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+@pytest.mark.parametrize(("frames", "calls"), [(480, 100), (37, 400), (4800, 10)])
+def test_calls_allocate_nothing(preload, frames, calls):
+    with voxhop.load() as model, model.session() as session:
+        if session.info.kernels != "fused":
+            pytest.skip("ggml's own graph allocates twice a hop: tests/core/test_memory.py")
+    paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path]))
+    done = subprocess.run(
+        [sys.executable, HERE / "count_allocations.py", str(frames), str(calls)],
+        env={**os.environ, "PYTHONPATH": paths, "LD_PRELOAD": str(preload)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["code"] == 0
+    assert found["hops"] > 70  # a second of warm-up, and then some
+    assert found["allocations"] == 0
+    assert found["locks"] == 0
