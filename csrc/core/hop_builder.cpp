@@ -36,7 +36,8 @@ bool only_looks(ggml_op op) {
          op == GGML_OP_PERMUTE || op == GGML_OP_TRANSPOSE;
 }
 
-void run_custom(ggml_tensor * dst, int /*ith*/, int /*nth*/, void * userdata) {
+void run_custom(ggml_tensor * dst, int ith, int /*nth*/, void * userdata) {
+  if (ith != 0) return;  // ggml calls every thread, whatever n_tasks says
   auto * node = static_cast<CustomNode *>(userdata);
   node->op->run(*node->context, dst);
 }
