@@ -12,7 +12,8 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 from voxhop.errors import ArgumentError
 from voxhop.training.config import Phase, TrainingConfig, from_table, load_config, to_table
 
-SHIPPED = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted([*(ROOT / "configs").glob("*.toml"), *(ROOT / "models").glob("*/config.toml")])
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
