@@ -232,20 +232,32 @@ def test_high_band_follows_the_gain_below_or_is_dropped(model):
     assert levels["drop"] < levels["microphone"] - 70.0
 
 
-def test_bypass_and_strength_change_without_a_click(model):
-    """A low tone through a change: no sample moves much further than the tone itself does."""
-    t = np.arange(48000) / 48000
-    mic = (0.4 * np.sin(2 * np.pi * 100 * t)).astype(np.float32)
+def rumble(samples, seed):
+    """Return smooth noise below 80 Hz: its steps are small, and the model changes it."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(samples))
+    spectrum[np.fft.rfftfreq(samples, 1 / 48000) > 80] = 0
+    smooth = np.fft.irfft(spectrum, samples)
+    return (0.1 * smooth / np.sqrt(np.mean(smooth**2))).astype(np.float32)
+
+
+@pytest.mark.parametrize("control", ["bypass", "strength"])
+def test_controls_change_without_a_click(model, control):
+    mic = rumble(144000, 6)
     with Stream(model, sample_rate=48000, delay_ms=0.0, auto_bypass=False) as stream:
         blocks = []
-        for i, block in enumerate(np.split(mic, 100)):
-            if i == 50:
-                stream.set_bypass(True)
+        for i, block in enumerate(np.split(mic, 300)):
+            if i in {150, 230}:
+                on = i == 150
+                stream.set_bypass(on) if control == "bypass" else stream.set_strength(1.0 - on)
             blocks.append(stream.process(block))
+        latency = stream.latency_samples
     out = np.concatenate(blocks)
-    assert np.abs(out[-4800:] - mic[-4800 - 1812 : -1812]).max() < 1e-3
-    steps = np.abs(np.diff(out[20000:]))
-    assert steps.max() < 2.0 * np.abs(np.diff(mic)).max()
+    change = out[latency:] - mic[:-latency]
+    assert np.abs(change[90000:106000]).max() < tolerances.STREAM_BYPASS
+    # There are two signals to switch between, far apart for the steps that are allowed.
+    assert np.std(change[50000:70000]) > 0.02
+    assert np.std(change[120000:]) > 0.02
+    assert np.abs(np.diff(out[48000:])).max() < 1.5 * np.abs(np.diff(mic)).max()
 
 
 def test_samples_that_are_not_finite_are_zeros_and_counted(model):
