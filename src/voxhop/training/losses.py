@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _POWER_EPS = 1e-6
 """Under every root of a power: at 1e-12 the slope of |z|^0.3 explodes at silence."""
 
+_LOG_FLOOR = 1e-5
+"""About 50 dB below a clip's mean bin power: what is quieter counts as silent."""
+
 _NOMINAL_LEVEL = 0.05
 _SI_SDR_LIMIT_DB = 25.0
 _SILENT_TARGET = 1e-4
@@ -40,6 +43,9 @@ class LossConfig:
     over_suppression : float
         First weight of the one-sided term that forbids a target below its level; the
         loop steers it by the near-end level at every validation.
+    log_spectral : float
+        Weight of the mean distance between log powers, per dB. A compressed magnitude
+        hardly feels an echo that is 30 dB down and still understood; a decibel does.
     si_sdr : float
         Weight of the negative SI-SDR, clips with a target only.
     delay : float
@@ -51,6 +57,7 @@ class LossConfig:
     compression: float = 0.3
     complex_weight: float = 0.3
     over_suppression: float = 2.0
+    log_spectral: float = 0.001
     si_sdr: float = 0.002
     delay: float = 0.1
     deep: float = 1.0
@@ -122,6 +129,7 @@ class Objective(nn.Module):
             terms["delay"] = delay_loss(output.align_logits, clips)
             terms["deep"] = self._deep(clips, output, over_suppression)
             loss = terms["spectral"] + weights.si_sdr * terms["si_sdr"]
+            loss = loss + weights.log_spectral * terms["log"]
             loss = loss + weights.delay * delay_factor * terms["delay"]
             loss = loss + weights.deep * deep_factor * terms["deep"]
         return {"loss": loss, **terms}
@@ -142,6 +150,7 @@ class Objective(nn.Module):
         lost = (t_mag - z_mag).clamp(min=0).square().mean()
         share = self.config.complex_weight
         spectral = share * complex_term + (1 - share) * magnitude + over_suppression * lost
+        decibels = 10 * torch.log10((z_power + _LOG_FLOOR) / (t_power + _LOG_FLOOR))
         synthesis = self.model.decoder
         estimate, _ = synthesis(spectrum)
         wanted, _ = synthesis(target)
@@ -149,6 +158,7 @@ class Objective(nn.Module):
             "spectral": spectral,
             "magnitude": magnitude.detach(),
             "lost": lost.detach(),
+            "log": decibels.abs().mean(),
             "si_sdr": -limited_si_sdr(estimate, wanted),
         }
 
