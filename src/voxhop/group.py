@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
 from voxhop._native_options import NativeSessionOptions
-from voxhop.errors import ArgumentError, ShapeError, StateError
-from voxhop.session_info import SessionInfo, SessionOptions
+from voxhop._owner import Owner
+from voxhop.errors import ArgumentError, ShapeError
+from voxhop.session_info import SessionInfo, SessionOptions, read_info
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy.typing as npt
 
     from voxhop.models import Model
 
 
-class SessionGroup:
+class SessionGroup(Owner):
     """`streams` streams on one model, one hop of each per call.
 
     Weights and activations are shared, so a stream costs its state bytes only; each
@@ -47,6 +45,8 @@ class SessionGroup:
         For an option that this CPU, build or model cannot serve.
     """
 
+    _noun = "group"
+
     def __init__(
         self,
         model: Model,
@@ -63,10 +63,9 @@ class SessionGroup:
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
-        self._handle = n.own(out[0], n.lib.vh_group_close, model.handle)
+        super().__init__(n.own(out[0], n.lib.vh_group_close, model.handle))
         self._streams = streams
         self._hop = model.info.hop_samples
-        self._guard = threading.Lock()
 
     def process(
         self,
@@ -122,7 +121,7 @@ class SessionGroup:
                 )
             flags = n.ffi.from_buffer("uint8_t[]", np.ascontiguousarray(active).view(np.uint8))
         self._call(
-            n.lib.vh_group_process_f32,
+            "process_f32",
             n.ffi.from_buffer("float[]", mic),
             n.ffi.NULL if ref is None else n.ffi.from_buffer("float[]", ref),
             flags,
@@ -135,7 +134,7 @@ class SessionGroup:
         """Put one stream, or all with None, back to the state of a new one."""
         if stream is not None and not 0 <= stream < self._streams:
             raise ArgumentError(f"stream: {stream}, expected 0 to {self._streams - 1}")
-        self._call(native().lib.vh_group_reset, -1 if stream is None else stream)
+        self._call("reset", -1 if stream is None else stream)
 
     @property
     def streams(self) -> int:
@@ -150,47 +149,4 @@ class SessionGroup:
     @property
     def info(self) -> SessionInfo:
         """What the group runs on; `state_bytes` per stream, `scratch_bytes` per thread."""
-        n = native()
-        info = n.ffi.new("vh_session_info *")
-        self._call(n.lib.vh_group_get_info, info)
-        return SessionInfo(
-            kernels=n.text(info.kernels),
-            isa=n.text(info.isa),
-            precision=n.text(info.precision),
-            threads=info.n_threads,
-            node_count=info.node_count,
-            state_bytes=info.state_bytes,
-            scratch_bytes=info.scratch_bytes,
-        )
-
-    def close(self) -> None:
-        """Give the memory of all streams back. May be repeated."""
-        if not self._guard.acquire(blocking=False):
-            raise StateError("group: closed while another thread is inside it")
-        try:
-            if self._handle is not None:
-                native().ffi.release(self._handle)
-                self._handle = None
-        finally:
-            self._guard.release()
-
-    def __enter__(self) -> SessionGroup:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _call(self, function: Any, *args: object) -> None:  # noqa: ANN401 - a C function
-        if not self._guard.acquire(blocking=False):
-            raise StateError("group: used by two threads at once")
-        try:
-            if self._handle is None:
-                raise StateError("group: used after close()")
-            native().call(function, self._handle, *args)
-        finally:
-            self._guard.release()
+        return read_info(self._call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,18 +11,18 @@ import numpy as np
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
 from voxhop._native_options import NativeSessionOptions
-from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
+from voxhop._owner import Owner
+from voxhop.errors import ArgumentError, DtypeError, ShapeError
 from voxhop.session_info import (
     ALIGN_TAP,
     SessionInfo,
     SessionMetrics,
     SessionOptions,
     read_delay,
+    read_info,
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy.typing as npt
 
     from voxhop.models import Model
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 _Sample = TypeVar("_Sample", np.float32, np.int16)
 
 
-class Session:
+class Session(Owner):
     """One stream on a model. A context manager; belongs to one thread at a time.
 
     Parameters
@@ -57,6 +56,9 @@ class Session:
         For an option that this CPU, build or model cannot serve.
     """
 
+    _noun = "session"
+    _advice = "; open one per stream"
+
     def __init__(
         self,
         model: Model,
@@ -69,7 +71,7 @@ class Session:
     ) -> None:
         self._options = SessionOptions(kernels, isa, precision, threads, history_first)
         self._model = model
-        self._handle = _open(model, self._options)
+        super().__init__(_open(model, self._options))
         n = native()
         self._err = n.ffi.new("vh_error *")
         self._null = n.ffi.NULL
@@ -79,7 +81,6 @@ class Session:
         self._process_s16 = n.lib.vh_session_process_s16
         self._hop = model.info.hop_samples
         self._shape = (self._hop,)
-        self._guard = threading.Lock()
         self._taps = _read_taps(self._handle)
         self._hops = self._last_ns = self._worst_ns = 0
 
@@ -140,7 +141,7 @@ class Session:
         process = self._process_f32 if is_float else self._process_s16
         buffer = self._from_buffer
         if not self._guard.acquire(blocking=False):
-            raise StateError("session: used by two threads at once; open one per stream")
+            raise self._busy()
         try:
             start = time.perf_counter_ns()
             code = process(
@@ -161,11 +162,11 @@ class Session:
 
     def prepare(self) -> None:
         """Do the past's share of the next hop now; nothing without ``history_first``."""
-        self._call(native().lib.vh_session_prepare)
+        self._call("prepare")
 
     def reset(self) -> None:
         """Go back to the state of a new session."""
-        self._call(native().lib.vh_session_reset)
+        self._call("reset")
         self._forget_metrics()
 
     # -- state --------------------------------------------------------------------------
@@ -174,7 +175,7 @@ class Session:
         """Return the whole state of the stream, for `load_state`."""
         size = native().lib.vh_session_state_size(self._live_handle())
         blob = bytearray(size)
-        self._call(native().lib.vh_session_state_save, self._from_buffer(blob), size)
+        self._call("state_save", self._from_buffer(blob), size)
         return bytes(blob)
 
     def load_state(self, blob: bytes | bytearray | memoryview) -> None:
@@ -190,7 +191,7 @@ class Session:
         if not isinstance(blob, (bytes, bytearray, memoryview)):
             raise DtypeError(f"state: {type(blob).__name__}, expected bytes")
         data = self._from_buffer(blob)
-        self._call(native().lib.vh_session_state_load, data, len(data))
+        self._call("state_load", data, len(data))
         self._forget_metrics()
 
     def fork(self) -> Session:
@@ -229,18 +230,7 @@ class Session:
     @property
     def info(self) -> SessionInfo:
         """What the session runs on."""
-        n = native()
-        info = n.ffi.new("vh_session_info *")
-        self._call(n.lib.vh_session_get_info, info)
-        return SessionInfo(
-            kernels=n.text(info.kernels),
-            isa=n.text(info.isa),
-            precision=n.text(info.precision),
-            threads=info.n_threads,
-            node_count=info.node_count,
-            state_bytes=info.state_bytes,
-            scratch_bytes=info.scratch_bytes,
-        )
+        return read_info(self._call)
 
     def taps(self) -> dict[str, int]:
         """Return the values inside the model that `tap` reads: name to number of values."""
@@ -253,7 +243,7 @@ class Session:
             raise ArgumentError(f"tap {name!r}: unknown; this model has: {known}")
         values = np.zeros(self._taps[name], FLOAT32)
         pointer = self._from_buffer(self._floats, values)
-        self._call(native().lib.vh_session_read_tap, name.encode(), pointer, values.size)
+        self._call("read_tap", name.encode(), pointer, values.size)
         return values
 
     @property
@@ -271,49 +261,6 @@ class Session:
             last_hop_ms=self._last_ns / 1e6 if started else None,
             worst_hop_ms=self._worst_ns / 1e6 if started else None,
         )
-
-    # -- lifetime -----------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._handle is None
-
-    def close(self) -> None:
-        """Give the memory of the stream back. May be repeated."""
-        if not self._guard.acquire(blocking=False):
-            raise StateError("session: closed while another thread is inside it")
-        try:
-            if self._handle is not None:
-                native().ffi.release(self._handle)
-                self._handle = None
-        finally:
-            self._guard.release()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _live_handle(self) -> Any:  # noqa: ANN401 - a vh_session *
-        if self._handle is None:
-            raise StateError("session: used after close()")
-        return self._handle
-
-    def _call(self, function: Any, *args: object) -> None:  # noqa: ANN401 - a C function
-        """Call a C function on this session, unless another thread is inside it."""
-        if not self._guard.acquire(blocking=False):
-            raise StateError("session: used by two threads at once; open one per stream")
-        try:
-            native().call(function, self._live_handle(), *args)
-        finally:
-            self._guard.release()
 
     def _forget_metrics(self) -> None:
         self._hops = self._last_ns = self._worst_ns = 0

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from voxhop._bindings import native
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 ALIGN_TAP: Final = "align.weights"
@@ -71,6 +75,21 @@ class SessionMetrics:
     delay_confidence: float | None
     last_hop_ms: float | None
     worst_hop_ms: float | None
+
+
+def read_info(call: Callable[..., None]) -> SessionInfo:
+    """Return what an object runs on; `call` is its `Owner._call`."""
+    raw, text = native().ffi.new("vh_session_info *"), native().text
+    call("get_info", raw)
+    return SessionInfo(
+        kernels=text(raw.kernels),
+        isa=text(raw.isa),
+        precision=text(raw.precision),
+        threads=raw.n_threads,
+        node_count=raw.node_count,
+        state_bytes=raw.state_bytes,
+        scratch_bytes=raw.scratch_bytes,
+    )
 
 
 def read_delay(weights: npt.NDArray[np.floating[Any]], hop_ms: float) -> tuple[float, float]:

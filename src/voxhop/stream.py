@@ -11,13 +11,13 @@ import numpy as np
 
 from voxhop._bindings import native
 from voxhop._native_options import NativeSessionOptions, native_stream_options
-from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
+from voxhop._owner import Owner
+from voxhop.errors import ArgumentError, DtypeError, ShapeError
 from voxhop.session_info import SessionOptions
 from voxhop.stream_types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -30,7 +30,7 @@ _FLAGS: Final = tuple(f.name for f in fields(StreamMetrics) if f.type == "bool")
 _log = logging.getLogger("voxhop")
 
 
-class Stream:
+class Stream(Owner):
     """Enhances audio in blocks of any length, at any common rate. A context manager.
 
     One thread at a time may use it, except that one other thread may call `push_ref`.
@@ -57,6 +57,9 @@ class Stream:
     block on and whatever the lengths of the blocks, which do not change a single bit.
     """
 
+    _noun = "stream"
+    _advice = "; open one per call"
+
     def __init__(
         self,
         model: Model,
@@ -75,10 +78,10 @@ class Stream:
         n.call(
             n.lib.vh_stream_open, model.handle, native_stream_options(self._settings, session), out
         )
-        self._handle: Any = n.own(out[0], n.lib.vh_stream_close, model.handle)
+        super().__init__(n.own(out[0], n.lib.vh_stream_close, model.handle))
         self._latency = int(n.lib.vh_stream_latency(self._handle))
         self._dtype: np.dtype[Any] = _DTYPES[0]
-        self._guard, self._ref_guard = threading.Lock(), threading.Lock()
+        self._ref_guard = threading.Lock()  # of the reference's thread, against close() only
         self._had_ref = self._told_missing = False
         self._unchecked = 0
 
@@ -144,7 +147,7 @@ class Stream:
             raise ArgumentError(f"position: {position}, expected 0 or more")
         suffix = "f32" if ref.dtype == _DTYPES[0] else "s16"
         at = -1 if position is None else position
-        with self._ref_guard:  # against close() only: the microphone's thread never waits here
+        with self._ref_guard:  # the microphone's thread never waits here
             push = getattr(native().lib, f"vh_stream_push_ref_{suffix}")
             native().call(push, self._live_handle(), _pointer(ref), frames, at)
         self._had_ref = True
@@ -267,50 +270,11 @@ class Stream:
         """What the stream was opened with."""
         return self._settings
 
-    # -- lifetime -----------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._handle is None
-
-    def close(self) -> None:
-        """Give the memory of the stream back. May be repeated."""
-        if not self._guard.acquire(blocking=False):
-            raise StateError("stream: closed while another thread is inside it")
-        try:
-            with self._ref_guard:
-                if self._handle is not None:
-                    native().ffi.release(self._handle)
-                    self._handle = None
-        finally:
-            self._guard.release()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     # -- inside -------------------------------------------------------------------------
 
-    def _call(self, name: str, *args: object) -> None:
-        if not self._guard.acquire(blocking=False):
-            raise StateError("stream: used by two threads at once; open one per call")
-        try:
-            native().call(getattr(native().lib, f"vh_stream_{name}"), self._live_handle(), *args)
-        finally:
-            self._guard.release()
-
-    def _live_handle(self) -> Any:  # noqa: ANN401 - a vh_stream *
-        if self._handle is None:
-            raise StateError("stream: used after close()")
-        return self._handle
+    def _release(self) -> None:
+        with self._ref_guard:
+            super()._release()
 
     def _frames(self, name: str, array: object, channels: int) -> int:
         """Return the number of frames, or raise for what does not fit."""

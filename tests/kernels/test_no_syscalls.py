@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import voxhop._voxhop_cffi
+
 from streams import GOLDEN
 from voxhop._bindings import library_path
 
