@@ -67,8 +67,9 @@ def test_close_releases_the_native_object_at_once_and_only_once(noun, model, mon
         n, "own", lambda p, close, *keep: real(p, lambda it: (closed.append(1), close(it)), *keep)
     )
     it = OPEN[noun](model)
+    handle = it._handle  # so that it is not closed by being collected
     it.close()
     assert closed == [1]
-    del it
+    del it, handle
     gc.collect()
     assert closed == [1]
