@@ -239,7 +239,7 @@ int32_t vh_session_get_info(const vh_session * session, vh_session_info * info, 
     *info = {s.blocks().name(),
              s.blocks().isa(),
              s.blocks().precision(),
-             s.options().n_threads,
+             s.n_threads(),
              s.plan().node_count(),
              static_cast<int64_t>(s.state_bytes()),
              static_cast<int64_t>(s.plan().scratch_bytes())};

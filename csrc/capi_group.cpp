@@ -46,10 +46,46 @@ int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * 
   });
 }
 
+int32_t vh_group_prepare(vh_group * group, const uint8_t * active, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    group->group.prepare(active);
+  });
+}
+
 int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err) {
   return voxhop::guarded(err, [&] {
     voxhop::require(group, "group");
     group->group.reset(stream);
+  });
+}
+
+size_t vh_group_state_size(const vh_group * group) {
+  return group == nullptr ? 0 : group->group.state_size();
+}
+
+int32_t vh_group_state_save(const vh_group * group, int64_t stream, void * blob, size_t size,
+                            vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(blob, "blob");
+    group->group.save(stream, blob, size);
+  });
+}
+
+int32_t vh_group_state_load(vh_group * group, int64_t stream, const void * blob, size_t size,
+                            vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(blob, "blob");
+    group->group.load(stream, blob, size);
+  });
+}
+
+int32_t vh_group_fork(vh_group * group, int64_t from, int64_t to, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    group->group.fork(from, to);
   });
 }
 

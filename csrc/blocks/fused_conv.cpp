@@ -82,11 +82,11 @@ void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
   for (int group = 0; group < n_groups_; ++group) {
     pack_group(b, spec, group);
   }
-  if (!b.history_first()) return;
+  ahead_ = b.history_first();
+  if (!ahead_) return;
   const int rows =
       winograd_ ? kernels::kWinogradPoints * bins_out_ / kernels::kWinogradTile : bins_out_;
-  partial_ = reinterpret_cast<float *>(
-      b.scratch(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float)));
+  partial_ = b.ahead(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float));
 }
 
 void Conv::pack_matrix(const kernels::WeightView & view, void * out) const {
@@ -243,7 +243,7 @@ void Conv::to_points(const HopContext & context, Rows & rows, int first, int las
 void Conv::direct(const HopContext & context, const Rows & rows, int first, int last, int group,
                   const ConvTarget * to) const {
   const Group & g = groups_[group];
-  float * partial = partial_ == nullptr ? nullptr : partial_ + group * bins_out_ * octet_channels();
+  float * sums = partial(context, group, bins_out_ * octet_channels());
   kernels::ConvArgs a;
   for (int tap = first; tap < last; ++tap) a.taps[tap - first] = rows.tap[tap];
   a.n_taps = last - first;
@@ -257,11 +257,11 @@ void Conv::direct(const HopContext & context, const Rows & rows, int first, int 
   a.channel_scale = g.channel_scale;
   if (g.offset != nullptr) a.offset = g.offset + first * octet_channels();
   if (to == nullptr) {
-    a.out = partial;
+    a.out = sums;
     a.out_step = octet_channels();
     a.whole_octets = true;
   } else {
-    if (first > 0) a.init = partial;
+    if (first > 0) a.init = sums;
     a.bias = g.bias;
     a.act = act_;
     a.residual = to->residual;
@@ -285,9 +285,8 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
   const Group & g = groups_[group];
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const int plane = tiles * octet_channels();
-  float * partial =
-      partial_ == nullptr ? nullptr : partial_ + group * kernels::kWinogradPoints * plane;
-  float * products = to == nullptr ? partial : at(context, products_at_);
+  float * sums = partial(context, group, kernels::kWinogradPoints * plane);
+  float * products = to == nullptr ? sums : at(context, products_at_);
   kernels::ConvArgs a;
   a.n_taps = last - first;
   a.first_tap = first;
@@ -302,7 +301,7 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
       point.taps[tap - first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
     }
     point.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
-    if (to != nullptr && first > 0) point.init = partial + p * plane;
+    if (to != nullptr && first > 0) point.init = sums + p * plane;
     point.out = products + p * plane;
     kernel_.run(point);
   });

@@ -48,7 +48,7 @@ class Conv {
   /// Computes all groups and moves the newest row into the history.
   void run(const HopContext & context, const ConvTarget * groups) const;
 
-  bool ahead() const { return partial_ != nullptr; }
+  bool ahead() const { return ahead_; }
   /// The past rows' share of every output, kept for the next run().
   void run_ahead(const HopContext & context) const;
 
@@ -92,6 +92,10 @@ class Conv {
   size_t row_elements() const {
     return static_cast<size_t>(row_bins_) * static_cast<size_t>(c_in_);
   }
+  /// Where the past rows' share of a group lies; `count` floats per group.
+  float * partial(const HopContext & context, int group, int count) const {
+    return ahead_ ? partial_.in<float>(context) + group * count : nullptr;
+  }
   std::byte * row_in_state(const HopContext & context, int i) const;
   int octet_channels() const { return kernels::kOctet * kernels::octets_of(c_out_); }
 
@@ -106,7 +110,8 @@ class Conv {
   Group groups_[kMaxGroups];
   size_t weight_bytes_ = 0;  // of one matrix
   ExclusiveSlot slot_;
-  float * partial_ = nullptr;
+  bool ahead_ = false;
+  AheadSlot partial_;  // the past rows' sums, all groups
   // Offsets into shared scratch.
   size_t wide_at_ = 0;    // 4 padded f32 rows; the last is the newest
   size_t narrow_at_ = 0;  // the newest row as bf16 or int8

@@ -142,6 +142,10 @@ std::byte * HopBuilder::scratch(size_t bytes) {
   return graph_.scratch.back().data();
 }
 
+AheadSlot HopBuilder::ahead(size_t bytes) {
+  return {graph_.layout.add_ahead(bytes)};
+}
+
 ggml_tensor * HopBuilder::custom(std::unique_ptr<CustomOp> op, std::initializer_list<int64_t> ne,
                                  std::initializer_list<ggml_tensor *> args) {
   VH_CHECK(ne.size() <= GGML_MAX_DIMS && args.size() < GGML_MAX_SRC, VH_E_INTERNAL,

@@ -18,9 +18,10 @@ namespace voxhop {
 class WorkerPool;
 
 /// What a custom op may use while it runs. Owned by the plan; the address is stable,
-/// `state` changes when the plan is bound to another stream.
+/// `state` and `ahead` change when the plan is bound to another stream.
 struct HopContext {
   std::byte * state = nullptr;
+  std::byte * ahead = nullptr;     // HopBuilder::ahead
   std::byte * scratch = nullptr;   // HopBuilder::shared_scratch, one op at a time
   WorkerPool * workers = nullptr;  // null with one thread
 };
@@ -34,6 +35,16 @@ struct ExclusiveSlot {
   template <typename T>
   T * in(const HopContext & context) const {
     return reinterpret_cast<T *>(context.state + offset);
+  }
+};
+
+/// A stream's memory between its prepare() and the hop after it.
+struct AheadSlot {
+  size_t offset = 0;
+
+  template <typename T>
+  T * in(const HopContext & context) const {
+    return reinterpret_cast<T *>(context.ahead + offset);
   }
 };
 
@@ -137,8 +148,11 @@ class HopBuilder {
   ExclusiveSlot exclusive(const std::string & name, size_t bytes);
 
   /// Memory of the plan (not of the stream), zeroed once, for custom ops. What it holds
-  /// must not carry from one hop to the next, except from prepare() to its hop.
+  /// must not carry from one hop to the next.
   std::byte * scratch(size_t bytes);
+
+  /// Memory of the stream for what run_ahead() nodes hand to the hop after them.
+  AheadSlot ahead(size_t bytes);
 
   /// At least `bytes` behind HopContext::scratch while an op runs. All ops share it, so
   /// that it stays in the cache; its contents are undefined when an op starts.
@@ -151,7 +165,7 @@ class HopBuilder {
   /// Runs `node` in every hop although no output depends on it.
   void also_run(ggml_tensor * node);
   /// Runs `node` in the prepare graph, before the hop; only with history_first().
-  /// It must depend on state and constants alone, and hand over through scratch().
+  /// It must depend on state and constants alone, and hand over through ahead().
   void run_ahead(ggml_tensor * node);
 
   /// Orders the graph: outputs, then all next values, then all writes. Throws when a

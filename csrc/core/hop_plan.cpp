@@ -66,7 +66,7 @@ void HopPlan::place() {
   for (const HopGraph::Port & port : graph_.inputs) {
     ports.push_back(port.tensor);
   }
-  // The two graphs run at different times and hand over through HopBuilder::scratch only,
+  // The two graphs run at different times and hand over through HopBuilder::ahead only,
   // so they share the memory; the ports come first in both, at the same offsets.
   ArenaPlan hop = plan_arena(graph_.hop, graph_.kept, ports);
   ArenaPlan prepare;
@@ -120,8 +120,10 @@ HopPlan::Program HopPlan::make_program(ggml_cgraph * graph, int n_threads) {
 }
 
 void HopPlan::bind(State & state) noexcept {
-  if (graph_.context->state == state.data()) return;
+  if (bound_ == &state) return;
+  bound_ = &state;
   graph_.context->state = state.data();
+  graph_.context->ahead = state.ahead();
   for (const Rebind & rebind : rebinds_) {
     *rebind.data = state.data() + rebind.offset;
   }
@@ -139,10 +141,14 @@ void HopPlan::run_program(Program & program) {
 }
 
 void HopPlan::prepare() {
-  if (has_prepare()) run_program(prepare_);
+  if (!has_prepare() || bound_->prepared()) return;
+  run_program(prepare_);
+  bound_->set_prepared(true);
 }
 
 void HopPlan::run() {
+  prepare();
+  bound_->set_prepared(false);
   run_program(hop_);
 }
 

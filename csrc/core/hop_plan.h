@@ -25,14 +25,14 @@ class HopPlan {
   const StateLayout & layout() const { return graph_.layout; }
 
   /// Re-points every slot; `state` must have this plan's layout and outlive its use.
-  /// Allocates nothing. Between prepare() and its run() the plan must stay bound.
+  /// Allocates nothing.
   void bind(State & state) noexcept;
-  const std::byte * bound() const { return graph_.context->state; }
 
   bool has_prepare() const { return graph_.prepare != nullptr; }
-  /// Computes what the next hop needs from the past; state is read, never written.
+  /// Computes what the bound stream's next hop needs from the past, unless that was done;
+  /// its state is read, never written.
   void prepare();
-  /// Runs one hop on the bound stream. With has_prepare(), prepare() must have run.
+  /// Runs one hop on the bound stream, prepare() included.
   void run();
 
   size_t input_count() const { return graph_.inputs.size(); }
@@ -67,6 +67,7 @@ class HopPlan {
   void run_program(Program & program);
 
   HopGraph graph_;
+  State * bound_ = nullptr;
   AlignedBuffer scratch_;
   AlignedBuffer work_;
   AlignedBuffer shared_;

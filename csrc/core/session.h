@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/engine.h"
 #include "core/state.h"
+#include "core/state_format.h"
 
 namespace voxhop {
 
@@ -21,36 +23,31 @@ class Session {
   void process(const int16_t * mic, const int16_t * ref, int16_t * out, int64_t n);
 
   /// Does the next hop's share that depends on the past only. Idempotent.
-  void prepare();
-  void reset() noexcept;
+  void prepare() { built_.plan->prepare(); }
+  void reset() noexcept { state_.reset(); }
 
-  /// A blob is a header (fingerprint, size, checksum) and the state bytes.
-  size_t state_size() const;
-  void save(void * blob, size_t size) const;
-  void load(const void * blob, size_t size);
+  size_t state_size() const { return format_.size(); }
+  void save(void * blob, size_t size) const { format_.save(state_, blob, size); }
+  void load(const void * blob, size_t size) { format_.load(state_, blob, size); }
 
-  const std::vector<HopGraph::Port> & taps() const { return plan_->taps(); }
+  const std::vector<HopGraph::Port> & taps() const { return built_.plan->taps(); }
   void read_tap(const std::string & name, float * values, int64_t count) const;
 
   const Engine & engine() const { return engine_; }
-  const BlockSet & blocks() const { return *blocks_.blocks; }
-  const HopPlan & plan() const { return *plan_; }
-  const PlanOptions & options() const { return options_; }
-  size_t state_bytes() const { return state_.size(); }
+  const BlockSet & blocks() const { return *built_.blocks.blocks; }
+  const HopPlan & plan() const { return *built_.plan; }
+  int n_threads() const { return n_threads_; }
+  /// Of the stream, what prepare() keeps included.
+  size_t state_bytes() const { return state_.memory(); }
 
  private:
-  template <typename T>
-  void process_hop(const T * mic, const T * ref, T * out, int64_t n);
+  void check_length(int64_t n) const;
 
   const Engine & engine_;
-  PlanOptions options_;
-  std::unique_ptr<HopPlan> plan_;
-  NamedBlockSet blocks_;
+  int n_threads_;
+  BuiltPlan built_;
+  StateFormat format_;
   State state_;
-  uint64_t fingerprint_;
-  bool prepared_ = false;
-
-  Session(const Engine & engine, const PlanOptions & options, BuiltPlan built);
 };
 
 }  // namespace voxhop

@@ -7,6 +7,7 @@
 
 #include "core/engine.h"
 #include "core/state.h"
+#include "core/state_format.h"
 #include "core/worker_pool.h"
 
 namespace voxhop {
@@ -24,21 +25,36 @@ class SessionGroup {
   void process(const float * mic, const float * ref, const uint8_t * active, float * out,
                int64_t n);
 
+  /// Does the active streams' share of their next hop that depends on the past only.
+  void prepare(const uint8_t * active);
+
   /// One stream, or all with -1, back to the start.
   void reset(int64_t stream);
+
+  /// Blobs are those of Session.
+  size_t state_size() const { return format_->size(); }
+  void save(int64_t stream, void * blob, size_t size) const;
+  void load(int64_t stream, const void * blob, size_t size);
+  /// Lets the stream `to` continue from where `from` is.
+  void fork(int64_t from, int64_t to);
 
   int64_t stream_count() const { return static_cast<int64_t>(states_.size()); }
   const BlockSet & blocks() const { return *plans_[0].blocks.blocks; }
   const HopPlan & plan() const { return *plans_[0].plan; }
   int n_threads() const { return workers_.size(); }
-  size_t state_bytes() const { return states_[0].size(); }
+  /// Of one stream, what prepare() keeps included.
+  size_t state_bytes() const { return states_[0].memory(); }
 
  private:
-  void hop(HopPlan & plan, State & state, const float * mic, const float * ref, float * out);
+  size_t index(int64_t stream) const;
+  /// Calls work(plan, stream) for every active stream, shared by the workers.
+  template <class Work>
+  void for_active(const uint8_t * active, Work work);
 
   const Engine & engine_;
   std::vector<BuiltPlan> plans_;  // one per worker
   std::vector<State> states_;     // one per stream
+  std::unique_ptr<const StateFormat> format_;
   WorkerPool workers_;
 };
 

@@ -16,6 +16,12 @@ size_t StateLayout::add(const std::string & name, const std::string & shape, siz
   return offset;
 }
 
+size_t StateLayout::add_ahead(size_t bytes) {
+  const size_t offset = ahead_bytes_;
+  ahead_bytes_ += align_up(bytes);
+  return offset;
+}
+
 uint64_t StateLayout::fingerprint() const {
   uint64_t h = bytes_;
   for (const StateSlot & slot : slots_) {

@@ -145,7 +145,9 @@ VH_API void vh_session_close(vh_session * session);
 /* Enhances one hop. mic, ref, out: `n` samples each, n = hop_samples. ref NULL
  * means silence. out may be mic or ref. Real-time safe: allocates nothing, locks
  * nothing, makes no system call (stock kernels: but what ggml does on entering a graph,
- * two small allocations and three uncontended locks). A non-finite sample gives
+ * two small allocations and three uncontended locks; n_threads > 1: but waking its threads
+ * and waiting for the last of them, asleep after some tens of microseconds). A non-finite
+ * sample gives
  * non-finite output and may stay in the state until vh_session_reset.
  * Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
 VH_API int32_t vh_session_process_f32(vh_session * session, const float * mic, const float * ref,
@@ -191,7 +193,7 @@ typedef struct vh_session_info {
   const char * precision; /* "f32", ... */
   int32_t n_threads;
   int32_t node_count;    /* graph nodes per hop */
-  int64_t state_bytes;   /* one stream */
+  int64_t state_bytes;   /* one stream, what prepare keeps for it included */
   int64_t scratch_bytes; /* activations and tables beside the state */
 } vh_session_info;
 VH_API int32_t vh_session_get_info(const vh_session * session, vh_session_info * info,
@@ -204,8 +206,8 @@ VH_API int32_t vh_session_get_info(const vh_session * session, vh_session_info *
  * options is how many threads share the streams (each runs whole hops). */
 typedef struct vh_group vh_group;
 
-/* Opens `n_streams` new streams; `model` must outlive the group. Errors: VH_E_ARGUMENT,
- * VH_E_UNSUPPORTED (also for history_first), VH_E_MEMORY. */
+/* Opens `n_streams` new streams, 1 to 65536; `model` must outlive the group. Errors:
+ * VH_E_ARGUMENT, VH_E_UNSUPPORTED, VH_E_MEMORY. */
 VH_API int32_t vh_group_open(const vh_model * model, const vh_session_options * options,
                              int64_t n_streams, vh_group ** out, vh_error * err);
 VH_API void vh_group_close(vh_group * group);
@@ -213,12 +215,36 @@ VH_API void vh_group_close(vh_group * group);
 /* One hop of every stream. mic, ref, out: (n_streams, n) samples, n = hop_samples; ref
  * NULL means silence, out may be mic or ref. `active`: n_streams bytes, 0 leaves a stream
  * and its rows untouched; NULL means all. Each stream's output is what a session would
- * give, bit for bit. Allocates nothing. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
+ * give, bit for bit. Real-time safe like vh_session_process_f32, but that with n_threads > 1
+ * sleeping threads are woken and waited for. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
 VH_API int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * ref,
                                     const uint8_t * active, float * out, int64_t n, vh_error * err);
 
-/* One stream back to the state of a new one; -1 means all. */
+/* With history_first: computes what the next hop of each stream takes from its past, so that
+ * the next process call is shorter. `active` as above. Optional and idempotent for every
+ * stream by itself; a process call does it for streams that were not prepared. Without
+ * history_first: does nothing. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_group_prepare(vh_group * group, const uint8_t * active, vh_error * err);
+
+/* One stream back to the state of a new one; -1 means all. Errors: VH_E_ARGUMENT (no such
+ * stream). */
 VH_API int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err);
+
+/* Bytes of a saved stream (0 for NULL); save one stream into, and load one from, a buffer of
+ * that size. The blobs are those of sessions: what vh_session_state_save or another group
+ * wrote loads here, and the other way round, if model, build, kernels, isa and precision are
+ * equal; threads and history_first need not be. A refused blob changes nothing. Errors:
+ * VH_E_ARGUMENT (no such stream), VH_E_SHAPE (size), VH_E_STATE (another model, kernel set or
+ * build; damaged). */
+VH_API size_t vh_group_state_size(const vh_group * group);
+VH_API int32_t vh_group_state_save(const vh_group * group, int64_t stream, void * blob, size_t size,
+                                   vh_error * err);
+VH_API int32_t vh_group_state_load(vh_group * group, int64_t stream, const void * blob, size_t size,
+                                   vh_error * err);
+
+/* Lets the stream `to` continue from where `from` is; what `to` was is gone. The same stream
+ * twice does nothing. Errors: VH_E_ARGUMENT (no such stream). */
+VH_API int32_t vh_group_fork(vh_group * group, int64_t from, int64_t to, vh_error * err);
 
 /* state_bytes is per stream, scratch_bytes per thread. */
 VH_API int32_t vh_group_get_info(const vh_group * group, vh_session_info * info, vh_error * err);

@@ -1,4 +1,4 @@
-"""Options in the layout that C reads; the objects keep alive what their structs point to."""
+"""Options and states as C reads them; the objects keep alive what their structs point to."""
 
 from __future__ import annotations
 
@@ -62,6 +62,13 @@ def native_stream_options(options: StreamOptions, session: NativeSessionOptions)
     out.keep_unrelated = int(bool(options.keep_unrelated))
     out.session = session.struct
     return out
+
+
+def state_buffer(blob: bytes | bytearray | memoryview) -> Any:  # noqa: ANN401 - a char[]
+    """Return the bytes of a saved state, or raise for what is none."""
+    if not isinstance(blob, (bytes, bytearray, memoryview)):
+        raise DtypeError(f"state: {type(blob).__name__}, expected bytes")
+    return native().ffi.from_buffer(blob)
 
 
 def _whole(name: str, value: object) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
-from voxhop._native_options import NativeSessionOptions
+from voxhop._native_options import NativeSessionOptions, state_buffer
 from voxhop._owner import Owner
-from voxhop.errors import ArgumentError, ShapeError
+from voxhop.errors import ArgumentError, DtypeError, ShapeError
 from voxhop.session_info import SessionInfo, SessionOptions, read_info
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class SessionGroup(Owner):
         As for `Session`.
     threads
         Threads that share the streams; each computes whole hops.
+    history_first
+        Let `prepare` do the share of the work that depends on past hops only.
 
     Raises
     ------
@@ -56,10 +58,13 @@ class SessionGroup(Owner):
         isa: str = "auto",
         precision: str = "f32",
         threads: int = 1,
+        history_first: bool = False,
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
-        options = NativeSessionOptions(SessionOptions(kernels, isa, precision, threads))
+        options = NativeSessionOptions(
+            SessionOptions(kernels, isa, precision, threads, history_first)
+        )
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
@@ -111,30 +116,60 @@ class SessionGroup(Owner):
         check_hop("out", out, shape, FLOAT32)
         if not out.flags.writeable:
             raise ShapeError("out: a read-only array, expected a writeable one")
-        n = native()
-        flags = n.ffi.NULL
-        if active is not None:
-            if active.shape != (self._streams,) or active.dtype != np.bool_:
-                raise ShapeError(
-                    f"active: shape {active.shape} of {active.dtype}, "
-                    f"expected ({self._streams},) of bool"
-                )
-            flags = n.ffi.from_buffer("uint8_t[]", np.ascontiguousarray(active).view(np.uint8))
+        ffi = native().ffi
         self._call(
             "process_f32",
-            n.ffi.from_buffer("float[]", mic),
-            n.ffi.NULL if ref is None else n.ffi.from_buffer("float[]", ref),
-            flags,
-            n.ffi.from_buffer("float[]", out),
+            ffi.from_buffer("float[]", mic),
+            ffi.NULL if ref is None else ffi.from_buffer("float[]", ref),
+            self._flags(active),
+            ffi.from_buffer("float[]", out),
             self._hop,
         )
         return out
 
+    def prepare(self, *, active: npt.NDArray[np.bool_] | None = None) -> None:
+        """Do the past's share of the next hop now; nothing without ``history_first``.
+
+        Parameters
+        ----------
+        active
+            For which streams, as for `process`; None means all. The others do it in
+            `process`.
+        """
+        self._call("prepare", self._flags(active))
+
     def reset(self, stream: int | None = None) -> None:
         """Put one stream, or all with None, back to the state of a new one."""
-        if stream is not None and not 0 <= stream < self._streams:
-            raise ArgumentError(f"stream: {stream}, expected 0 to {self._streams - 1}")
-        self._call("reset", -1 if stream is None else stream)
+        self._call("reset", -1 if stream is None else self._index("stream", stream))
+
+    def state(self, stream: int) -> bytes:
+        """Return the whole state of one stream.
+
+        For `load_state`, also of a `Session` with the same model, kernels, instruction set
+        and precision; threads and ``history_first`` need not be the same.
+        """
+        index = self._index("stream", stream)
+        size = native().lib.vh_group_state_size(self._live_handle())
+        blob = bytearray(size)
+        self._call("state_save", index, native().ffi.from_buffer(blob), size)
+        return bytes(blob)
+
+    def load_state(self, stream: int, blob: bytes | bytearray | memoryview) -> None:
+        """Let one stream continue from a state that `state` or `Session.state` returned.
+
+        Raises
+        ------
+        ShapeError
+            When the size is wrong.
+        StateError
+            When it was saved by another model, build or kernel set; nothing is changed.
+        """
+        data = state_buffer(blob)
+        self._call("state_load", self._index("stream", stream), data, len(data))
+
+    def fork(self, stream: int, into: int) -> None:
+        """Let the stream `into` continue from where `stream` is."""
+        self._call("fork", self._index("stream", stream), self._index("into", into))
 
     @property
     def streams(self) -> int:
@@ -150,3 +185,24 @@ class SessionGroup(Owner):
     def info(self) -> SessionInfo:
         """What the group runs on; `state_bytes` per stream, `scratch_bytes` per thread."""
         return read_info(self._call)
+
+    def _index(self, name: str, stream: int) -> int:
+        if isinstance(stream, bool) or not hasattr(stream, "__index__"):
+            raise DtypeError(f"{name}: {stream!r}, expected a whole number")
+        if not 0 <= stream < self._streams:
+            raise ArgumentError(f"{name}: {stream}, expected 0 to {self._streams - 1}")
+        return stream.__index__()
+
+    def _flags(self, active: npt.NDArray[np.bool_] | None) -> Any:  # noqa: ANN401 - a uint8_t *
+        """Return `active` as C reads it, or raise for what does not fit."""
+        if active is None:
+            return native().ffi.NULL
+        if not isinstance(active, np.ndarray):
+            raise DtypeError(f"active: {type(active).__name__}, expected a numpy array")
+        if active.shape != (self._streams,) or active.dtype != np.bool_:
+            raise ShapeError(
+                f"active: shape {active.shape} of {active.dtype}, "
+                f"expected ({self._streams},) of bool"
+            )
+        flags = np.ascontiguousarray(active).view(np.uint8)
+        return native().ffi.from_buffer("uint8_t[]", flags)

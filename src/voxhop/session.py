@@ -10,9 +10,9 @@ import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
-from voxhop._native_options import NativeSessionOptions
+from voxhop._native_options import NativeSessionOptions, state_buffer
 from voxhop._owner import Owner
-from voxhop.errors import ArgumentError, DtypeError, ShapeError
+from voxhop.errors import ArgumentError, ShapeError
 from voxhop.session_info import (
     ALIGN_TAP,
     SessionInfo,
@@ -188,9 +188,7 @@ class Session(Owner):
         StateError
             When it was saved by another model, build or kernel set; nothing is changed.
         """
-        if not isinstance(blob, (bytes, bytearray, memoryview)):
-            raise DtypeError(f"state: {type(blob).__name__}, expected bytes")
-        data = self._from_buffer(blob)
+        data = state_buffer(blob)
         self._call("state_load", data, len(data))
         self._forget_metrics()
 

@@ -33,6 +33,14 @@ def session(model):
     LIB.vh_session_close(out[0])
 
 
+@pytest.fixture
+def group(model):
+    out, err = FFI.new("vh_group **"), FFI.new("vh_error *")
+    assert LIB.vh_group_open(model, NULL, 2, out, err) == LIB.VH_OK, N.text(err.message)
+    yield out[0]
+    LIB.vh_group_close(out[0])
+
+
 def refused(code, message, function, *args):
     """Call a function with and without an error struct; both must give the code."""
     err = FFI.new("vh_error *")
@@ -46,7 +54,7 @@ def hop_buffers(kind="float"):
     return [FFI.new(f"{kind}[]", HOP) for _ in range(3)]
 
 
-def test_null_handles_and_pointers(model, session, data):
+def test_null_handles_and_pointers(model, session, group, data):
     a, b, c = hop_buffers()
     s, e = hop_buffers("int16_t")[:2]
     blob = FFI.new("char[]", 8)
@@ -81,6 +89,20 @@ def test_null_handles_and_pointers(model, session, data):
         (LIB.vh_session_read_tap, session, text, NULL, 3),
         (LIB.vh_session_get_info, NULL, FFI.new("vh_session_info *")),
         (LIB.vh_session_get_info, session, NULL),
+        (LIB.vh_group_open, NULL, NULL, 2, FFI.new("vh_group **")),
+        (LIB.vh_group_open, model, NULL, 2, NULL),
+        (LIB.vh_group_process_f32, NULL, a, b, NULL, c, HOP),
+        (LIB.vh_group_process_f32, group, NULL, b, NULL, c, HOP),
+        (LIB.vh_group_process_f32, group, a, b, NULL, NULL, HOP),
+        (LIB.vh_group_prepare, NULL, NULL),
+        (LIB.vh_group_reset, NULL, 0),
+        (LIB.vh_group_state_save, NULL, 0, blob, 8),
+        (LIB.vh_group_state_save, group, 0, NULL, 8),
+        (LIB.vh_group_state_load, NULL, 0, blob, 8),
+        (LIB.vh_group_state_load, group, 0, NULL, 8),
+        (LIB.vh_group_fork, NULL, 0, 1),
+        (LIB.vh_group_get_info, NULL, FFI.new("vh_session_info *")),
+        (LIB.vh_group_get_info, group, NULL),
     ]
     for function, *args in cases:
         refused(LIB.VH_E_ARGUMENT, "NULL", function, *args)
@@ -113,6 +135,8 @@ def test_functions_without_an_error_accept_null():
     LIB.vh_model_close(NULL)
     LIB.vh_session_close(NULL)
     LIB.vh_session_options_init(NULL)
+    LIB.vh_group_close(NULL)
+    assert LIB.vh_group_state_size(NULL) == 0
     assert LIB.vh_model_metadata_count(NULL) == 0
     assert LIB.vh_model_metadata_key(NULL, 0) == NULL
     assert LIB.vh_model_metadata_value(NULL, 0) == NULL
@@ -188,6 +212,29 @@ def test_what_stock_kernels_cannot_do_is_unsupported(model, field):
     setattr(options, field, keep[field])
     refused(LIB.VH_E_UNSUPPORTED, "stock", LIB.vh_session_open, model, options,
             FFI.new("vh_session **"))  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [-2, -1, 2, 2**62])
+def test_streams_out_of_range(group, stream):
+    size = LIB.vh_group_state_size(group)
+    blob = FFI.new("char[]", size)
+    words = f"stream {stream}, expected 0 to 1"
+    cases = [
+        (LIB.vh_group_state_save, group, stream, blob, size),
+        (LIB.vh_group_state_load, group, stream, blob, size),
+        (LIB.vh_group_fork, group, stream, 0),
+        (LIB.vh_group_fork, group, 0, stream),
+    ]
+    if stream != -1:  # all of them
+        cases.append((LIB.vh_group_reset, group, stream))
+    for function, *args in cases:
+        refused(LIB.VH_E_ARGUMENT, words, function, *args)
+
+
+@pytest.mark.parametrize("streams", [-1, 0, 65537, 2**62])
+def test_groups_of_impossible_sizes(model, streams):
+    refused(LIB.VH_E_ARGUMENT, f"n_streams {streams}, expected 1 to 65536", LIB.vh_group_open,
+            model, NULL, streams, FFI.new("vh_group **"))  # fmt: skip
 
 
 def test_taps(session):

@@ -109,7 +109,8 @@ def test_functions_of_the_c_page_exist():
     declared = set(re.findall(r"\b(vh_\w+)\(", header))
     assert named
     assert named <= declared
-    core = {name for name in declared if re.match(r"vh_(model|session|version|abi|cpu|ggml)", name)}
+    parts = r"vh_(model|session|group|version|abi|cpu|ggml)"
+    core = {name for name in declared if re.match(parts, name)}
     assert core <= named
 
 
