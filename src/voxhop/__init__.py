@@ -20,7 +20,6 @@ from voxhop.offline import enhance
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.stream import Stream
-from voxhop.stream_files import StreamFileReport, stream_file
 from voxhop.stream_types import StreamMetrics, StreamOptions
 
 __all__ = [
@@ -43,7 +42,6 @@ __all__ = [
     "ShapeError",
     "StateError",
     "Stream",
-    "StreamFileReport",
     "StreamMetrics",
     "StreamOptions",
     "TensorInfo",
@@ -57,5 +55,4 @@ __all__ = [
     "ggml_version",
     "load",
     "probe_delay",
-    "stream_file",
 ]

@@ -1,24 +1,23 @@
-"""Figures of an enhanced recording, gathered hop by hop in constant memory."""
+"""Figures of an enhanced recording, gathered block by block in constant memory."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from voxhop.session_info import ALIGN_TAP, read_delay
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxhop.session import Session
+    from voxhop._formats import Floats
 
-    Samples = npt.NDArray[np.float32]
+    Powers = npt.NDArray[np.float64]
 
-_ACTIVE_DBFS: Final = -50.0  # below typical speech, above the noise of a loopback
+_FRAME_S: Final = 0.016
+_ACTIVE: Final = 1e-5  # mean square, -50 dBFS: below typical speech, above a loopback's noise
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Figures:
         that is kept, and noise that is removed, count too, so this is the echo return loss
         enhancement only where the loudspeaker alone was heard. None without a reference.
     delay_ms, delay_confidence
-        Where the model found the reference in the microphone in those seconds, to one hop,
-        and the share of its attention within one hop of that. None without a reference.
+        Of the echo behind the reference, 0 to 1. With ``delay_ms="auto"`` of the first
+        stream at the end; else where the model most often looked in those seconds, to one
+        hop, and the share of its attention within one hop of that. None where not found.
     """
 
     level_in_dbfs: float
@@ -50,7 +50,7 @@ class Figures:
 
 @dataclass
 class Tally:
-    """Sums over the hops of all channels of a recording; `Meter` adds to it."""
+    """Sums over the frames of all channels of a recording; `Meter` adds to it."""
 
     channels: int = 0
     samples: int = 0
@@ -59,14 +59,26 @@ class Tally:
     energy_out: float = 0.0
     active_in: float = 0.0
     active_out: float = 0.0
-    hop_ms: float = 0.0
-    attention: npt.NDArray[np.float64] | None = None
+    looks: Counter[float] = field(default_factory=Counter)
+    attention: dict[float, float] = field(default_factory=dict)
 
-    def figures(self) -> Figures:
-        """Return the figures of everything added so far."""
-        delay = confidence = None
-        if self.attention is not None:
-            delay, confidence = read_delay(self.attention, self.hop_ms)
+    def add_delay(self, delay_ms: float | None, confidence: float | None) -> None:
+        """Count one look of the model's own alignment, while the reference sounds."""
+        if delay_ms is not None and confidence is not None:
+            self.looks[delay_ms] += 1
+            self.attention[delay_ms] = self.attention.get(delay_ms, 0.0) + confidence
+
+    def model_delay(self) -> tuple[float | None, float | None]:
+        """Return where the model looked, and the share of its attention there."""
+        if not self.looks:
+            return None, None
+        delay = max(self.attention, key=self.attention.__getitem__)
+        hop_ms = 1000.0 * _FRAME_S * 1.5  # half a hop of slack
+        near = sum(share for at, share in self.attention.items() if abs(at - delay) < hop_ms)
+        return delay, near / sum(self.looks.values())
+
+    def figures(self, delay: tuple[float | None, float | None]) -> Figures:
+        """Return the figures of everything added so far, and of a delay and its confidence."""
         return Figures(
             level_in_dbfs=_db(self.energy_in, self.samples),
             level_out_dbfs=_db(self.energy_out, self.samples),
@@ -74,54 +86,75 @@ class Tally:
             ref_active_reduction_db=(
                 _db(self.active_in, self.active_out) if self.active_in > 0 else None
             ),
-            delay_ms=delay,
-            delay_confidence=confidence,
+            delay_ms=delay[0],
+            delay_confidence=delay[1],
         )
 
 
 class Meter:
-    """Adds the hops of one session to a tally.
+    """Adds one microphone channel to a tally, in frames of 16 ms from the first sample.
 
     Parameters
     ----------
-    session
-        The session whose hops `add` is told of.
     tally
-        Where they are added.
+        Where frames are added.
+    rate
+        Of all signals, in Hz.
     """
 
-    def __init__(self, session: Session, tally: Tally) -> None:
-        self._session = session
-        self._tally = tally
-        self._hop = session.hop_length
-        self._hop_s = session.hop_length / session.sample_rate
-        # The output of a hop belongs to an earlier one; energies wait here for it.
-        self._waiting: deque[tuple[float, bool]] = deque()
-        self._lag_hops = session.latency_samples // session.hop_length
-        self._has_attention = ALIGN_TAP in session.taps()
-        self._threshold = session.hop_length * 10.0 ** (_ACTIVE_DBFS / 10.0)
+    def __init__(self, tally: Tally, rate: int) -> None:
+        self._tally, self._rate = tally, rate
+        size = max(1, round(_FRAME_S * rate))
+        self._size = size
+        self._mic, self._ref, self._out = _Frames(size), _Frames(size), _Frames(size)
+        # The output comes later than what it belongs to; energies wait here for it.
+        self._energy_in = np.zeros(0)
+        self._active = np.zeros(0, bool)
         tally.channels += 1
-        tally.hop_ms = 1000.0 * self._hop_s
 
-    def add(self, mic: Samples, ref: Samples | None, out: Samples) -> None:
-        """Count one hop that the session has just enhanced."""
+    def add_input(self, mic: Floats, ref: Floats | None) -> bool:
+        """Count ``(n,)`` of microphone and reference; return whether the reference sounds."""
+        energy = self._mic.add(mic)
+        active = np.zeros(len(energy), bool)
+        if ref is not None:
+            active = self._ref.add(ref) > self._size * _ACTIVE
+        self._energy_in = np.concatenate([self._energy_in, energy])
+        self._active = np.concatenate([self._active, active])
+        self._tally.samples += len(mic)
+        self._tally.energy_in += _energy(mic)
+        return bool(active.size and active[-1])
+
+    def add_output(self, out: Floats) -> None:
+        """Count the next ``(n,)`` of aligned output."""
         tally = self._tally
-        active = ref is not None and float(np.dot(ref, ref)) > self._threshold
-        if active and self._has_attention:
-            weights = self._session.tap(ALIGN_TAP).astype(np.float64)
-            tally.attention = weights if tally.attention is None else tally.attention + weights
-        self._waiting.append((float(np.dot(mic, mic)), active))
-        if len(self._waiting) <= self._lag_hops:
-            return
-        energy, was_active = self._waiting.popleft()
-        left = float(np.dot(out, out))
-        tally.samples += self._hop
-        tally.energy_in += energy
-        tally.energy_out += left
-        if was_active:
-            tally.active_s += self._hop_s
-            tally.active_in += energy
-            tally.active_out += left
+        tally.energy_out += _energy(out)
+        energy = self._out.add(out)
+        n = len(energy)
+        active = self._active[:n]
+        tally.active_s += float(np.count_nonzero(active)) * self._size / self._rate
+        tally.active_in += float(self._energy_in[:n][active].sum())
+        tally.active_out += float(energy[active].sum())
+        self._energy_in, self._active = self._energy_in[n:], self._active[n:]
+
+
+class _Frames:
+    """Energies of a signal in whole frames."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, block: Floats) -> Powers:
+        """Return the energies of the frames that ``(n,)`` completes."""
+        signal = np.concatenate([self._rest, block])
+        whole = len(signal) // self._size * self._size
+        self._rest = signal[whole:]
+        frames = signal[:whole].reshape(-1, self._size)
+        return np.asarray(np.square(frames, dtype=np.float64).sum(axis=1))
+
+
+def _energy(signal: Floats) -> float:
+    return float(np.square(signal, dtype=np.float64).sum())
 
 
 def _db(energy: float, reference: float) -> float:

@@ -159,6 +159,8 @@ class AudioWriter:
 
     Attributes
     ----------
+    frames
+        Samples per channel so far.
     clipped
         Samples so far that were outside [-1, 1] and were cut to it (integer encodings only).
     """
@@ -177,7 +179,7 @@ class AudioWriter:
         self._name = str(path)
         self._target = _target(path)
         self._encoding = encoding
-        self._frames = 0
+        self.frames = 0
         self.clipped = 0
         self._partial = self._target.with_name(
             f".{self._target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
@@ -205,7 +207,7 @@ class AudioWriter:
             self._file.write(block)
         except (self._soundfile.LibsndfileError, OSError) as error:
             raise AudioFileError(self._cannot(error)) from error
-        self._frames += len(block)
+        self.frames += len(block)
 
     def commit(self) -> None:
         """Complete the file: check that all of it is on the disk, and give it its name."""
@@ -242,10 +244,10 @@ class AudioWriter:
     def _check_complete(self) -> None:
         """Read the last sample back: some encoders lose write errors while they close."""
         with self._soundfile.SoundFile(self._partial) as file:
-            last = max(0, self._frames - 1)
+            last = max(0, self.frames - 1)
             file.seek(last)
-            if file.frames < self._frames or len(file.read(self._frames - last)) == 0 < last:
-                raise OSError(f"{file.frames} of {self._frames} samples are in the file")
+            if file.frames < self.frames or len(file.read(self.frames - last)) == 0 < last:
+                raise OSError(f"{file.frames} of {self.frames} samples are in the file")
 
     def _remove_partial(self) -> None:
         self._partial.unlink(missing_ok=True)

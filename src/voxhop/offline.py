@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxhop._aligned import AlignedEnhancer
+from voxhop._enhancer import Enhancer, at_source_rate, stream_settings, stream_source
 from voxhop._formats import ChannelRule, check_rate, from_float, to_float
-from voxhop._meter import Tally
+from voxhop._sources import ArraySource, SharedReference
 from voxhop.models import DEFAULT_MODEL, Model, load
-from voxhop.session_info import SessionOptions
 
 if TYPE_CHECKING:
     import os
@@ -20,11 +18,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxhop._formats import Floats
+    from voxhop.session_info import SessionOptions
 
     ModelSource = Model | str | os.PathLike[str] | bytes | None
-
-BLOCK_S: Final = 1.0  # bounds the memory of a pass; the result does not depend on it
 
 
 def enhance(
@@ -37,6 +33,7 @@ def enhance(
     mic_channel: int | None = None,
     ref_channel: int | None = None,
     options: SessionOptions | None = None,
+    **settings: Any,  # noqa: ANN401 - those of Stream
 ) -> npt.NDArray[Any]:
     """Remove echo, noise and reverberation from a whole recording.
 
@@ -62,6 +59,10 @@ def enhance(
         and the others are microphones.
     options
         How the session computes, for example ``SessionOptions(threads=2)``.
+    **settings
+        Fields of `StreamOptions`, such as ``delay_ms="auto"``, ``strength=0.8`` or
+        ``high_band="drop"``, but for the rate and the channels. Where none says otherwise
+        the reference is not delayed, and nothing is bypassed.
 
     Returns
     -------
@@ -78,27 +79,19 @@ def enhance(
 
     Notes
     -----
-    Rates other than the model's (16 kHz) are converted there and back, so the result has
-    no content above 8 kHz.
+    Each channel goes through a `Stream`. At rates above the model's 16 kHz the band above
+    8 kHz follows the gain of the band below.
     """
     rate = check_rate("sample_rate", sample_rate)
     ref_rate = rate if ref_sample_rate is None else check_rate("ref_sample_rate", ref_sample_rate)
     rule = ChannelRule(mic_channel, ref_channel)
-    mics = to_float("mic", mic)
-    refs = None if ref is None else to_float("ref", ref)
-    chosen = rule.mic_channels(mics.shape[1], has_ref=refs is not None)
-    reference = rule.reference(mics, refs)
-    if reference is not None:
-        ref_rate = rate if refs is None else ref_rate
-        reference = _fit(reference, -(-len(mics) * ref_rate // rate))
-    columns = []
-    with opened(model) as loaded:
-        for channel in chosen:
-            with loaded.session(**session_arguments(options)) as session:
-                enhancer = AlignedEnhancer(session, rate, ref_rate, Tally())
-                signal = np.ascontiguousarray(mics[:, channel])
-                columns.append(_whole(enhancer, signal, reference, (rate, ref_rate)))
-    out = from_float(np.stack(columns, axis=1), mic.dtype)
+    chosen = stream_settings(settings)
+    mics = ArraySource(to_float("mic", mic), rate)
+    refs = None if ref is None else ArraySource(to_float("ref", ref), ref_rate)
+    recording = SharedReference(stream_source(mics), refs, rule)
+    with opened(model) as loaded, Enhancer(recording, loaded, options, chosen) as enhancer:
+        blocks = at_source_rate(enhancer.blocks(), recording.rate, mics)
+        out = from_float(np.concatenate(list(blocks)), mic.dtype)
     return out[:, 0] if mic.ndim == 1 or mic_channel is not None else out
 
 
@@ -110,27 +103,3 @@ def opened(model: ModelSource) -> Iterator[Model]:
     else:
         with load(DEFAULT_MODEL if model is None else model) as loaded:
             yield loaded
-
-
-def session_arguments(options: SessionOptions | None) -> dict[str, Any]:
-    """Return the keyword arguments of `voxhop.Session` for `options`."""
-    return asdict(options or SessionOptions())
-
-
-def _whole(
-    enhancer: AlignedEnhancer, mic: Floats, ref: Floats | None, rates: tuple[int, int]
-) -> Floats:
-    """Run a whole channel through `enhancer` in blocks of the same stretches of time."""
-    blocks = []
-    rate, ref_rate = rates
-    step, ref_step = round(BLOCK_S * rate), round(BLOCK_S * ref_rate)
-    for i in range(-(-len(mic) // step)):
-        part = None if ref is None else ref[i * ref_step : (i + 1) * ref_step]
-        blocks.append(enhancer.process(mic[i * step : (i + 1) * step], part))
-    blocks.append(enhancer.finish())
-    return np.concatenate(blocks)
-
-
-def _fit(signal: Floats, length: int) -> Floats:
-    """Return `signal` cut or zero-padded at its end to `length`."""
-    return np.pad(signal[:length], (0, max(0, length - len(signal))))

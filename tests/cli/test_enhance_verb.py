@@ -13,6 +13,7 @@ import soundfile
 
 import voxhop
 from voxhop.cli import main
+from voxhop.cli.verb import plain
 
 COMMAND = [sys.executable, "-m", "voxhop", "enhance"]
 LINE = ["enhance", "mic.wav", "--ref", "speaker.wav", "-o", "clean.wav"]
@@ -34,8 +35,13 @@ def test_json_is_the_report(capsys):
     found = json.loads(capsys.readouterr().out)
     expected = voxhop.enhance_file("mic.wav", "same.wav", ref="speaker.wav")
     assert set(found) == set(vars(expected))
-    for name in set(found) - {"out", "elapsed_s", "speed"}:
+    for name in set(found) - {"out", "elapsed_s", "speed", "sides"}:
         assert found[name] == getattr(expected, name), name
+    (side,) = found["sides"]
+    same = plain(expected.sides[0])
+    assert set(side) == set(same)
+    timings = {"hop_p50_ms", "hop_p99_ms", "late_hops"}
+    assert {k: side[k] for k in set(side) - timings} == {k: same[k] for k in set(same) - timings}
 
 
 @pytest.mark.usefixtures("recordings")

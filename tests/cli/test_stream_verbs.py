@@ -246,7 +246,7 @@ def test_cross_cleans_each_side_of_the_other(capsys):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["mic.wav", "--cross"], "1 channels, expected 2"),
+        (["mic.wav", "--cross"], "1 channel, expected 2"),
         (["both.wav", "--cross", "--ref", "speaker.wav"], "cross"),
         (["mic.wav", "--strength", "2"], "strength"),
         (["mic.wav", "--align", "--delay-ms", "5"], "--align"),

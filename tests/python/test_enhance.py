@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import soxr
 
+import signals
 import tolerances
 import voxhop
 from hops import hop_by_hop
-from voxhop import offline
+from voxhop import _enhancer
 
 RATE = 16000
 
@@ -38,15 +39,41 @@ def converted(track, rate, to_rate):
     return soxr.resample(track, rate, to_rate, "VHQ")
 
 
-@pytest.mark.parametrize("rate", [24000, 44100, 48000])
+def band_limited(track, rate):
+    """Return what the stream's filters hand on at `rate` untouched: flat to 7/16 of the lower."""
+    spectrum = np.fft.rfft(track)
+    spectrum[np.fft.rfftfreq(len(track), 1 / RATE) > 0.42 * min(rate, RATE)] = 0
+    return np.fft.irfft(spectrum, len(track)).astype(np.float32)
+
+
+# 11127 and 47999 Hz are no rates of a stream: those recordings are converted by soxr.
+@pytest.mark.parametrize("rate", [8000, 11127, 24000, 44100, 47999, 48000])
 def test_other_rates_are_converted_there_and_back_without_a_shift(model, call, rate):
-    mic_up, ref_up = (converted(track, RATE, rate) for track in call)
+    mic_up, ref_up = (converted(band_limited(track, rate), RATE, rate) for track in call)
     mic, ref = (converted(track, rate, RATE) for track in (mic_up, ref_up))
     expected = converted(voxhop.enhance(mic, ref, sample_rate=RATE, model=model), RATE, rate)
     out = voxhop.enhance(mic_up, ref_up, sample_rate=rate, model=model)
     assert out.shape == mic_up.shape
     middle = slice(rate // 10, -rate // 10)
-    assert relative_rms(out[middle], expected[: len(out)][middle]) < tolerances.RATE_ROUND_TRIP
+    error = relative_rms(out[middle], expected[: len(out)][middle])
+    assert error < (tolerances.RATE_ROUND_TRIP if rate == 11127 else tolerances.STREAM_RATE)
+
+
+@pytest.mark.parametrize("rate", [24000, 48000, 47999])
+def test_band_above_the_model_follows_or_is_dropped(model, call, rate):
+    speech, _ = (converted(track, RATE, rate) for track in call)
+    hiss = np.random.default_rng(5).normal(0, 0.03, len(speech))
+    mic = (speech + hiss).astype(np.float32)
+
+    def level_above_9_khz(signal):
+        power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
+        return 10 * np.log10(power[np.fft.rfftfreq(len(signal), 1 / rate) > 9000].mean())
+
+    follow = voxhop.enhance(mic, sample_rate=rate, model=model)
+    drop = voxhop.enhance(mic, sample_rate=rate, model=model, high_band="drop")
+    before = level_above_9_khz(mic)
+    assert before - 30.0 < level_above_9_khz(follow) < before - 3.0
+    assert level_above_9_khz(drop) < before - 60.0
 
 
 def test_reference_may_have_another_rate(model, call):
@@ -60,7 +87,7 @@ def test_reference_may_have_another_rate(model, call):
 def test_result_does_not_depend_on_the_block(model, call, monkeypatch):
     mic, ref = (soxr.resample(track[:8000], RATE, 44100) for track in call)
     expected = voxhop.enhance(mic, ref, sample_rate=44100, model=model)
-    monkeypatch.setattr(offline, "BLOCK_S", 0.01)
+    monkeypatch.setattr(_enhancer, "BLOCK_S", 0.01)
     found = voxhop.enhance(mic, ref, sample_rate=44100, model=model)
     assert np.abs(found - expected).max() <= tolerances.BLOCKWISE_RESAMPLING
 
@@ -140,6 +167,29 @@ def test_reference_may_be_a_channel_of_the_recording(model, call):
     assert np.array_equal(chosen, expected)
 
 
+def test_settings_reach_the_stream(model, call):
+    mic, ref = (track[:8000] for track in call)
+    keywords = {"sample_rate": RATE, "model": model}
+    assert np.array_equal(voxhop.enhance(mic, ref, strength=0.0, **keywords), mic)
+    late = np.concatenate([np.zeros(1600, np.float32), ref])[: len(ref)]
+    delayed = voxhop.enhance(mic, ref, delay_ms=100.0, **keywords)
+    same = slice(0, -512)  # the last hop looks at what comes after the end
+    assert np.array_equal(delayed[same], voxhop.enhance(mic, late, **keywords)[same])
+
+
+def test_long_delay_is_found_when_asked_for(model):
+    """The echo comes 1.3 s after the reference: beyond the model's window."""
+    far = signals.speech_like(12 * RATE, 3)
+    heard = 0.5 * signals.delayed(far, 20000) + signals.noise(len(far), 4, rms=0.003)
+    mic, ref = heard.astype(np.float32), far.astype(np.float32)
+    keywords = {"sample_rate": RATE, "model": model}
+    plain = voxhop.enhance(mic, ref, **keywords)
+    found = voxhop.enhance(mic, ref, delay_ms="auto", **keywords)
+    second_half = slice(len(mic) // 2, None)
+    powers = [np.mean(x[second_half] ** 2) for x in (plain, found)]
+    assert 10 * np.log10(powers[0] / powers[1]) > 3.0
+
+
 def mono(samples=512):
     return np.zeros(samples, np.float32)
 
@@ -163,6 +213,9 @@ REFUSED = {
     "rate half": ((mono(),), {"sample_rate": 16000.5}, voxhop.ArgumentError, r"16000\.5"),
     "rate nan": ((mono(),), {"sample_rate": float("nan")}, voxhop.ArgumentError, "nan"),
     "rate text": ((mono(),), {"sample_rate": "16k"}, voxhop.DtypeError, "str"),
+    "channels": ((mono(),), {"channels": 2}, voxhop.ArgumentError, "^channels: as the recording"),
+    "setting": ((mono(),), {"volume": 2}, voxhop.ArgumentError, "unknown setting 'volume'"),
+    "strength": ((mono(),), {"strength": 2.0}, voxhop.ArgumentError, "strength: 2"),
     "ref rate": ((mono(), mono()), {"ref_sample_rate": 5}, voxhop.ArgumentError, "ref_sample_rate"),
 }
 

@@ -61,7 +61,7 @@ configurations = st.fixed_dictionaries(
 
 
 def check_configuration(model, case):
-    """Exact length, the same bits for any split, an impulse exactly at the latency."""
+    """Exact length, the same bits for any split, `enhance`'s too; an impulse at the latency."""
     mic, ref = pair(case["rate"], 0.35, case["seed"], case["channels"], case["dtype"])
     keywords = {
         "sample_rate": case["rate"],
@@ -78,6 +78,7 @@ def check_configuration(model, case):
     assert len(split) == len(mic) + latency
     assert np.array_equal(split, whole)
     assert not whole[:latency].any()
+    assert_equals_enhance(model, mic, ref, split[latency:], keywords)
     with Stream(model, **keywords, strength=0.0) as stream:
         click = np.zeros_like(mic)
         at = len(mic) // 3
@@ -85,6 +86,23 @@ def check_configuration(model, case):
         heard = run(stream, click, ref, case["lengths"])
     heard = heard if heard.ndim == 1 else heard[:, 0]
     assert int(np.argmax(np.abs(heard.astype(np.float64)))) == at + latency
+
+
+def assert_equals_enhance(model, mic, ref, aligned, keywords):
+    """What the blocks gave, without the latency, is what a whole recording gives."""
+    mixed = keywords["channel_rule"] == "mix" and mic.ndim == 2
+    alone = {k: v for k, v in keywords.items() if k in {"sample_rate", "delay_ms", "lookahead_ms"}}
+    alone |= {"auto_bypass": True, "model": model}
+    if mixed:  # the average of the channels, given to all
+        floats = mic.mean(axis=1, dtype=np.float64) / (32768.0 if mic.dtype == np.int16 else 1.0)
+        one = voxhop.enhance(floats.astype(np.float32), ref, **alone)
+        if mic.dtype == np.int16:
+            one = np.clip(np.rint(one * 32768.0), -32768, 32767)
+        expected = np.stack([one, one], axis=1)
+    else:
+        expected = voxhop.enhance(mic, ref, **alone)
+    assert np.array_equal(aligned, expected)
+    assert np.abs(expected).max() > (20 if mic.dtype == np.int16 else 1e-3)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

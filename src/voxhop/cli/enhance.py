@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from voxhop.cli.enhance_stream import add_stream_options, run_stream, wants_stream
 from voxhop.cli.verb import (
     ProgressBar,
     add_session_options,
@@ -13,12 +12,16 @@ from voxhop.cli.verb import (
     say,
     session_options,
 )
+from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
     from voxhop.files import EnhanceReport
+    from voxhop.stream_types import StreamMetrics
+
+_SETTINGS: Final = ("delay_ms", "strength", "floor_db", "gate_dbfs", "high_band", "lookahead_ms")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -40,16 +43,41 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="N",
         help="this channel of --ref; without --ref, of the recording itself",
     )
+    parser.add_argument(
+        "--cross", action="store_true", help="a call, one party per channel: clean both sides"
+    )
     parser.add_argument("--subtype", help="encoding, such as PCM_24; as the recording's")
     parser.add_argument("--model", help="name or GGUF file; the bundled default")
-    add_stream_options(parser)
+    _add_alignment(parser)
+    _add_taste(parser)
     add_session_options(parser)
+
+
+def _add_alignment(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("alignment")
+    group.add_argument(
+        "--align",
+        action="store_true",
+        help="find the delay of the echo, follow drift and jumps; --cross does it unasked",
+    )
+    group.add_argument(
+        "--delay-ms", metavar="MS", help="delay the reference; a number, or auto as --align; 0"
+    )
+    group.add_argument(
+        "--lookahead-ms", type=float, metavar="MS", help="the reference comes so much late; 0"
+    )
+
+
+def _add_taste(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how much")
+    group.add_argument("--strength", type=float, help="0 (microphone) to 1 (all of the model); 1")
+    group.add_argument("--floor-db", type=float, metavar="DB", help="lower nothing by more")
+    group.add_argument("--gate-dbfs", type=float, metavar="DB", help="mute what is below")
+    group.add_argument("--high-band", choices=["follow", "drop"], help="above 8 kHz; follow")
 
 
 def run(args: argparse.Namespace) -> int:
     """Enhance the file and say what changed."""
-    if wants_stream(args):
-        return run_stream(args)
     from voxhop import SessionOptions, enhance_file  # noqa: PLC0415 - the parser needs none of it
 
     with ProgressBar("enhancing") as bar:
@@ -57,21 +85,39 @@ def run(args: argparse.Namespace) -> int:
             args.mic,
             args.out,
             ref=args.ref,
+            cross=args.cross,
             model=args.model,
             mic_channel=args.mic_channel,
             ref_channel=args.ref_channel,
             subtype=args.subtype,
             progress=bar.update,
             options=SessionOptions(**session_options(args)),
+            **_settings(args),
         )
     if args.json:
         print_json(report)
     else:
-        _tell(report)
+        _tell(report, cross=args.cross, aligned=_settings(args).get("delay_ms") == "auto")
     return 0
 
 
-def _tell(report: EnhanceReport) -> None:
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the stream that the command line asks for."""
+    settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    delay = settings.get("delay_ms", "auto")
+    if args.align and delay != "auto":
+        raise ArgumentError("--align: finds the delay itself; expected no --delay-ms with it")
+    if delay != "auto":
+        try:
+            settings["delay_ms"] = float(delay)
+        except ValueError:
+            raise ArgumentError(f"--delay-ms {delay}: expected a number or auto") from None
+    elif args.align:
+        settings["delay_ms"] = "auto"
+    return settings
+
+
+def _tell(report: EnhanceReport, *, cross: bool, aligned: bool) -> None:
     plural = "s" if report.channels > 1 else ""
     say(
         f"{report.out}: {report.seconds:.1f} s, {report.channels} channel{plural}, "
@@ -79,16 +125,35 @@ def _tell(report: EnhanceReport) -> None:
         f"made at {report.speed:.1f} times real time"
     )
     say(f"level: {report.level_in_dbfs:.1f} dBFS in, {report.level_out_dbfs:.1f} dBFS out")
+    has_ref = cross or report.ref is not None
     if report.ref_active_reduction_db is not None:
         say(
             f"while the loudspeaker played ({report.ref_active_s:.1f} s): "
             f"{report.ref_active_reduction_db:.1f} dB less power"
         )
-    elif report.ref is not None:
+    elif has_ref:
         say("the reference is silent: noise and reverberation only")
-    if report.delay_ms is not None:
+    if cross or aligned:
+        for i, side in enumerate(report.sides):
+            name = f"channel {i}" + (f" against channel {1 - i}" if cross else "")
+            say(f"{name}: {_side(side)}" if report.channels > 1 else _side(side))
+    elif report.delay_ms is not None:
         say(f"echo delay: {report.delay_ms:.0f} ms (confidence {report.delay_confidence:.2f})")
     if report.ref_missing_s > 0:
         say(f"the reference ends {report.ref_missing_s:.1f} s before the recording")
     if report.clipped_samples:
         say(f"{report.clipped_samples} samples were beyond full scale and were cut to it")
+
+
+def _side(metrics: StreamMetrics) -> str:
+    if metrics.ref_unrelated:
+        return "no echo of the reference found; it was not used"
+    if metrics.delay_ms is None:
+        return "echo delay not found"
+    drift = "" if metrics.drift_ppm is None else f", drift {metrics.drift_ppm:+.1f} ppm"
+    times = "once" if metrics.realignments == 1 else f"{metrics.realignments} times"
+    jumps = f", re-aligned {times}" if metrics.realignments else ""
+    return (
+        f"echo delay {metrics.delay_ms:.1f} ms at the end (confidence "
+        f"{metrics.delay_confidence:.2f}){drift}{jumps}"
+    )

@@ -130,7 +130,7 @@ class ProgressBar:
     def update(self, done_s: float, total_s: float) -> None:
         """Show that `done_s` of `total_s` seconds of audio are done."""
         now = time.monotonic()
-        if not self._shown or now < self._next:
+        if not self._shown or (now < self._next and done_s < total_s):
             return
         self._next = now + _BAR_PERIOD_S
         share = min(1.0, done_s / total_s) if total_s > 0 else 1.0
