@@ -69,6 +69,10 @@ VH_API const char * vh_version(void);
 /* Version of the ggml inside, "0.20.2". Static storage. */
 VH_API const char * vh_ggml_version(void);
 
+/* How the library was built: compiler, processor and kind, "GCC 12.2.0, x86-64, release".
+ * Static storage. */
+VH_API const char * vh_build(void);
+
 /* Instruction sets this build carries and this CPU runs, comma separated, best
  * first, for example "avx512,avx2,scalar". Static storage. */
 VH_API const char * vh_cpu_isas(void);

@@ -140,6 +140,17 @@ def ggml_version() -> str:
     return native().text(native().lib.vh_ggml_version())
 
 
+def build() -> str:
+    """Return how the engine library was built, for example ``"GCC 12.2.0, x86-64, release"``."""
+    return native().text(native().lib.vh_build())
+
+
+def loaded_library() -> Path:
+    """Return the path of the engine library in use."""
+    native()
+    return library_path(importlib.import_module(_GENERATED).__file__)
+
+
 def cpu_isas() -> tuple[str, ...]:
     """Return the instruction sets that the build carries and this CPU runs, best first."""
     return tuple(filter(None, native().text(native().lib.vh_cpu_isas()).split(",")))

@@ -106,9 +106,12 @@ def probe_delay(
     rate = check_rate("sample_rate", sample_rate)
     sides = [to_float(name, array).mean(axis=1) for name, array in (("mic", mic), ("ref", ref))]
     n = min(side.size for side in sides)
-    for name, value in (("range_ms", range_ms), ("advance_ms", advance_ms)):
+    numbers = {"range_ms": range_ms, "advance_ms": advance_ms, "window_ms": window_ms}
+    for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ArgumentError(f"{name}: {value!r}, expected a number")
+    if not window_ms > 0:
+        raise ArgumentError(f"window_ms: {window_ms:g}, expected more than 0")
     ffi, lib, call = native().ffi, native().lib, native().call
     options = ffi.new("vh_delay_options *")
     lib.vh_delay_options_init(options)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WINDOW_S: Final = 0.032
 _RANGE_DB: Final = 75.0
+_GREY: Final = "#808080"
 
 
 def before_after(
@@ -105,7 +106,10 @@ def overview(
             axis.plot(time_s, values, label=name, linewidth=1.5)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-        axis.legend(loc="upper right", fontsize=9)
+        axis.margins(y=0.1)
+        if len(series) > 1:  # above the axis, where no line runs
+            place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97)}
+            axis.legend(fontsize=9, frameon=False, ncols=len(series), **place)
     axes[-1].set_xlabel("seconds")
     if title:
         figure.suptitle(title)
@@ -113,15 +117,21 @@ def overview(
 
 
 def spectrogram_png(signal: Samples, sample_rate: int, *, top_db: float) -> bytes:
-    """Return a spectrogram with axes as the bytes of a PNG; `top_db` is the brightest level."""
+    """Return a spectrogram with axes as the bytes of a PNG; `top_db` is the brightest level.
+
+    The ground is transparent and the writing grey, for pages light and dark.
+    """
     figure = _figure_class()(figsize=(9.6, 2.1), layout="constrained")
     axis = figure.subplots()
     extent = (len(signal) / sample_rate, sample_rate)
     _draw_spectrogram(axis, spectrogram_db(signal, sample_rate), extent, top_db)
     axis.set_xlabel("seconds")
     axis.set_ylabel("kHz")
+    axis.tick_params(colors=_GREY)
+    for part in (axis.xaxis.label, axis.yaxis.label, *axis.spines.values()):
+        part.set_color(_GREY)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=100, transparent=True)
     return buffer.getvalue()
 
 

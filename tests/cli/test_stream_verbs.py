@@ -1,6 +1,7 @@
 """pipe, probe, plot, report, doctor, and enhance through a stream."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -89,11 +90,59 @@ def test_pipe_of_floats_reports_on_stderr_and_survives_a_short_reference(call):
         (["--ref", "a", "--ref-fd", "3"], "one of them"),
         (["--delay-ms", "soon"], "soon"),
         (["--rate", "100"], "sample_rate"),
+        (["--ref-fd", "977"], "--ref-fd 977: Bad file descriptor"),
     ],
 )
 def test_pipe_refuses_what_does_not_fit(capsys, arguments, word):
     assert main(["pipe", *arguments]) == 2
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("call")
+def test_pipe_names_a_reference_that_is_not_there(capsys):
+    assert main(["pipe", "--ref", "absent.raw"]) == 1
+    assert capsys.readouterr().err == "voxhop pipe: --ref absent.raw: No such file or directory\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminals to open there")
+@pytest.mark.parametrize("side", ["stdin", "stdout"])
+def test_pipe_refuses_a_terminal(side):
+    primary, secondary = os.openpty()
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, side: secondary}
+    command = [sys.executable, "-m", "voxhop", "pipe"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=60, **streams)
+    os.close(secondary)
+    os.close(primary)
+    assert done.returncode == 2
+    assert f"{side}: a terminal" in done.stderr.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+def test_pipe_ends_at_ctrl_c_with_one_word():
+    command = [sys.executable, "-m", "voxhop", "pipe", "--rate", "16000"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as running:
+        running.stdin.write(bytes(64000))
+        running.stdin.flush()
+        assert len(running.stdout.read(1000)) == 1000  # it runs
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=30) == 130
+        assert running.stderr.read() == b"interrupted\n"
+
+
+@pytest.mark.usefixtures("call")
+@pytest.mark.skipif(shutil.which("sox") is None, reason="no sox to make a chain with")
+def test_pipe_between_two_programs_with_the_reference_on_a_descriptor():
+    raw = "-t raw -e signed -b 16 -r 48000 -c 1 -"
+    line = (
+        f"sox mic.wav {raw} | {sys.executable} -m voxhop pipe --rate 48000 --ref-fd 7 "
+        f"7< <(sox speaker.wav {raw}) | sox {raw} out.wav"
+    )
+    subprocess.run(["bash", "-o", "pipefail", "-c", line], check=True, timeout=120)
+    samples, rate = soundfile.read("out.wav")
+    assert (rate, len(samples)) == (48000, 3 * 64000)
+    mic = soundfile.read("mic.wav")[0]
+    assert np.mean(samples[:48000] ** 2) < 0.1 * np.mean(mic[:16000] ** 2)  # the far end alone
 
 
 @pytest.mark.usefixtures("call")
@@ -181,10 +230,22 @@ def test_doctor_knows_the_machine(capsys):
     assert facts["engine"] == voxhop.__version__
     assert facts["instruction_sets"] == list(voxhop.cpu_isas())
     assert facts["output_is_finite"] is True
+    assert re.fullmatch(r"\S.*\d.*, \S+, (release|debug)", facts["build"])
+    assert Path(facts["library"]).is_file()
+    assert (facts["threads"], facts["precision"]) == (1, "f32")
+    assert {"cores", "load", "l2_bytes", "other_ggml", "model", "isa"} <= set(facts)
     assert facts["hop_p50_ms"] > 0
     # Too slow on a busy machine is the only thing that may be wrong here.
     assert all("too slow" in problem for problem in facts["problems"])
     assert main(["doctor", "--model", "absent.gguf"]) == 1
+
+
+def test_doctor_says_all_of_it_in_words(capsys):
+    assert main(["doctor"]) in {0, 1}
+    text = capsys.readouterr().out
+    for name in ("library", "CPU", "cores", "instruction sets", "a hop", "other ggml here"):
+        assert re.search(rf"^{name} +\S", text, re.MULTILINE), name
+    assert "none in this process" in text
 
 
 def test_doctor_sees_another_ggml(tmp_path):

@@ -37,8 +37,10 @@ def add_parser(subparsers: Subparsers) -> None:
         summary="time a hop: p50, p99 and max, hot and cold caches, memory",
         example="voxhop bench --hops 1000 --json\n  voxhop bench --streams 16 --precision int8",
     )
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
-    parser.add_argument("--hops", type=int, default=500, metavar="N", help="hops to time; 500")
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    parser.add_argument(
+        "--hops", type=int, default=500, metavar="N", help="hops to time (default 500)"
+    )
     parser.add_argument("--hot", action="store_true", help="hot caches only")
     parser.add_argument("--alone", action="store_true", help="do not time the stock kernels too")
     parser.add_argument(

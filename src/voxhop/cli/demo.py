@@ -58,8 +58,10 @@ def add_parser(subparsers: Subparsers) -> None:
         summary="enhance a short call that ships with voxhop, and show what changed",
         example="voxhop demo",
     )
-    parser.add_argument("-o", "--out", default="voxhop-demo", help="folder to make; voxhop-demo")
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument(
+        "-o", "--out", default="voxhop-demo", help="folder to make (default voxhop-demo)"
+    )
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
         summary="check CPU, build, model and speed (exit code 1: something is wrong)",
         example="voxhop doctor",
     )
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,21 +45,25 @@ def run(args: argparse.Namespace) -> int:
 
 def look(model: str | None) -> dict[str, Any]:
     """Return everything the verb reports; ``problems`` lists what is wrong, in words."""
-    from voxhop import cpu_isas, engine_version, ggml_version  # noqa: PLC0415 - not for the parser
-    from voxhop._machine import cpu_name  # noqa: PLC0415
+    from voxhop import _bindings as engine  # noqa: PLC0415 - not for the parser
+    from voxhop._machine import cache_bytes, cpu_name, machine_load  # noqa: PLC0415
     from voxhop._version import __version__  # noqa: PLC0415
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts: dict[str, Any] = {
         "voxhop": __version__,
-        "engine": engine_version(),
-        "ggml": ggml_version(),
+        "engine": engine.engine_version(),
+        "library": str(engine.loaded_library()),
+        "build": engine.build(),
+        "ggml": engine.ggml_version(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpu": cpu_name(),
         "cores": cores,
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "instruction_sets": list(cpu_isas()),
+        "load": machine_load(),
+        "l2_bytes": cache_bytes(2),
+        "l3_bytes": cache_bytes(3),
+        "instruction_sets": list(engine.cpu_isas()),
         "packages": {name: _version_of(name) for name in _OPTIONAL},
         "other_ggml": other_ggml(),
         **_speed(model),
@@ -105,6 +109,8 @@ def _speed(model: str | None) -> dict[str, Any]:
         "model": loaded.source,
         "kernels": info.kernels,
         "isa": info.isa,
+        "precision": info.precision,
+        "threads": info.threads,
         "hop_lasts_ms": lasts,
         "hop_p50_ms": float(times[len(times) // 2]),
         "hop_p99_ms": float(times[int(0.99 * len(times))]),
@@ -135,20 +141,40 @@ def _version_of(name: str) -> str | None:
 
 
 def _tell(facts: dict[str, Any]) -> None:
-    say(f"voxhop {facts['voxhop']}, engine {facts['engine']}, ggml {facts['ggml']} (its own)")
-    say(f"Python {facts['python']} on {facts['system']} ({sys.executable})")
-    say(f"CPU: {facts['cpu']}, {facts['cores']} cores for this process")
-    say(f"instruction sets: {', '.join(facts['instruction_sets']) or 'plain'}")
-    say(f"model: {facts['model']}")
-    say(
-        f"a hop of {facts['hop_lasts_ms']:.0f} ms takes {facts['hop_p50_ms']:.2f} ms, "
-        f"1 in 100 over {facts['hop_p99_ms']:.2f} ms ({facts['kernels']}, {facts['isa']}, 1 thread)"
-    )
-    for name, version in facts["packages"].items():
-        say(f"{name}: {version or 'not installed'}")
-    for path in facts["other_ggml"]:
-        say(f"another ggml in this process: {path}")
+    for name, text in _rows(facts):
+        say(f"{name:17} {text}")
     for problem in facts["problems"]:
-        say(f"problem: {problem}")
+        say(f"PROBLEM: {problem}")
     if not facts["problems"]:
         say("no problems found")
+
+
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what the verb says, as name and text."""
+    caches = [
+        f"L{level} {facts[f'l{level}_bytes'] >> 10} kB"
+        for level in (2, 3)
+        if facts[f"l{level}_bytes"] is not None
+    ]
+    load = "" if facts["load"] is None else f", load {facts['load']:g}"
+    slow = facts["hop_p99_ms"] > facts["hop_lasts_ms"] >= facts["hop_p50_ms"]
+    speed = f"takes {facts['hop_p50_ms']:.2f} ms and lasts {facts['hop_lasts_ms']:.0f} ms"
+    how = f"{facts['kernels']}, {facts['isa']}, {facts['precision']}, {facts['threads']} thread"
+    late = ": late, as other programs want the cores too" if slow else ""
+    packages = (
+        f"{name} {version or 'not installed'}" for name, version in facts["packages"].items()
+    )
+    return [
+        ("voxhop", f"{facts['voxhop']}, engine {facts['engine']}, own ggml {facts['ggml']}"),
+        ("library", f"{facts['library']} ({facts['build']})"),
+        ("Python", f"{facts['python']}, {sys.executable}"),
+        ("system", facts["system"]),
+        ("CPU", ", ".join([facts["cpu"], *caches])),
+        ("cores", f"{facts['cores']} for this process{load}"),
+        ("instruction sets", f"{', '.join(facts['instruction_sets'])}; the first is used"),
+        ("model", facts["model"]),
+        ("a hop", f"{speed} ({how})"),
+        ("slowest of 100", f"{facts['hop_p99_ms']:.2f} ms{late}"),
+        ("packages", ", ".join(packages)),
+        ("other ggml here", ", ".join(facts["other_ggml"]) or "none in this process"),
+    ]

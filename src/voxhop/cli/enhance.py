@@ -31,23 +31,31 @@ def add_parser(subparsers: Subparsers) -> None:
         run,
         name="enhance",
         summary="remove echo, noise and reverberation from a recording",
-        example="voxhop enhance mic.wav --ref speaker.wav -o clean.wav",
+        example=(
+            "voxhop enhance mic.wav --ref speaker.wav -o clean.wav\n"
+            "  voxhop enhance mic.wav --ref speaker.wav -o clean.wav --align\n"
+            "  voxhop enhance call.wav --cross -o clean.wav"
+        ),
     )
     parser.add_argument("mic", help="microphone recording, any format, rate and channels")
-    parser.add_argument("-o", "--out", required=True, help="file to make; the suffix says how")
-    parser.add_argument("--ref", help="what the loudspeaker played; without it, silence")
-    parser.add_argument("--mic-channel", type=int, metavar="N", help="this channel only, from 0")
+    parser.add_argument(
+        "-o", "--out", required=True, help="file to make; its suffix says the format"
+    )
+    parser.add_argument("--ref", help="what the loudspeaker played; without it no echo is removed")
+    parser.add_argument(
+        "--mic-channel", type=int, metavar="N", help="enhance this channel only; the first is 0"
+    )
     parser.add_argument(
         "--ref-channel",
         type=int,
         metavar="N",
-        help="this channel of --ref; without --ref, of the recording itself",
+        help="the reference is this channel of --ref; without --ref, of the recording",
     )
     parser.add_argument(
         "--cross", action="store_true", help="a call, one party per channel: clean both sides"
     )
-    parser.add_argument("--subtype", help="encoding, such as PCM_24; as the recording's")
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as the recording)")
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     _add_alignment(parser)
     _add_taste(parser)
     add_session_options(parser)
@@ -58,22 +66,37 @@ def _add_alignment(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--align",
         action="store_true",
-        help="find the delay of the echo, follow drift and jumps; --cross does it unasked",
+        help="find the delay of the echo and follow it; --cross does it unasked",
     )
     group.add_argument(
-        "--delay-ms", metavar="MS", help="delay the reference; a number, or auto as --align; 0"
+        "--delay-ms",
+        metavar="MS",
+        help="delay the reference by so much (default 0); auto: as --align",
     )
     group.add_argument(
-        "--lookahead-ms", type=float, metavar="MS", help="the reference comes so much late; 0"
+        "--lookahead-ms",
+        type=float,
+        metavar="MS",
+        help="the reference may come so much later than its echo (default 0)",
     )
 
 
 def _add_taste(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how much")
-    group.add_argument("--strength", type=float, help="0 (microphone) to 1 (all of the model); 1")
-    group.add_argument("--floor-db", type=float, metavar="DB", help="lower nothing by more")
-    group.add_argument("--gate-dbfs", type=float, metavar="DB", help="mute what is below")
-    group.add_argument("--high-band", choices=["follow", "drop"], help="above 8 kHz; follow")
+    group.add_argument(
+        "--strength", type=float, metavar="S", help="0 (microphone) to 1 (the model, default)"
+    )
+    group.add_argument(
+        "--floor-db", type=float, metavar="DB", help="lower no moment by more than this"
+    )
+    group.add_argument(
+        "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
+    )
+    group.add_argument(
+        "--high-band",
+        choices=["follow", "drop"],
+        help="above 8 kHz: the gain of the band below (default), or nothing",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report)
     else:
-        _tell(report, cross=args.cross, aligned=_settings(args).get("delay_ms") == "auto")
+        aligned = _settings(args).get("delay_ms", "auto" if args.cross else 0.0) == "auto"
+        has_ref = args.cross or args.ref is not None or args.ref_channel is not None
+        _tell(report, cross=args.cross, aligned=aligned, has_ref=has_ref)
     return 0
 
 
@@ -117,7 +142,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _tell(report: EnhanceReport, *, cross: bool, aligned: bool) -> None:
+def _tell(report: EnhanceReport, *, cross: bool, aligned: bool, has_ref: bool) -> None:
     plural = "s" if report.channels > 1 else ""
     say(
         f"{report.out}: {report.seconds:.1f} s, {report.channels} channel{plural}, "
@@ -125,15 +150,17 @@ def _tell(report: EnhanceReport, *, cross: bool, aligned: bool) -> None:
         f"made at {report.speed:.1f} times real time"
     )
     say(f"level: {report.level_in_dbfs:.1f} dBFS in, {report.level_out_dbfs:.1f} dBFS out")
-    has_ref = cross or report.ref is not None
     if report.ref_active_reduction_db is not None:
+        when = "while the other party was heard" if cross else "while the loudspeaker played"
         say(
-            f"while the loudspeaker played ({report.ref_active_s:.1f} s): "
+            f"{when} ({report.ref_active_s:.1f} s): "
             f"{report.ref_active_reduction_db:.1f} dB less power"
         )
-    elif has_ref:
+    elif not has_ref:
+        say("no reference: noise and reverberation only")
+    else:
         say("the reference is silent: noise and reverberation only")
-    if cross or aligned:
+    if aligned and has_ref:
         for i, side in enumerate(report.sides):
             name = f"channel {i}" + (f" against channel {1 - i}" if cross else "")
             say(f"{name}: {_side(side)}" if report.channels > 1 else _side(side))

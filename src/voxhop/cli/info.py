@@ -24,7 +24,7 @@ def add_parser(subparsers: Subparsers) -> None:
         summary="show what a model is: figures, metadata and tensors",
         example="voxhop info --tensors",
     )
-    parser.add_argument("model", nargs="?", help="name or GGUF file; the bundled default")
+    parser.add_argument("model", nargs="?", help="name or GGUF file (default: the bundled one)")
     parser.add_argument("--tensors", action="store_true", help="list the tensors too")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.cli.verb import add_session_options, new_verb, plain, session_options
-from voxhop.errors import ArgumentError
+from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
     import argparse
@@ -33,22 +34,49 @@ def add_parser(subparsers: Subparsers) -> None:
             "| aplay -f S16_LE -r 48000"
         ),
     )
-    parser.add_argument("--rate", type=int, default=48000, help="sample rate in Hz; 48000")
-    parser.add_argument("--format", choices=sorted(_DTYPES), default="s16", help="s16 or f32; s16")
-    parser.add_argument("--channels", type=int, default=1, help="channels on stdin; 1")
-    parser.add_argument("--mic-channel", type=int, default=0, metavar="N", help="microphone; 0")
     parser.add_argument(
-        "--ref-channel", type=int, metavar="N", help="reference; 1 of two channels, else none"
+        "--rate", type=int, default=48000, metavar="HZ", help="sample rate (default 48000)"
     )
-    parser.add_argument("--ref", metavar="FILE", help="mono reference from this file or FIFO")
-    parser.add_argument("--ref-fd", type=int, metavar="FD", help="... or from this descriptor")
-    parser.add_argument("--delay-ms", default="auto", metavar="MS", help="of the reference; auto")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 to 1; 1")
-    parser.add_argument("--gate-dbfs", type=float, help="mute output below this level")
     parser.add_argument(
-        "--missing-ref", choices=["zeros", "hold", "bypass"], default="zeros", help="zeros"
+        "--format", choices=sorted(_DTYPES), default="s16", help="of a sample (default s16)"
     )
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument(
+        "--channels", type=int, default=1, metavar="N", help="channels on stdin (default 1)"
+    )
+    parser.add_argument(
+        "--mic-channel", type=int, default=0, metavar="N", help="of stdin, from 0 (default 0)"
+    )
+    parser.add_argument(
+        "--ref-channel",
+        type=int,
+        metavar="N",
+        help="of stdin (default: the other of two, else none)",
+    )
+    parser.add_argument(
+        "--ref", metavar="FILE", help="take a mono reference from this file or FIFO"
+    )
+    parser.add_argument(
+        "--ref-fd", type=int, metavar="FD", help="take a mono reference from this file descriptor"
+    )
+    parser.add_argument(
+        "--delay-ms",
+        default="auto",
+        metavar="MS",
+        help="delay the reference by so much (default auto: found)",
+    )
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="0 to 1 (default 1: all)"
+    )
+    parser.add_argument(
+        "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
+    )
+    parser.add_argument(
+        "--missing-ref",
+        choices=["zeros", "hold", "bypass"],
+        default="zeros",
+        help="what a reference that stops counts as (default zeros)",
+    )
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_session_options(parser)
 
 
@@ -57,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from voxhop import SessionOptions, Stream, load  # noqa: PLC0415 - the parser needs none of it
 
     layout = _layout(args)
+    _refuse_terminals()
     settings: dict[str, Any] = {
         "sample_rate": args.rate,
         "delay_ms": _delay(args.delay_ms),
@@ -111,6 +140,14 @@ def _layout(args: argparse.Namespace) -> _Layout:
     return _Layout(_DTYPES[args.format], args.channels, args.mic_channel, ref, block)
 
 
+def _refuse_terminals() -> None:
+    """Raise when samples would be typed in, or thrown at a terminal."""
+    if sys.stdin.isatty():
+        raise ArgumentError("stdin: a terminal, expected raw samples from a program or file")
+    if sys.stdout.isatty():
+        raise ArgumentError("stdout: a terminal, expected a program or file for raw samples")
+
+
 def _delay(text: str) -> float | str:
     try:
         return "auto" if text == "auto" else float(text)
@@ -118,22 +155,18 @@ def _delay(text: str) -> float | str:
         raise ArgumentError(f"--delay-ms {text}: expected a number or auto") from None
 
 
-class _NoReference:
-    """Stands for a reference that is not on a descriptor of its own."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def _reference(args: argparse.Namespace) -> Any:  # noqa: ANN401 - a file or none, to be entered
     if args.ref is not None:
-        return open(args.ref, "rb", buffering=0)  # noqa: PTH123 - unbuffered
+        try:
+            return open(args.ref, "rb", buffering=0)  # noqa: PTH123 - unbuffered
+        except OSError as error:
+            raise AudioFileError(f"--ref {args.ref}: {error.strerror}") from error
     if args.ref_fd is not None:
-        return os.fdopen(args.ref_fd, "rb", buffering=0)
-    return _NoReference()
+        try:
+            return os.fdopen(args.ref_fd, "rb", buffering=0)
+        except OSError as error:
+            raise ArgumentError(f"--ref-fd {args.ref_fd}: {error.strerror}") from error
+    return contextlib.nullcontext()
 
 
 def _pump(

@@ -28,7 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_track_arguments(parser)
     parser.add_argument("-o", "--out", required=True, help="picture to make: .png, .svg or .pdf")
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_session_options(parser)
 
 

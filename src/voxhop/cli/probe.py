@@ -28,11 +28,23 @@ def add_parser(subparsers: Subparsers) -> None:
         example="voxhop probe mic.wav --ref speaker.wav",
     )
     add_track_arguments(parser)
-    parser.add_argument("--range-ms", type=float, default=2000.0, help="longest delay; 2000")
     parser.add_argument(
-        "--advance-ms", type=float, default=500.0, help="how far the echo may come early; 500"
+        "--range-ms", type=float, default=2000.0, metavar="MS", help="longest delay (default 2000)"
     )
-    parser.add_argument("--window-ms", type=float, default=512.0, help="the model's window; 512")
+    parser.add_argument(
+        "--advance-ms",
+        type=float,
+        default=500.0,
+        metavar="MS",
+        help="how far the echo may come early (default 500)",
+    )
+    parser.add_argument(
+        "--window-ms",
+        type=float,
+        default=512.0,
+        metavar="MS",
+        help="the model's window (default 512)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,11 +90,11 @@ def _tell(found: DelayEstimate, window_ms: float) -> None:
         say(f"the delay jumped {found.jumps} time{'s' if found.jumps > 1 else ''}")
     if found.delay_ms < 0:
         wait = -found.delay_ms + 20.0
-        say(f"the reference comes after its echo: use lookahead_ms={wait:.0f} or start it earlier")
+        say("the reference comes after its echo: start its recording earlier, or use")
+        say(f"--align --lookahead-ms {wait:.0f} (a stream's lookahead_ms={wait:.0f})")
     elif found.in_window:
         say(f"inside the model's window of {window_ms:.0f} ms: nothing to set")
     else:
-        say(
-            f"outside the model's window of {window_ms:.0f} ms: use delay_ms='auto' (the default), "
-        )
-        say(f"or delay_ms={max(0.0, found.delay_ms - 32):.0f}")
+        fixed = max(0.0, found.delay_ms - 32)
+        say(f"outside the model's window of {window_ms:.0f} ms: use --align (delay_ms='auto')")
+        say(f"or --delay-ms {fixed:.0f} (delay_ms={fixed:.0f})")

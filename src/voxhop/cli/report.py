@@ -29,8 +29,8 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_track_arguments(parser, seconds=_SECONDS)
     parser.add_argument("-o", "--out", required=True, help="page to make: .html")
-    parser.add_argument("--title", help="heading; the name of the recording")
-    parser.add_argument("--model", help="name or GGUF file; the bundled default")
+    parser.add_argument("--title", help="heading (default: the name of the recording)")
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_session_options(parser)
 
 

@@ -21,16 +21,22 @@ def add_track_arguments(parser: argparse.ArgumentParser, *, seconds: float = _KE
     """Add the microphone, ``--ref``, the channels and the stretch to look at."""
     parser.add_argument("mic", help="microphone recording, any format")
     parser.add_argument("--ref", help="what the loudspeaker played")
-    parser.add_argument("--mic-channel", type=int, metavar="N", help="channel of MIC, from 0; 0")
+    parser.add_argument("--mic-channel", type=int, metavar="N", help="of MIC, from 0 (default 0)")
     parser.add_argument(
         "--ref-channel",
         type=int,
         metavar="N",
-        help="channel of --ref; without --ref, of MIC itself",
+        help="the reference is this channel of --ref; without --ref, of MIC",
     )
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin here; 0")
     parser.add_argument(
-        "--seconds", type=float, default=seconds, metavar="S", help=f"look at so much; {seconds:g}"
+        "--start", type=float, default=0.0, metavar="S", help="begin here (default 0)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=seconds,
+        metavar="S",
+        help=f"look at so much (default {seconds:g})",
     )
 
 

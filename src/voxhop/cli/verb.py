@@ -57,10 +57,21 @@ def new_verb(
 def add_session_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--kernels``, ``--isa``, ``--precision`` and ``--threads``."""
     group = parser.add_argument_group("engine")
-    group.add_argument("--kernels", default="auto", metavar="SET", help="auto, fused or stock")
-    group.add_argument("--isa", default="auto", metavar="ISA", help="instruction set; auto")
-    group.add_argument("--precision", default="f32", metavar="P", help="f32, f16, bf16 or int8")
-    group.add_argument("--threads", type=int, default=1, metavar="N", help="threads per hop; 1")
+    group.add_argument(
+        "--kernels", default="auto", metavar="SET", help="auto (default), fused or stock"
+    )
+    group.add_argument(
+        "--isa",
+        default="auto",
+        metavar="ISA",
+        help="instruction set, as doctor lists them (default auto)",
+    )
+    group.add_argument(
+        "--precision", default="f32", metavar="P", help="f32 (default), f16, bf16 or int8"
+    )
+    group.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads per hop (default 1)"
+    )
 
 
 def session_options(args: argparse.Namespace) -> dict[str, Any]:

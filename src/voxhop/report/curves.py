@@ -49,18 +49,20 @@ def curve_svg(time_s: Series, series: Mapping[str, Series], label: str) -> str:
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label)}" '
         'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
     )
-    parts = [head, f'<text x="{_LEFT}" y="16">{html.escape(label)}</text>']
+    names = "".join(
+        f'<tspan dx="16" fill="{_COLOURS[i % len(_COLOURS)]}">{html.escape(name)}</tspan>'
+        for i, name in enumerate(series if len(series) > 1 else ())
+    )
+    parts = [head, f'<text x="{_LEFT}" y="16">{html.escape(label)}{names}</text>']
     parts += [_grid_line(y_of(tick), tick) for tick in ticks]
     for tick in nice_ticks(0.0, end):
         if tick <= end:
             at = f'x="{x_of(tick):.1f}" y="{_HEIGHT - 8}" text-anchor="middle"'
             parts.append(f"<text {at}>{tick:g} s</text>")
-    for i, (name, line) in enumerate(series.items()):
+    for i, line in enumerate(series.values()):
         colour = _COLOURS[i % len(_COLOURS)]
         path = _path([x_of(t) for t in time_s], [y_of(v) for v in line])
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        at = f'x="{_WIDTH - _RIGHT - 110 * (len(series) - i - 1)}" y="16" text-anchor="end"'
-        parts.append(f'<text {at} fill="{colour}">{html.escape(name)}</text>')
     return "".join(parts) + "</svg>"
 
 

@@ -104,9 +104,9 @@ def _about_result(analysis: Analysis) -> list[Finding]:
         said.append(
             Finding(
                 kind,
-                f"While the loudspeaker played, the output was {middle:.0f} dB below the "
-                f"microphone in the middle and {best:.0f} dB at best. Near speech that is "
-                "kept counts against this figure.",
+                f"While the loudspeaker played, the output was {best:.0f} dB below the "
+                f"microphone at best, and at least {middle:.0f} dB half of that time. Near speech "
+                "that is kept counts against these figures.",
             )
         )
     change = _level(analysis.out) - _level(analysis.mic)

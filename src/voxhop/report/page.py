@@ -33,11 +33,27 @@ li.note { border-left: 4px solid var(--line); }
 .track { border-top: 1px solid var(--line); padding: .8rem 0; }
 .track b { display: inline-block; min-width: 7rem; }
 audio { vertical-align: middle; width: 24rem; max-width: 100%; }
-img, svg { display: block; width: 100%; height: auto; margin-top: .5rem; }
+.wide { overflow-x: auto; }
+img, svg { display: block; width: 100%; min-width: 44rem; height: auto; margin-top: .5rem; }
 table { border-collapse: collapse; }
 td { border-top: 1px solid var(--line); padding: .15rem 1rem .15rem 0; }
 """.strip()
 _NAMES: Final = {"mic": "Microphone", "ref": "Reference", "out": "Enhanced"}
+_WORDS: Final = {
+    "mic": "microphone",
+    "ref": "reference",
+    "out": "output",
+    "erle": "ERLE",
+    "nonfinite": "not finite",
+    "p50": "time, half under",
+    "p99": "time, 99 of 100 under",
+}
+_UNITS: Final = {"ms": "ms", "db": "dB", "dbfs": "dBFS", "ppm": "ppm"}
+_CURVES: Final = (
+    "ERLE is how far the output lies below the microphone while the reference sounds. The echo's "
+    "delay is counted from the reference; the pre-delay is by how much the reference was held "
+    "back so that the model sees the echo inside its window."
+)
 
 
 def report_page(analysis: Analysis, title: str) -> str:
@@ -84,7 +100,8 @@ def _track(name: str, signal: Floats, rate: int, top_db: float) -> str:
     return (
         f'<div class="track"><b>{label}</b> <audio controls preload="metadata" '
         f'src="data:audio/flac;base64,{_flac(signal, rate)}"></audio>'
-        f'<img alt="Spectrogram: {label}" src="data:image/png;base64,{image}"></div>'
+        f'<div class="wide"><img alt="Spectrogram: {label}" '
+        f'src="data:image/png;base64,{image}"></div></div>'
     )
 
 
@@ -99,16 +116,26 @@ def _curves(analysis: Analysis) -> str:
         )
         delays = {"echo": c.delay_ms, "pre-delay": c.pre_delay_ms}
         parts.append(curve_svg(c.time_s, delays, "delay, ms"))
-    return "".join(parts)
+    explained = "" if analysis.ref is None else f'<p class="sub">{_CURVES}</p>'
+    return f'{explained}<div class="wide">{"".join(parts)}</div>'
 
 
 def _figures(analysis: Analysis) -> str:
     rows = []
     for name, value in vars(analysis.metrics).items():
-        shown = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        label = html.escape(name.replace("_", " "))
-        rows.append(f"<tr><td>{label}</td><td>{html.escape(shown)}</td></tr>")
+        *words, last = name.split("_")
+        unit = _UNITS.get(last, "")
+        label = " ".join(_WORDS.get(word, word) for word in (words if unit else [*words, last]))
+        rows.append(f"<tr><td>{html.escape(label)}</td><td>{_shown(value, unit)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _shown(value: float | None, unit: str) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g} {unit}" if isinstance(value, float) else str(value)
 
 
 def _flac(signal: Floats, rate: int) -> str:
