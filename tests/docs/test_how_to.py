@@ -15,7 +15,12 @@ import voxhop
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 DEMO = Path(voxhop.__file__).parent / "demo"
 RATE = 16000
-MAKES = {"-o clean.wav": "clean.wav", "> clean.raw": "clean.raw", "-o call.html": "call.html"}
+MAKES = {
+    "-o clean.wav": "clean.wav",
+    "> clean.raw": "clean.raw",
+    "-o call.html": "call.html",
+    '"calls"': "clean/two.wav",
+}
 
 
 def blocks():
@@ -38,6 +43,9 @@ def folder(tmp_path, monkeypatch):
     both = np.stack(sides, axis=1)
     for name, samples in (("mic", sides[0]), ("speaker", sides[1]), ("both", both)):
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
+    (tmp_path / "calls").mkdir()
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / "calls" / f"{name}.wav", both, RATE)
     for name, samples in (("mic", sides[0]), ("ref", sides[1]), ("both", both)):
         (tmp_path / f"{name}.raw").write_bytes(samples.tobytes())
     monkeypatch.chdir(tmp_path)
