@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import soundfile
+import torch
 
 from voxhop.training.bank import DataConfig
 from voxhop.training.cases import CaseConfig, write_cases
+from voxhop.training.simulate import Scenario, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,44 @@ def test_files_hold_what_their_names_say(cases: list[Path]) -> None:
             ratio = 10 * np.log10(np.sum(near**2) / np.sum((mic - near) ** 2))
             key = "near_to_echo_db" if meta["scenario"] == "doubletalk" else "snr_db"
             assert ratio == pytest.approx(meta[key], abs=0.3)
+
+
+def test_what_plays_unheard_leaves_the_microphone_as_it_is(
+    cases: list[Path], corpus_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """The near end beside headphones is the near end with a silent reference, to the bit."""
+
+    def without_headphones(*args, scenario, **options):
+        near = torch.where(scenario == Scenario.HEADPHONES, int(Scenario.NEAR_END), scenario)
+        return simulate(*args, scenario=near, **options)
+
+    monkeypatch.setattr("voxhop.training.cases.simulate", without_headphones)
+    data = DataConfig(folder=str(corpus_folder), cache=str(cache))
+    silent = write_cases(data, tmp_path, CONFIG)
+    for case, other, meta in zip(cases, silent, metas(cases), strict=True):
+        has_echo = meta["scenario"] in ("farend", "doubletalk")
+        assert (case / "unheard.wav").exists() == (not has_echo)
+        if not has_echo:
+            assert np.abs(load(case, "unheard")).max() > 0.01
+            assert not load(other, "unheard").any()
+            for name in ("mic", "target", "nearend"):
+                assert np.array_equal(load(case, name), load(other, name))
+
+
+def test_the_delay_of_every_hop_is_where_the_echo_is(cases: list[Path]) -> None:
+    """The microphone of a far-end case correlates with the reference most at that delay."""
+    for case, meta in zip(cases, metas(cases), strict=True):
+        if meta["scenario"] != "farend" or meta["echo_path_change"]:
+            continue
+        delays = json.loads((case / "delay.json").read_text())
+        assert delays["hop_samples"] == 256
+        assert len(delays["delay_samples"]) == len(load(case, "mic")) // 256
+        (delay,) = {value for value in delays["delay_samples"] if value is not None}
+        mic, ref = np.diff(load(case, "mic")), np.diff(load(case, "ref"))
+        size = 2 * len(mic)
+        cross = np.fft.irfft(np.conj(np.fft.rfft(ref, size)) * np.fft.rfft(mic, size))
+        assert abs(int(np.abs(cross[:10000]).argmax()) - delay) < 256
 
 
 def test_far_end_is_alone_before_double_talk(cases: list[Path]) -> None:

@@ -59,6 +59,10 @@ class _Kind(NamedTuple):
     changes: bool = False
     has_reference: bool = True
 
+    @property
+    def has_echo(self) -> bool:
+        return self.scene in (Scenario.FAR_END, Scenario.DOUBLE_TALK)
+
 
 _BASE = SimulationConfig(
     near_gate=0.0,
@@ -80,11 +84,13 @@ def write_cases(data: DataConfig, folder: Path, config: CaseConfig) -> list[Path
     data : DataConfig
         Recordings and cache.
     folder : Path
-        Receives one folder per case with ``mic.wav``, ``ref.wav`` (echo and near-end
-        cases), ``target.wav``, ``nearend.wav`` (16-bit, 16 kHz) and ``meta.json``:
-        ``id``, ``scenario`` ("farend", "doubletalk", "nearend", "noise", "reverb"),
-        ``echo_path_change``, ``change_s``, ``delay_ms`` (before and after a change),
-        ``near_to_echo_db``, ``snr_db`` and ``seed``.
+        Receives one folder per case with ``mic.wav``, ``ref.wav`` (echo cases, and a
+        silent one in near-end cases), ``target.wav``, ``nearend.wav`` (16-bit, 16 kHz)
+        and ``meta.json``: ``id``, ``scenario`` ("farend", "doubletalk", "nearend",
+        "noise", "reverb"), ``echo_path_change``, ``change_s``, ``delay_ms`` (before and
+        after a change), ``near_to_echo_db``, ``snr_db`` and ``seed``. Cases with echo
+        also have ``delay.json``, the echo's delay in every hop; cases without have
+        ``unheard.wav``, a far end that plays into headphones.
     config : CaseConfig
         Numbers and seed.
 
@@ -114,7 +120,8 @@ def _plan(config: CaseConfig) -> Iterator[tuple[_Kind, SimulationConfig]]:
     clean = replace(_BASE, snr_db=(15.0, 30.0), quiet_snr_db=(15.0, 30.0))
     noisy = replace(_BASE, snr_db=(0.0, 20.0), quiet_snr_db=(0.0, 20.0))
     distant = replace(_BASE, snr_db=(30.0, 45.0), quiet_snr_db=(30.0, 45.0))
-    near = Scenario.NEAR_END
+    # The far end plays, but not into the microphone: the mix is that of NEAR_END.
+    near = Scenario.HEADPHONES
     far, both = Scenario.FAR_END, Scenario.DOUBLE_TALK
     kinds = (
         _Kind("farend", far, config.far_end, echo, changes=True),
@@ -146,13 +153,24 @@ def _write(case: Path, clips: Clips, kind: _Kind, seed: int) -> None:
 
     case.mkdir(parents=True, exist_ok=True)
     audio = {"mic": clips.mic, "target": clips.target, "nearend": clips.near}
+    if not kind.has_echo:
+        audio["unheard"] = clips.ref
     if kind.has_reference:
-        audio["ref"] = clips.ref
+        audio["ref"] = clips.ref if kind.has_echo else torch.zeros_like(clips.ref)
     for name, signal in audio.items():
         pcm = np.round(signal[0].numpy().clip(-1, 1) * 32767).astype(np.int16)
         soundfile.write(case / f"{name}.wav", pcm, SAMPLE_RATE, subtype="PCM_16")
     meta = {"id": case.name, "scenario": kind.label, "seed": seed, **_measures(clips, kind)}
     (case / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    if kind.has_echo:
+        (case / "delay.json").write_text(json.dumps(_delays(clips)) + "\n")
+
+
+def _delays(clips: Clips) -> dict[str, Any]:
+    """Describe the echo's delay per hop in samples, None where the echo is not audible."""
+    found = zip(clips.delay_frames[0].tolist(), clips.delay_valid[0].tolist(), strict=True)
+    samples = [round(frames * HOP, 1) if audible else None for frames, audible in found]
+    return {"hop_samples": HOP, "delay_samples": samples}
 
 
 def _measures(clips: Clips, kind: _Kind) -> dict[str, Any]:
@@ -163,7 +181,7 @@ def _measures(clips: Clips, kind: _Kind) -> dict[str, Any]:
         "echo_path_change": change >= 0,
         "change_s": change / SAMPLE_RATE if change >= 0 else None,
     }
-    if kind.scene in (Scenario.FAR_END, Scenario.DOUBLE_TALK):
+    if kind.has_echo:
         frames = clips.delay_frames[0] * HOP - PEAK_SAMPLE
         values["delay_ms"] = round(float(frames[0]) / SAMPLE_RATE * 1000, 1)
         values["last_delay_ms"] = round(float(frames[-1]) / SAMPLE_RATE * 1000, 1)
