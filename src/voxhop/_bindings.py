@@ -25,6 +25,7 @@ from voxhop.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 ABI_VERSION: Final = 1
 _GENERATED: Final = "voxhop._voxhop_cffi"
@@ -92,11 +93,7 @@ def native() -> Native:
     EngineError
         When the library is missing, cannot be loaded, or has another ABI version.
     """
-    try:
-        generated = importlib.import_module(_GENERATED)
-    except ModuleNotFoundError as error:
-        message = f"{_GENERATED} is missing: voxhop was not built; run 'pip install .'"
-        raise EngineError(message) from error
+    generated = _generated()
     path = library_path(generated.__file__)
     try:
         lib = generated.ffi.dlopen(str(path))
@@ -106,6 +103,19 @@ def native() -> Native:
     if found != ABI_VERSION:
         raise EngineError(f"{path}: ABI version {found}, expected {ABI_VERSION}")
     return Native(generated.ffi, lib)
+
+
+def engine_file() -> Path:
+    """Return where the shared library lies that `native` loads."""
+    return library_path(_generated().__file__)
+
+
+def _generated() -> ModuleType:
+    try:
+        return importlib.import_module(_GENERATED)
+    except ModuleNotFoundError as error:
+        message = f"{_GENERATED} is missing: voxhop was not built; run 'pip install .'"
+        raise EngineError(message) from error
 
 
 def library_path(generated_file: str | None) -> Path:

@@ -33,14 +33,6 @@ def test_every_clip_is_a_new_stream():
     assert np.array_equal(system.process(MIC, FAR, RATE), first)
 
 
-def test_no_reference_is_a_silent_one_and_not_the_given_one():
-    given, none, silent = (
-        build(f"voxhop,ref={ref}").process(MIC, FAR, RATE) for ref in ("given", "none", "silent")
-    )
-    assert np.array_equal(none, silent)
-    assert np.abs(given - none).max() > 1e-3
-
-
 def test_int16_is_the_same_but_for_its_rounding():
     """The step is 90 dB below full scale; what the network makes of it stays 40 dB below."""
     exact = build("voxhop").process(MIC, FAR, RATE)
@@ -51,17 +43,19 @@ def test_int16_is_the_same_but_for_its_rounding():
 
 
 def test_rows_and_kept_scores_tell_options_apart():
-    plain, stock, other = (build(s) for s in ("voxhop", "voxhop,kernels=stock", "voxhop,ref=none"))
+    plain, stock, other = (
+        build(s) for s in ("voxhop", "voxhop,kernels=stock", "voxhop,int16=true")
+    )
     assert plain.name == voxhop.DEFAULT_MODEL
     assert stock.name == f"{voxhop.DEFAULT_MODEL} (stock)"
-    assert other.name == f"{voxhop.DEFAULT_MODEL} (ref none)"
+    assert other.name == f"{voxhop.DEFAULT_MODEL} (int16)"
     assert len({plain.fingerprint, other.fingerprint}) == 2
     assert plain.delay_samples == 256
 
 
 @pytest.mark.parametrize(
     "specification",
-    ["voxhop,model=nowhere.gguf", "voxhop,precision=f7", "voxhop,ref=mine", "voxhop,speed=9"],
+    ["voxhop,model=nowhere.gguf", "voxhop,precision=f7", "voxhop,speed=9"],
 )
 def test_what_does_not_exist_is_refused(specification):
     with pytest.raises(VoxhopError):

@@ -11,10 +11,21 @@ import soundfile
 from case_sets import RATE, make_set, speech, write_case
 
 from voxhop.errors import ArgumentError, VoxhopError
-from voxhop.evaluation import Settings, as_json, build, evaluate, markdown, summarise
+from voxhop.evaluation import (
+    ClipScore,
+    Results,
+    Settings,
+    as_json,
+    build,
+    evaluate,
+    markdown,
+    summarise,
+)
 from voxhop.evaluation.cases import Case
+from voxhop.evaluation.plan import SystemRow
 from voxhop.evaluation.scoring import MEASURES, late_start
 from voxhop.evaluation.summary import Mean, Row, is_best
+from voxhop.evaluation.worst import worst_clips
 
 PLAIN = ("si_sdr", "erle", "blind_erle")
 
@@ -178,6 +189,31 @@ def test_the_best_of_a_column(group, key, values, best):
     rows = [row(str(i), group, **{key: value}) for i, value in enumerate(values)]
     measure = next(measure for measure in MEASURES if measure.key == key)
     assert [is_best(r, rows, measure) for r in rows] == best
+
+
+def test_the_worst_clip_of_every_scenario_comes_first():
+    """Noisy clips, whose scores are low anyhow, would crowd out double talk."""
+    scores = [
+        ("noise-1", "noise", {"dnsmos_ovrl": 1.1}),
+        ("noise-2", "noise", {"dnsmos_ovrl": 1.0}),
+        ("farend-1", "farend", {"aecmos_echo": 3.0, "dnsmos_ovrl": 0.5}),
+        ("talk-1", "doubletalk", {"aecmos_echo": 4.0, "aecmos_deg": 2.5}),
+        ("talk-2", "doubletalk", {"aecmos_echo": 2.6, "aecmos_deg": 4.0}),
+        ("near-1", "nearend", {"aecmos_deg": 2.0}),
+    ]
+    clips = tuple(ClipScore("x", case, kind, (kind,), found, 0.0) for case, kind, found in scores)
+    row = SystemRow("x", "x", 0, lag_measured=False, fingerprint="x")
+    results = Results("whole", (), {}, (row,), (), clips)
+    worst = worst_clips(results, "x", 5)
+    assert worst == [
+        ("talk-1", "aecmos_deg", 2.5),
+        ("farend-1", "aecmos_echo", 3.0),
+        ("near-1", "aecmos_deg", 2.0),
+        ("noise-2", "dnsmos_ovrl", 1.0),
+        ("talk-2", "aecmos_echo", 2.6),
+    ]
+    with pytest.raises(ArgumentError, match="no system 'y' in the results; there are: x"):
+        worst_clips(results, "y", 5)
 
 
 def test_a_missing_scoring_package_is_named_before_anything_runs(cases, tmp_path, monkeypatch):

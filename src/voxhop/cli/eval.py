@@ -37,6 +37,8 @@ def add_parser(subparsers: Subparsers) -> None:
         help="model by name or path; repeatable; without --system: the default model")  # fmt: skip
     add("--system", action="append", default=[], metavar="SPEC",
         help="unprocessed, voxhop, webrtc, speex or module:factory, with ,key=value")  # fmt: skip
+    add("--without-ref", action="store_true",
+        help="one more row for each model, without its reference")  # fmt: skip
     add("--out", type=Path, default=Path("voxhop-eval"), metavar="FOLDER",
         help="tables, page and finished clips; voxhop-eval")  # fmt: skip
     add("--protocol", default="auto", metavar="P", help="auto, whole, challenge or report")
@@ -44,7 +46,11 @@ def add_parser(subparsers: Subparsers) -> None:
     add("--jobs", type=int, default=1, metavar="N", help="processes; 1")
     add("--limit", type=int, metavar="N", help="first N clips of each scenario only")
     add("--worst", type=int, default=5, metavar="N", help="clips with sound in the page; 5")
-    add("--subject", metavar="NAME", help="row whose worst clips are shown; the last one")
+    add(
+        "--subject",
+        metavar="NAME",
+        help="row whose worst clips are shown; the last with its reference",
+    )
     add("--fresh", action="store_true", help="do finished clips again")
     add("--no-html", action="store_true", help="write no page")
 
@@ -94,6 +100,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         jobs=args.jobs,
         limit=args.limit,
         fresh=args.fresh,
+        without_ref=args.without_ref,
     )
 
 

@@ -1,9 +1,10 @@
 """Cases: what is scored, read from a case folder or from the AEC Challenge's layout.
 
 Case folder
-    ``<id>/mic.wav``, ``ref.wav``, ``target.wav``, ``nearend.wav``, ``meta.json``; all but the
-    microphone and the meta data may be missing. The meta data holds ``scenario`` and may hold
-    ``id``, ``echo_path_change``, ``delay_ms``, ``rate_from_s``.
+    ``<id>/mic.wav``, ``ref.wav``, ``unheard.wav``, ``target.wav``, ``nearend.wav``,
+    ``delay.json``, ``meta.json``; all but the microphone and the meta data may be missing. The
+    meta data holds ``scenario`` and may hold ``id``, ``echo_path_change``, ``delay_ms``,
+    ``rate_from_s``; `voxhop.evaluation.delays` reads ``delay.json``.
 AEC Challenge
     ``<guid>_<scenario>_mic.wav`` beside ``<guid>_<scenario>_lpb.wav`` at any depth, or
     ``.flac``; scenarios as in the 2022 blind set, with ``-`` or ``_`` between the words.
@@ -65,6 +66,10 @@ class Case:
     mic, ref, target, nearend
         Microphone; what the loudspeaker played; the near end's direct sound and first 50 ms;
         the whole reverberant near end. None where the set has none.
+    unheard
+        A far end that the microphone does not hear (headphones), where nobody else plays.
+    delays
+        The echo's delay in every hop; None where it is not known.
     echo_path_change
         The room or the delay changes within the clip.
     delay_ms
@@ -81,6 +86,8 @@ class Case:
     ref: Path | None = None
     target: Path | None = None
     nearend: Path | None = None
+    unheard: Path | None = None
+    delays: Path | None = None
     echo_path_change: bool = False
     delay_ms: float | None = None
     rate_from_s: float = 0.0
@@ -108,9 +115,14 @@ class Case:
         state = hashlib.sha256()
         facts = (self.case_id, self.scenario, self.rate_from_s, self.challenge)
         state.update(json.dumps(facts).encode())
-        for path in (self.mic, self.ref, self.target, self.nearend):
+        for path in (self.mic, *self._others, self.delays):
             state.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
         return state.hexdigest()
+
+    @property
+    def _others(self) -> tuple[Path | None, ...]:
+        """Files of the signals of `Clip` after the microphone, in its order."""
+        return (self.ref, self.target, self.nearend, self.unheard)
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,7 @@ class Clip:
     ref: Signal | None
     target: Signal | None
     nearend: Signal | None
+    unheard: Signal | None = None
 
 
 def load_cases(folder: Path, *, limit: int | None = None) -> list[Case]:
@@ -167,7 +180,7 @@ def load_clip(case: Case) -> Clip:
     mic = read_mono(case.mic)
     rest = (
         None if path is None else fit_length(read_mono(path), len(mic))
-        for path in (case.ref, case.target, case.nearend)
+        for path in case._others  # noqa: SLF001 - the two classes belong together
     )
     return Clip(mic, *rest)
 
@@ -212,9 +225,9 @@ def _read_case(meta_path: Path) -> Case:
     mic = folder / "mic.wav"
     if not mic.is_file():
         raise AudioFileError(f"{mic}: missing")
-    ref, target, nearend = (
-        path if (path := folder / f"{name}.wav").is_file() else None
-        for name in ("ref", "target", "nearend")
+    ref, target, nearend, unheard, delays = (
+        path if (path := folder / name).is_file() else None
+        for name in ("ref.wav", "target.wav", "nearend.wav", "unheard.wav", "delay.json")
     )
     delay = meta.get("delay_ms")
     return Case(
@@ -224,6 +237,8 @@ def _read_case(meta_path: Path) -> Case:
         ref=ref,
         target=target,
         nearend=nearend,
+        unheard=unheard,
+        delays=delays,
         echo_path_change=bool(meta.get("echo_path_change", False)),
         delay_ms=None if delay is None else float(delay),
         rate_from_s=float(meta.get("rate_from_s") or 0.0),

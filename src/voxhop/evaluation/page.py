@@ -70,7 +70,7 @@ def page(
     worst
         How many of the subject's worst clips are shown with sound; they are processed again.
     subject
-        Name of the system whose clips are chosen; None: the last one.
+        Name of the system whose clips are chosen; None: the last one with its reference.
     progress
         Called with (clips embedded, clips in all).
 
@@ -80,7 +80,7 @@ def page(
         No system is called `subject`.
     """
     rows = summarise(results)
-    name = subject or results.systems[-1].name
+    name = subject or _default_subject(results)
     chosen = worst_clips(results, name, worst)
     count = count_text(len(results.cases))
     body = [
@@ -107,10 +107,16 @@ _NOTE: Final = (
     "Means over clips; (n) where fewer clips have a value; the best of a column is green."
 )
 _WORST_NOTE: Final = (
-    "<p class=note>Chosen by the opinion score named beside each: echo for far-end talk, the "
-    "lower of echo and degradation for double talk, degradation for near-end talk, DNSMOS for "
-    "the rest. Every system is shown on them, aligned with the microphone.</p>"
+    "<p class=note>The worst of each scenario in turn, by the opinion score named beside it: "
+    "echo for far-end talk, the lower of echo and degradation for double talk, degradation for "
+    "near-end talk, DNSMOS for the rest. Every system is shown on them, aligned with the "
+    "microphone; spectrograms reach from -90 to -10 dB.</p>"
 )
+
+
+def _default_subject(results: Results) -> str:
+    whole = [row for row in results.systems if build(row.specification).reference == "given"]
+    return (whole or results.systems)[-1].name
 
 
 def _document(body: str) -> str:
@@ -150,16 +156,16 @@ def _cost_table(results: Results) -> str:
 def _clip_section(results: Results, case_id: str, measure: str, value: float) -> str:
     case = next(case for case in results.cases if case.case_id == case_id)
     clip = load_clip(case)
-    figures = [_figure("microphone", "", clip.mic)]
+    of_case = {c.system: _score_text(c) for c in results.clips if c.case_id == case_id}
+    # What is only the microphone again is told by its scores.
+    figures = [_figure("microphone", of_case.pop("unprocessed", ""), clip.mic)]
     for label, signal in (("reference", clip.ref), ("wanted near end", clip.target)):
         if signal is not None:
             figures.append(_figure(label, "", signal))
     for row in results.systems:
-        if row.name == "unprocessed":
-            continue  # the microphone is there already
-        out, _ = run_aligned(build(row.specification), row.lag_samples, case)
-        scores = next(c for c in results.clips if c.case_id == case_id and c.system == row.name)
-        figures.append(_figure(row.name, _score_text(scores), out))
+        if row.name in of_case:
+            out, _ = run_aligned(build(row.specification), row.lag_samples, case)
+            figures.append(_figure(row.name, of_case[row.name], out))
     title = next(m.title for m in MEASURES if m.key == measure)
     return (
         f"<h3>{escape(case_id)} <span class=note>{escape(_facts(case))}; "
@@ -185,7 +191,15 @@ def _score_text(clip: ClipScore) -> str:
     return ", ".join(shown)
 
 
-_SHOWN: Final = ("aecmos_echo", "aecmos_deg", "dnsmos_ovrl", "pesq", "si_sdr", "erle")
+_SHOWN: Final = (
+    "aecmos_echo",
+    "aecmos_deg",
+    "dnsmos_ovrl",
+    "pesq",
+    "si_sdr",
+    "erle",
+    "delay_right_1s",
+)
 
 
 def _figure(label: str, scores: str, signal: npt.NDArray[Any]) -> str:

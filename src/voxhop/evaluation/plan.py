@@ -14,7 +14,7 @@ from voxhop.evaluation.alignment import LARGEST_DELAY, measure_lag
 from voxhop.evaluation.cases import SAMPLE_RATE, Case, load_clip
 from voxhop.evaluation.energy import is_active
 from voxhop.evaluation.scoring import FAMILIES, PLAIN_FAMILIES, PROTOCOLS, Protocol
-from voxhop.evaluation.systems import System, build
+from voxhop.evaluation.systems import Configured, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,9 @@ class Settings:
         Clips of each scenario; None: all.
     fresh
         Do everything again.
+    without_ref
+        Beside every row of voxhop one more that is given no reference and, where a case has
+        an ``unheard.wav``, one that is given that.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Settings:
     jobs: int = 1
     limit: int | None = None
     fresh: bool = False
+    without_ref: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,20 @@ class SystemRow:
     fingerprint: str
 
 
+def all_specifications(settings: Settings, cases: list[Case]) -> tuple[str, ...]:
+    """Return the specifications to run, with those that `Settings.without_ref` adds."""
+    if not settings.without_ref:
+        return settings.systems
+    references = ["none"] + ["unheard"] * any(case.unheard is not None for case in cases)
+    wanted = []
+    for specification in settings.systems:
+        wanted.append(specification)
+        name, *options = specification.split(",")
+        if name == "voxhop" and not any(option.startswith("ref=") for option in options):
+            wanted += [f"{specification},ref={reference}" for reference in references]
+    return tuple(dict.fromkeys(wanted))
+
+
 def system_rows(specifications: tuple[str, ...], cases: list[Case]) -> tuple[SystemRow, ...]:
     """Make every system, measure the lag of those that declare none, refuse twins of a name."""
     if not specifications:
@@ -79,6 +97,8 @@ def system_rows(specifications: tuple[str, ...], cases: list[Case]) -> tuple[Sys
     rows = []
     for specification in specifications:
         system = built(specification)
+        if not any(system.runs_on(case) for case in cases):
+            raise ArgumentError(f"system {specification!r}: no case has an unheard.wav")
         measured = system.delay_samples is None
         lag = _measured_lag(system, cases) if measured else int(system.delay_samples or 0)
         rows.append(SystemRow(system.name, specification, lag, measured, system.fingerprint))
@@ -89,7 +109,7 @@ def system_rows(specifications: tuple[str, ...], cases: list[Case]) -> tuple[Sys
     return tuple(rows)
 
 
-def _measured_lag(system: System, cases: list[Case]) -> int:
+def _measured_lag(system: Configured, cases: list[Case]) -> int:
     """Lag behind clean speech with a silent reference."""
     speech = _clean_speech(cases)[: int(_PROBE_S * SAMPLE_RATE)]
     padded = np.pad(speech, (0, LARGEST_DELAY))
@@ -128,6 +148,6 @@ def chosen_protocol(name: str, cases: list[Case]) -> Protocol:
 
 
 @functools.lru_cache(maxsize=32)
-def built(specification: str) -> System:
+def built(specification: str) -> Configured:
     """Make the system of a specification, once per process."""
     return build(specification)

@@ -19,9 +19,11 @@ from voxhop.errors import VoxhopError
 from voxhop.evaluation import perceptual
 from voxhop.evaluation.alignment import advance
 from voxhop.evaluation.cases import SAMPLE_RATE, Case, load_cases, load_clip
+from voxhop.evaluation.delays import delay_scores, read_delays
 from voxhop.evaluation.plan import (
     Settings,
     SystemRow,
+    all_specifications,
     built,
     chosen_families,
     chosen_protocol,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxhop.evaluation.systems import System
+    from voxhop.evaluation.systems import Configured
 
     Signal = npt.NDArray[np.float32]
 
@@ -102,7 +104,7 @@ def evaluate(
     families = chosen_families(settings.families)
     cases = load_cases(settings.folder, limit=settings.limit)
     protocol = chosen_protocol(settings.protocol, cases)
-    rows = system_rows(settings.systems, cases)
+    rows = system_rows(all_specifications(settings, cases), cases)
     versions = perceptual.versions() if families - PLAIN_FAMILIES else {}
     digests = [case.digest() for case in cases]
     tasks = [
@@ -117,6 +119,7 @@ def evaluate(
         )
         for row in rows
         for case, digest in zip(cases, digests, strict=True)
+        if built(row.specification).runs_on(case)
     ]
     settings.work.mkdir(parents=True, exist_ok=True)
     waiting = [task for task in tasks if settings.fresh or _kept(task) is None]
@@ -130,7 +133,7 @@ def evaluate(
     return Results(protocol.name, ordered, versions, rows, tuple(cases), tuple(clips))
 
 
-def run_aligned(system: System, lag_samples: int, case: Case) -> tuple[Signal, float]:
+def run_aligned(system: Configured, lag_samples: int, case: Case) -> tuple[Signal, float]:
     """Process one case; return its aligned output, as long as the microphone, and CPU seconds.
 
     The input is continued with silence for the length of the lag, so that the end of the clip
@@ -139,7 +142,8 @@ def run_aligned(system: System, lag_samples: int, case: Case) -> tuple[Signal, f
     clip = load_clip(case)
     tail = max(0, lag_samples)
     mic = np.pad(clip.mic, (0, tail))
-    ref = None if clip.ref is None else np.pad(clip.ref, (0, tail))
+    passed = system.reference_of(clip)
+    ref = None if passed is None else np.pad(passed, (0, tail))
     start = time.process_time()
     try:
         raw = system.process(mic, ref, SAMPLE_RATE)
@@ -228,6 +232,11 @@ def _do(task: _Task) -> None:
     out, spent = run_aligned(system, task.lag_samples, task.case)
     clip = load_clip(task.case)
     scores = score(task.case, clip, out, protocol=task.protocol, families=task.families)
+    if "delay" in task.families and task.case.delays is not None:
+        found = system.delays(clip, SAMPLE_RATE)
+        if found is not None:
+            true = read_delays(task.case.delays, found.hop_samples)
+            scores.update(delay_scores(found.samples, true, found.hop_samples))
     record: dict[str, Any] = {
         "system": task.system,
         "case": task.case.case_id,

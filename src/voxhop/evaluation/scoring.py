@@ -27,13 +27,17 @@ _DOUBLE_TALK_LEAD_S: Final = 15.0
 
 @dataclass(frozen=True)
 class Measure:
-    """One column: its key, heading, unit, digits after the point, and whether more is better."""
+    """One column: its key, heading, unit, digits after the point, and family.
+
+    A clip counts in the mean with the score under `weight`; without one, all count alike.
+    """
 
     key: str
     title: str
     unit: str = ""
     digits: int = 2
     family: str = ""
+    weight: str = ""
 
 
 MEASURES: Final[tuple[Measure, ...]] = (
@@ -52,10 +56,12 @@ MEASURES: Final[tuple[Measure, ...]] = (
     Measure("si_sdr_reverberant", "SI-SDR vs reverberant", "dB", 1, "si_sdr"),
     Measure("erle", "ERLE", "dB", 1, "erle"),
     Measure("blind_erle", "blind ERLE", "dB", 1, "blind_erle"),
+    Measure("delay_right_1s", "delay right after 1 s", "%", 1, "delay", "delay_right_1s_hops"),
+    Measure("delay_right_03s", "after 0.3 s", "%", 1, "delay", "delay_right_03s_hops"),
 )
 FAMILIES: Final[tuple[str, ...]] = tuple(dict.fromkeys(m.family for m in MEASURES))
 # What the base install can do without the extra [eval]; SDR needs scipy.
-PLAIN_FAMILIES: Final = frozenset({"si_sdr", "erle", "blind_erle"})
+PLAIN_FAMILIES: Final = frozenset({"si_sdr", "erle", "blind_erle", "delay"})
 
 
 @dataclass(frozen=True)

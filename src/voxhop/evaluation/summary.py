@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ REPORT_COLUMNS: Final = ("aecmos_echo", "aecmos_deg", "blind_erle", "dnsmos_ovrl
 
 @dataclass(frozen=True)
 class Mean:
-    """Arithmetic mean of a measure over `count` clips and their standard deviation."""
+    """Mean of a measure over `count` clips, weighted where it says so, and their deviation."""
 
     mean: float
     spread: float
@@ -51,7 +52,8 @@ def summarise(results: Results) -> tuple[Row, ...]:
                 for clip in results.clips
                 if clip.system == system.name and group in clip.groups
             ]
-            rows.append(Row(system.name, group, len(clips), _means(clips)))
+            if clips:
+                rows.append(Row(system.name, group, len(clips), _means(clips)))
     return tuple(rows)
 
 
@@ -150,10 +152,16 @@ def heading(measure: Measure) -> str:
 def _means(clips: list[ClipScore]) -> dict[str, Mean]:
     means = {}
     for measure in MEASURES:
-        values = [v for clip in clips if (v := clip.scores.get(measure.key)) is not None]
+        found = [clip.scores for clip in clips if clip.scores.get(measure.key) is not None]
+        values = [float(scores[measure.key] or 0.0) for scores in found]
         if values:
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            means[measure.key] = Mean(statistics.fmean(values), spread, len(values))
+            if measure.weight:
+                weights = [float(scores[measure.weight] or 0.0) for scores in found]
+                mean = sum(map(operator.mul, values, weights)) / sum(weights)
+            else:
+                mean = statistics.fmean(values)
+            means[measure.key] = Mean(mean, spread, len(values))
     return means
 
 

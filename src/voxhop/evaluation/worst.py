@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.cases import TALK
 
 if TYPE_CHECKING:
     from voxhop.evaluation.runner import ClipScore, Results
 
+# Double talk first: it is where a system has most to lose.
+_SCENARIOS: Final = tuple(sorted(TALK, key=lambda scenario: TALK[scenario] != "dt"))
 # What a listener would complain of, per kind of clip; the least of them counts. All are mean
-# opinion scores, so that clips of different scenarios can be compared.
+# opinion scores.
 _COMPLAINTS: Final[dict[str, tuple[str, ...]]] = {
     "farend": ("aecmos_echo",),
     "doubletalk": ("aecmos_echo", "aecmos_deg"),
@@ -21,9 +24,12 @@ _WITHOUT_MODELS: Final = ("si_sdr", "erle")
 
 
 def worst_clips(results: Results, subject: str, count: int) -> list[tuple[str, str, float]]:
-    """Return (case, measure, value) of the `count` worst clips of a system, worst first.
+    """Return (case, measure, value) of the `count` worst clips of a system.
 
-    Where no opinion score was computed, SI-SDR or ERLE stands in.
+    The worst clip of every scenario comes first, double talk before all, then the second
+    worst of each: opinion scores of one scenario say little about another, and noisy clips,
+    whose scores are low anyhow, would crowd out all others. Where no opinion score was
+    computed, SI-SDR or ERLE stands in.
 
     Raises
     ------
@@ -33,13 +39,18 @@ def worst_clips(results: Results, subject: str, count: int) -> list[tuple[str, s
     if subject not in [system.name for system in results.systems]:
         names = ", ".join(system.name for system in results.systems)
         raise ArgumentError(f"no system {subject!r} in the results; there are: {names}")
-    found = []
+    found: dict[str, list[tuple[float, str, str]]] = {}
     for clip in results.clips:
         complaint = _complaint(clip) if clip.system == subject else None
         if complaint is not None:
             value, measure = complaint
-            found.append((clip.case_id, measure, value))
-    return sorted(found, key=lambda entry: (entry[2], entry[0]))[:count]
+            found.setdefault(clip.scenario, []).append((value, clip.case_id, measure))
+    in_turn = [
+        (rank, _SCENARIOS.index(scenario), case_id, measure, value)
+        for scenario, clips in found.items()
+        for rank, (value, case_id, measure) in enumerate(sorted(clips))
+    ]
+    return [(case_id, measure, value) for _, _, case_id, measure, value in sorted(in_turn)[:count]]
 
 
 def _complaint(clip: ClipScore) -> tuple[float, str] | None:

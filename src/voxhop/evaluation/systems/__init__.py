@@ -1,23 +1,27 @@
 """Systems that can be scored: voxhop, its peers, and anybody's own.
 
 A specification is ``NAME`` or ``NAME,key=value,...``. NAME is one of `BUILT_IN` or
-``module:factory``; the factory is called with the options and returns a `System`. The option
-``label`` names the row in the tables.
+``module:factory``; the factory is called with the options and returns a `System`. Two options
+belong to every system: ``label`` names the row in the tables, and ``ref`` says which reference
+the system is given (`REFERENCES`), which the name then says too.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+
+import numpy as np
 
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     import numpy.typing as npt
+
+    from voxhop.evaluation.cases import Case, Clip
 
     Signal = npt.NDArray[np.float32]
 
@@ -34,6 +38,11 @@ class System(Protocol):
         with clean speech.
     fingerprint
         Everything that its output depends on, as text; scores are kept under it.
+
+    Notes
+    -----
+    A system may also have ``delays(mic, ref, sample_rate)``, with the arguments of `process`:
+    it returns `FoundDelays` or None, and its delays are scored.
     """
 
     name: str
@@ -48,6 +57,21 @@ class System(Protocol):
         """
         ...
 
+
+class FoundDelays(NamedTuple):
+    """Where a system looked for the echo: `samples` ``(hops,)`` of `hop_samples` each."""
+
+    samples: npt.NDArray[np.float64]
+    hop_samples: int
+
+
+# What is passed as the reference -> what the row's name says about it.
+REFERENCES: Final[Mapping[str, str]] = {
+    "given": "",
+    "none": " (no reference)",
+    "silent": " (silent reference)",
+    "unheard": " (unheard reference)",
+}
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "unprocessed": "voxhop.evaluation.systems:Unprocessed",
@@ -71,7 +95,49 @@ class Unprocessed:
         return mic.copy()
 
 
-def build(specification: str) -> System:
+class Configured:
+    """A system as a specification asks for it: its name in the tables, and its reference.
+
+    Attributes
+    ----------
+    name, delay_samples, fingerprint
+        As for `System`.
+    reference
+        A key of `REFERENCES`. ``given``: the case's. ``none``: no reference is passed.
+        ``silent``: zeros. ``unheard``: the case's far end that the microphone does not hear.
+    """
+
+    def __init__(self, system: System, label: str | None, reference: str) -> None:
+        self._system = system
+        self.name = f"{system.name if label is None else label}{REFERENCES[reference]}"
+        self.delay_samples = system.delay_samples
+        self.fingerprint = system.fingerprint
+        if reference != "given":
+            self.fingerprint += f" reference {reference}"
+        self.reference = reference
+        self.process = system.process
+
+    def runs_on(self, case: Case) -> bool:
+        """Whether the case has what this system is to be given."""
+        return self.reference != "unheard" or case.unheard is not None
+
+    def reference_of(self, clip: Clip) -> Signal | None:
+        """Return the reference to pass with a clip."""
+        if self.reference == "none":
+            return None
+        if self.reference == "silent":
+            return np.zeros_like(clip.mic)
+        return clip.unheard if self.reference == "unheard" else clip.ref
+
+    def delays(self, clip: Clip, sample_rate: int) -> FoundDelays | None:
+        """Return the delays the system finds in a clip, if it tells, given its reference."""
+        tell = getattr(self._system, "delays", None)
+        if tell is None or self.reference != "given" or clip.ref is None:
+            return None
+        return cast("FoundDelays | None", tell(clip.mic, clip.ref, sample_rate))
+
+
+def build(specification: str) -> Configured:
     """Make the system that a specification describes.
 
     Raises
@@ -82,6 +148,11 @@ def build(specification: str) -> System:
     name, *pairs = specification.split(",")
     options = dict(_option(pair, specification) for pair in pairs)
     label = options.pop("label", None)
+    reference = options.pop("ref", "given")
+    if reference not in REFERENCES:
+        raise ArgumentError(
+            f"system {specification!r}: ref {reference!r}, expected one of {', '.join(REFERENCES)}"
+        )
     factory = _factory(BUILT_IN.get(name, name), specification)
     try:
         system = factory(**options)
@@ -90,17 +161,7 @@ def build(specification: str) -> System:
     for attribute in ("name", "delay_samples", "fingerprint", "process"):
         if not hasattr(system, attribute):
             raise ArgumentError(f"system {specification!r}: what was made has no {attribute!r}")
-    return _Labelled(system, str(label)) if label is not None else cast("System", system)
-
-
-class _Labelled:
-    """A system under another name."""
-
-    def __init__(self, system: System, name: str) -> None:
-        self.name = name
-        self.delay_samples = system.delay_samples
-        self.fingerprint = system.fingerprint
-        self.process = system.process
+    return Configured(cast("System", system), None if label is None else str(label), str(reference))
 
 
 def _option(pair: str, specification: str) -> tuple[str, Any]:
