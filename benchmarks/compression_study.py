@@ -1,13 +1,15 @@
 """What smaller weights and shorter arithmetic cost: size, speed, quality, in one table.
 
     python benchmarks/compression_study.py --weights weights-f32.gguf --cases cases/ \
-        --out study/
+        --out study/ --limit 3 --jobs 2 --write benchmarks/results/compression.md
 
-Writes ``study.json`` and ``study.md``. Stored types: f32, f16, bf16, and int8 (one scale per
-output row; the engine reads no int8 file, so the rounded weights are stored as f32 and only
-their quality is real, their size is counted). Run-time precisions: those of
-``--precisions`` that this build and CPU serve, on the f32 file. Needs the extra ``[eval]``
-and the package `gguf`.
+Writes ``study.json`` and ``study.md``, and with ``--write`` the page that the repository keeps,
+whose own section "Notes" stays. Finished clips are kept in ``--out``.
+
+Stored types: f32, f16, bf16, and int8 (one scale per output row; the engine reads no int8 file,
+so the rounded weights are stored as f32 and only their quality is real, their size is counted).
+Run-time precisions: those of ``--precisions`` that this build and CPU serve, on the f32 file.
+Needs the extra ``[eval]`` and the package `gguf`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
+from hop_times import TURN_HOPS, hop_times
+from kept_page import keep_notes, machine_text
 
 import voxhop
 from voxhop.cli.verb import ProgressBar, plain
@@ -34,15 +37,13 @@ from voxhop.evaluation.summary import heading
 from voxhop.evaluation.systems import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from voxhop.evaluation import Results
 
 STORED = ("f32", "f16", "bf16", "int8")
 PRECISIONS = ("f16", "bf16", "int8")
 # The filterbanks are a formula, not learned; every exporter leaves them in f32.
 EXACT = ("encoder.conv.weight", "decoder.linear.weight")
-BLOCK_HOPS = 25
+FAMILIES = ("aecmos", "erle", "si_sdr", "dnsmos", "pesq")
 COLUMNS = (
     ("farend", "aecmos_echo", 2),
     ("farend", "erle", 1),
@@ -78,7 +79,8 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="first N clips of each scenario")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--precisions", default=",".join(PRECISIONS))
-    parser.add_argument("--repeats", type=int, default=20, help="timed passes over a clip")
+    parser.add_argument("--repeats", type=int, default=8, help="timed passes over a clip")
+    parser.add_argument("--write", type=Path, help="page of the repository to write again")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = tuple(name for name in args.precisions.split(",") if name)
@@ -87,6 +89,7 @@ def main() -> int:
         folder=args.cases,
         systems=("unprocessed", *(variant.specification for variant in variants)),
         work=args.out / "clips",
+        families=FAMILIES,
         jobs=args.jobs,
         limit=args.limit,
     )
@@ -101,9 +104,11 @@ def main() -> int:
         for variant, times in zip(variants, time_variants(variants, args), strict=True)
     ]
     facts = {"rows": rows, "refused": refused, "quality": plain(list(summarise(results)))}
-    text = table(rows, refused, results)
+    text = table(rows, refused, results) + made_by(args)
     (args.out / "study.json").write_text(json.dumps(plain(facts), indent=1) + "\n", "utf-8")
     (args.out / "study.md").write_text(text, "utf-8")
+    if args.write is not None:
+        args.write.write_text(keep_notes(args.write, text), "utf-8")
     sys.stdout.write(text)
     return 0
 
@@ -188,43 +193,14 @@ def fidelity_db(results: Results, exact: Variant, variant: Variant) -> float:
 
 
 def time_variants(variants: list[Variant], args: argparse.Namespace) -> list[dict[str, float]]:
-    """Time all variants in turns on one clip; CPU time of the thread per hop.
-
-    Turns of 25 hops meet the same neighbours on a busy machine; the minimum is what the
-    hop needs, the median what it took here.
-    """
+    """Time all variants in turns on one clip; CPU time of the thread per hop."""
     clip = load_clip(load_cases(args.cases, limit=1)[0])
-    runs = []
-    for variant in variants:
-        session = voxhop.load(variant.path).session(precision=variant.precision)
-        runs.append(_stepper(session, clip.mic, clip.ref))
-    spent: list[list[float]] = [[] for _ in variants]
-    for _ in range(args.repeats * len(clip.mic) // 256 // BLOCK_HOPS):
-        for run, times in zip(runs, spent, strict=True):
-            start = time.thread_time_ns()
-            run()
-            times.append((time.thread_time_ns() - start) / BLOCK_HOPS / 1e6)
+    sessions = [voxhop.load(v.path).session(precision=v.precision) for v in variants]
+    turns = args.repeats * len(clip.mic) // 256 // TURN_HOPS
     return [
-        {"hop_ms_min": min(times), "hop_ms_median": statistics.median(times)} for times in spent
+        {"hop_ms_min": spent.min_ms, "hop_ms_median": spent.median_ms}
+        for spent in hop_times(sessions, clip.mic, clip.ref, turns)
     ]
-
-
-def _stepper(session: voxhop.Session, mic: Any, ref: Any) -> Callable[[], None]:  # noqa: ANN401
-    """Return a function that pushes the next 25 hops of a clip, round and round."""
-    hop = session.hop_length
-    count = len(mic) // hop
-    mics = mic[: count * hop].reshape(count, hop)
-    refs = np.zeros_like(mics) if ref is None else ref[: count * hop].reshape(count, hop)
-    out = np.empty(hop, np.float32)
-    place = 0
-
-    def run() -> None:
-        nonlocal place
-        for _ in range(BLOCK_HOPS):
-            session.process_hop_into(mics[place], refs[place], out)
-            place = (place + 1) % count
-
-    return run
 
 
 def table(rows: list[dict[str, Any]], refused: dict[str, str], results: Results) -> str:
@@ -235,8 +211,8 @@ def table(rows: list[dict[str, Any]], refused: dict[str, str], results: Results)
     lines = [
         "# Compression study",
         "",
-        f"{len(results.cases)} clips; instruction sets: {', '.join(voxhop.cpu_isas())}. Size: the",
-        "file, frozen filterbanks (2.1 MB of f32) included. Time: CPU per hop of 16 ms, minimum /",
+        f"{len(results.cases)} clips. Machine: {machine_text()}. Size: the file,",
+        " frozen filterbanks (2.1 MB of f32) included. Time: CPU per hop of 16 ms, minimum /",
         "median of turns of 25 hops, all rows in one run; ratios within the table count. Fidelity:",
         "SI-SDR against the output of the f32 file. The int8 file holds rounded weights as f32;",
         "its size is counted, not stored.",
@@ -258,7 +234,19 @@ def table(rows: list[dict[str, Any]], refused: dict[str, str], results: Results)
             cells.append("-" if mean is None else f"{mean.mean:.{digits}f}")
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", *(f"Not served here: {name}: {why}" for name, why in refused.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def made_by(args: argparse.Namespace) -> str:
+    """Return how to make the page again."""
+    limit = "" if args.limit is None else f"--limit {args.limit} "
+    return f"""
+Made by
+
+    voxhop train CONFIG --cases cases/
+    python benchmarks/compression_study.py --weights {args.weights.name} --cases cases/ \\
+        {limit}--repeats {args.repeats} --out study/ --write benchmarks/results/compression.md
+"""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""Result pages that a program writes again, and notes in them that people wrote."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import voxhop
+from voxhop._machine import cpu_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NOTES = re.compile(r"^## Notes\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+
+
+def keep_notes(path: Path, text: str) -> str:
+    """Return `text` with the section "Notes" of the page at `path` behind its first part."""
+    found = _NOTES.search(path.read_text("utf-8")) if path.exists() else None
+    if found is None:
+        return text
+    head, mark, rest = text.partition("\n## ")
+    return f"{head}\n{found[0].rstrip()}\n{mark}{rest}"
+
+
+def machine_text() -> str:
+    """Return where figures were made: CPU, instruction sets, version."""
+    isas = ", ".join(voxhop.cpu_isas())
+    return f"{cpu_name()} ({isas}), voxhop {voxhop.__version__}"
