@@ -10,16 +10,19 @@ pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 
 from voxhop.errors import ArgumentError
-from voxhop.training.config import Phase, TrainingConfig, from_table, load_config, to_table
+from voxhop.training.config import Phase, TrainingConfig, from_table, load_config, to_table, to_toml
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted([*(ROOT / "configs").glob("*.toml"), *(ROOT / "models").glob("*/config.toml")])
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
-def test_shipped_files_load_and_survive_a_round_trip(path: Path) -> None:
+def test_shipped_files_load_and_survive_a_round_trip(path: Path, tmp_path: Path) -> None:
     config = load_config(path)
     assert from_table(TrainingConfig, to_table(config), where="copy") == config
+    copy = tmp_path / "copy.toml"
+    copy.write_text(to_toml(config))
+    assert load_config(copy) == config
 
 
 def test_there_are_shipped_files() -> None:

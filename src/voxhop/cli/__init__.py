@@ -50,6 +50,7 @@ VERBS: Final[tuple[str, ...]] = (
     "models",
     "bench",
     "train",
+    "export",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import types
 import typing
@@ -250,3 +251,42 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401 - TOML v
     if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
         raise ArgumentError(f"{where}: {value!r}, expected {getattr(plain, '__name__', plain)}")
     return value
+
+
+def to_toml(config: TrainingConfig) -> str:
+    """Write what differs from the defaults as TOML, the reverse of `load_config`."""
+    table = _changed(to_table(config), to_table(TrainingConfig()))
+    phases = table.pop("phases", [])
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not _is_table(value)]
+    for key, value in table.items():
+        if _is_table(value):
+            lines += ["", f"[{key}]", *(f"{name} = {_toml(item)}" for name, item in value.items())]
+    for phase in phases:
+        own = _changed(phase, to_table(Phase()))
+        own["share"] = phase["share"]
+        lines += ["", "[[phases]]", *(f"{name} = {_toml(item)}" for name, item in own.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _changed(table: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries, and tables of entries, that are not as in `defaults`."""
+    found = {}
+    for key, value in table.items():
+        inner = _changed(value, defaults[key]) if _is_table(value) else value
+        if inner if _is_table(value) else value != defaults[key]:
+            found[key] = inner
+    return found
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 - a TOML value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return repr(value)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from voxhop.errors import ArgumentError
+import torch
+
+import voxhop
+from voxhop.errors import ArgumentError, ModelFileError
 from voxhop.export import write_gguf
 from voxhop.training.bank import load_bank
+from voxhop.training.card import CardNotes, model_card
+from voxhop.training.config import TrainingConfig, from_table
 from voxhop.training.start import load_model
 from voxhop.training.validate import build_clips, run_model, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from voxhop.training.config import TrainingConfig
+    from typing import Any
 
 LICENSE = "apache-2.0"
 
@@ -29,26 +34,33 @@ class Published:
     half: Path
 
 
-def publish(checkpoint: Path, folder: Path, *, name: str, card: str = "") -> Published:
+def publish(checkpoint: Path, folder: Path, *, name: str = "", card: str = "") -> Published:
     """Write a checkpoint's model as ``<name>-f32.gguf`` and ``<name>.gguf`` (f16).
 
     Parameters
     ----------
     checkpoint : Path
-        A ``best.pt`` of `voxhop.training.loop`, or any state dict whose configuration
-        is that of the released layout.
+        ``best.pt`` or ``last.pt`` of a run, finished or not, or a state dict of the
+        released layout. Of ``last.pt`` the averaged weights are written.
     folder : Path
         Target; made when missing.
     name : str
-        ``general.name`` and stem of the files.
+        ``general.name`` and stem of the files; empty: the name in the run's configuration.
     card : str
         Model card, stored in both files under ``voxhop.model_card``.
 
     Raises
     ------
     ArgumentError
-        If the checkpoint is no state dict.
+        If there is no name in the checkpoint and none was given.
+    ModelFileError
+        If the checkpoint cannot be read, or is none.
     """
+    name = name or run_config(checkpoint).name
+    try:
+        model = load_model(checkpoint)
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{checkpoint}: not a checkpoint of a model ({error})") from error
     folder.mkdir(parents=True, exist_ok=True)
     metadata: dict[str, str | int | float | bool] = {
         "general.name": name,
@@ -56,11 +68,50 @@ def publish(checkpoint: Path, folder: Path, *, name: str, card: str = "") -> Pub
     }
     if card:
         metadata["voxhop.model_card"] = card
-    model = load_model(checkpoint)
     files = Published(folder / f"{name}-f32.gguf", folder / f"{name}.gguf")
     write_gguf(model, files.full, dtype="f32", metadata=metadata)
     write_gguf(model, files.half, dtype="f16", metadata=metadata)
     return files
+
+
+def publish_with_card(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    name: str = "",
+    notes: CardNotes | None = None,
+    results: Mapping[str, Any] | None = None,
+) -> Published:
+    """Do what `publish` does, with a card, also as ``MODEL_CARD.md`` in the folder.
+
+    Arguments are those of `publish` and `voxhop.training.card.model_card`.
+    """
+    name = name or run_config(checkpoint).name
+    files = publish(checkpoint, folder, name=name)
+    with voxhop.load(files.full) as model:
+        info = model.info
+    card = model_card(checkpoint, info, name=name, notes=notes, results=results)
+    (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    return publish(checkpoint, folder, name=name, card=card)
+
+
+def run_config(checkpoint: Path) -> TrainingConfig:
+    """Read the configuration of the run that wrote a checkpoint.
+
+    Raises
+    ------
+    ArgumentError
+        If the file holds none.
+    ModelFileError
+        If the file cannot be read.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelFileError(f"{checkpoint}: not a readable checkpoint ({error})") from error
+    if not isinstance(content, dict) or "config" not in content:
+        raise ArgumentError(f"{checkpoint}: holds no configuration, expected a best.pt or last.pt")
+    return from_table(TrainingConfig, content["config"], where=str(checkpoint))
 
 
 def compare(paths: Sequence[Path], config: TrainingConfig) -> dict[str, Mapping[str, float]]:

@@ -1,0 +1,157 @@
+"""Model cards: what a trained model is, where it comes from and what it scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from voxhop.training.config import TrainingConfig, from_table
+from voxhop.training.start import load_model
+from voxhop.training.state import read_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from voxhop.models import ModelInfo
+
+Figures = dict[str, float]
+
+_VALIDATION = (
+    ("fe_suppression", "far-end suppression", ".1f"),
+    ("change_suppression", "after a path change", ".1f"),
+    ("noise_suppression", "noise suppression", ".1f"),
+    ("dt_separation", "double-talk separation", ".1f"),
+    ("dt_level", "double-talk near-end level", "+.1f"),
+    ("dt_si_sdr_gain", "double-talk SI-SDR gain", "+.1f"),
+    ("ne_si_sdr_gain", "near end in noise SI-SDR gain", "+.1f"),
+    ("ne_level", "near end in noise level", "+.1f"),
+)
+_RESULTS = (
+    ("farend", "aecmos_echo", "far end, AECMOS echo", 2),
+    ("farend", "erle", "far end, ERLE dB", 1),
+    ("doubletalk", "aecmos_echo", "double talk, AECMOS echo", 2),
+    ("doubletalk", "aecmos_deg", "double talk, AECMOS degradation", 2),
+    ("doubletalk", "si_sdr", "double talk, SI-SDR dB", 1),
+    ("nearend", "aecmos_deg", "near end, AECMOS degradation", 2),
+    ("nearend", "si_sdr", "near end, SI-SDR dB", 1),
+    ("noise", "dnsmos_ovrl", "noise, DNSMOS OVRL", 2),
+    ("noise", "pesq", "noise, PESQ", 2),
+    ("reverb", "dnsmos_ovrl", "reverberation, DNSMOS OVRL", 2),
+    ("reverb", "pesq", "reverberation, PESQ", 2),
+)
+
+
+class CardNotes(NamedTuple):
+    """What a checkpoint does not know: its recordings, and what to warn of, in Markdown."""
+
+    recordings: str
+    limits: Sequence[str]
+
+
+def model_card(
+    checkpoint: Path,
+    info: ModelInfo,
+    *,
+    name: str,
+    notes: CardNotes | None = None,
+    results: Mapping[str, Any] | None = None,
+) -> str:
+    """Write the card of a trained checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        A ``best.pt``; the ``log.jsonl`` beside it tells how much audio its weights saw.
+    info : ModelInfo
+        Of the exported model.
+    name : str
+        Of the model.
+    notes : CardNotes, optional
+        Text on the recordings and limits.
+    results : mapping, optional
+        ``results.json`` of ``voxhop eval`` with a row called `name`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    config = from_table(TrainingConfig, content["config"], where=str(checkpoint))
+    trained = sum(p.numel() for p in load_model(checkpoint).parameters())
+    shape = config.model
+    longest_ms = (shape.d_max - 1) * 1000 * shape.hop_length // shape.sample_rate
+    found = content.get("figures", {})
+    text = f"""# {name}
+
+Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms hops.
+LocalVQE version {shape.version}, channels {_list(shape.mic_channels)} (microphone) and
+{_list(shape.far_channels)} (reference), d_max {shape.d_max}: echo delays up to {longest_ms} ms.
+{trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates per
+hop, sub-pixel shuffle `{shape.shuffle}`. Licence: Apache-2.0.
+
+`{name}-f32.gguf` is what further training starts from; the package ships the same in f16.
+
+## Training
+
+* **Audio seen:** {_audio_seen(checkpoint, found)}, from {_start(config)}.
+* **Recipe:** `config.toml` beside this file, described in `docs/training.md`; the best of all
+  raw and averaged weights by validation score. `curves.png`, `log.jsonl`: the run.
+"""
+    if notes:
+        text += f"* **Recordings:** {notes.recordings}\n"
+    text += "\n## Figures\n\n" + _validation_text(config, found)
+    if results:
+        text += "\n" + _results_table(results, name)
+    if notes:
+        text += "\n## Limits\n\n" + "".join(f"* {limit}\n" for limit in notes.limits)
+    return text
+
+
+def _list(channels: Sequence[int]) -> str:
+    return ", ".join(str(count) for count in channels[1:])
+
+
+def _start(config: TrainingConfig) -> str:
+    if not config.initial:
+        return "random weights"
+    return f"the weights in `{config.initial.rsplit('/', 1)[-1]}`"
+
+
+def _audio_seen(checkpoint: Path, figures: Figures) -> str:
+    """Find in the log when the kept weights were validated."""
+    log = checkpoint.with_name("log.jsonl")
+    for record in read_log(log) if log.exists() else []:
+        if record["kind"] == "valid" and record.get("score") == figures.get("score"):
+            seconds, weights = record["audio_seconds"], record["weights"]
+            kind = "averaged" if weights == "ema" else "raw"
+            return f"{seconds:,.0f} s ({seconds / 3600:.1f} h) of simulated clips, {kind} weights"
+    return "not in the log"
+
+
+def _validation_text(config: TrainingConfig, figures: Figures) -> str:
+    limits = config.validation
+    count, seconds = limits.per_scenario, limits.seconds
+    lines = [f"Validation during training, {count} clips of {seconds:g} s of each kind:", ""]
+    lines += [
+        f"* {title}: {figures[key]:{form}} dB" for key, title, form in _VALIDATION if key in figures
+    ]
+    if "delay_accuracy" in figures:
+        share = 100 * figures["delay_accuracy"]
+        lines.append(f"* delay within one frame: {share:.1f} % of echo frames after 1 s")
+    return "\n".join(lines) + "\n"
+
+
+def _results_table(results: Mapping[str, Any], name: str) -> str:
+    means = {(row["system"], row["group"]): row["means"] for row in results["means"]}
+    cases = len({clip["case"] for clip in results["clips"]})
+    lines = [f"`voxhop eval`, {cases} cases, f16 file through the engine:", ""]
+    lines += ["| | unprocessed | this model |", "|---|--:|--:|"]
+    for group, key, title, digits in _RESULTS:
+        cells = [means.get((system, group), {}).get(key) for system in ("unprocessed", name)]
+        if all(cells):
+            values = " | ".join(f"{cell['mean']:.{digits}f}" for cell in cells if cell)
+            lines.append(f"| {title} | {values} |")
+    return "\n".join(lines) + "\n"
