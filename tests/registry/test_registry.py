@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from bad_server import BadServer
 
+import voxhop
 from voxhop import registry
 from voxhop.cli import main
 from voxhop.errors import ArgumentError, DownloadError, ModelFileError
@@ -160,7 +161,12 @@ def test_the_command_gets_lists_verifies_and_prints_the_path(published, own_cach
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split()[:4] == ["test-model", "76.8", "kB", "here"] for line in lines)
     assert any(line.split()[:4] == ["localvqe-v1.2", "5.2", "MB", "-"] for line in lines)
-    assert lines[0].endswith("in the package")
+    with voxhop.load() as model:
+        cost = f"{model.info.macs_per_hop / 1e6:.1f} M multiply-accumulates per hop"
+    assert lines[0].split()[0] == voxhop.DEFAULT_MODEL
+    assert lines[0].endswith(f"MB  here  in the package; {cost}; apache-2.0")
+    assert main(["models", "path", voxhop.DEFAULT_MODEL]) == 0
+    assert capsys.readouterr().out == f"{find_model(voxhop.DEFAULT_MODEL)}\n"
     assert main(["models", "verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verified"] == [str(own_cache / published.file)]
 

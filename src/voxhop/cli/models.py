@@ -39,7 +39,9 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     verify = _add_action(actions, "verify", "hash downloaded models; all of them when none named")
     verify.add_argument("names", nargs="*", metavar="NAME")
-    path = _add_action(actions, "path", "print where a downloaded model lies")
+    path = _add_action(
+        actions, "path", "print where a model of the package or a downloaded one lies"
+    )
     path.add_argument("names", nargs=1, metavar="NAME")
 
 
@@ -64,13 +66,17 @@ def _list(args: argparse.Namespace) -> int:
     from voxhop.models import bundled_models  # noqa: PLC0415 - loads numpy and cffi
 
     rows = [_row(model) for model in registry.PUBLISHED]
-    bundled = bundled_models()
+    bundled = [_bundled_row(name) for name in bundled_models()]
     if args.json:
         print_json({"folder": registry.cache_dir(), "bundled": bundled, "models": rows})
         return 0
-    width = max(len(name) for name in (*bundled, *(row["name"] for row in rows)))
-    for name in bundled:
-        say(f"{name:{width}}  {'':>8}  in the package")
+    width = max(len(row["name"]) for row in (*bundled, *rows))
+    for row in bundled:
+        cost = f"{row['macs_per_hop'] / 1e6:.1f} M multiply-accumulates per hop"
+        say(
+            f"{row['name']:{width}}  {_size_text(row['size_bytes']):>8}  here  "
+            f"in the package; {cost}; {row['licence']}"
+        )
     for row in rows:
         here = "here" if row["path"] else "-"
         foreign = "" if row["loads"] else " (another kind of network, not run here)"
@@ -84,6 +90,21 @@ def _size_text(size_bytes: int | None) -> str:
     if size_bytes is None:
         return "?"
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"  # noqa: PLR2004
+
+
+def _bundled_row(name: str) -> dict[str, Any]:
+    from voxhop.models import find_model, load  # noqa: PLC0415 - loads numpy and cffi
+
+    path = find_model(name)
+    with load(path) as model:
+        return {
+            "name": name,
+            "path": str(path),
+            "size_bytes": path.stat().st_size,
+            "licence": model.metadata.get("general.license", "?"),
+            "parameters": model.info.parameter_count,
+            "macs_per_hop": model.info.macs_per_hop,
+        }
 
 
 def _row(model: registry.PublishedModel) -> dict[str, Any]:
@@ -131,7 +152,10 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _path(args: argparse.Namespace) -> int:
-    path = registry.model_path(args.names[0])
+    from voxhop.models import bundled_models, find_model  # noqa: PLC0415 - loads numpy and cffi
+
+    (name,) = args.names
+    path = find_model(name) if name in bundled_models() else registry.model_path(name)
     if args.json:
         print_json({"path": path})
     else:
