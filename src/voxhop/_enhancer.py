@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxhop.session_info import SessionOptions
     from voxhop.stream_types import StreamMetrics
 
-BLOCK_S: Final = 0.1  # bounds the memory of a pass; the samples do not depend on it
+BLOCK_S: Final = 0.25  # bounds the memory of a pass; the samples do not depend on it
 # Rates at which a stream runs; at any other the recording is converted to the next of the
 # carriers and back.
 _STREAM_RATES: Final = frozenset(
@@ -93,6 +93,7 @@ class Enhancer:
     ) -> None:
         self._recording = recording
         self._automatic = settings["delay_ms"] == "auto"
+        self._lookahead_ms = float(settings.get("lookahead_ms", 0.0))
         self._tally = Tally()
         self._sides: tuple[StreamMetrics, ...] = ()
         with contextlib.ExitStack() as stack:
@@ -129,13 +130,11 @@ class Enhancer:
 
     def figures(self) -> Figures:
         """Return the figures of the whole recording."""
+        if not self._automatic:
+            return self._tally.figures(self._tally.model_delay())
         first = self._sides[0]
-        found = first.delay_ms is not None
-        if self._automatic:
-            return self._tally.figures(
-                (first.delay_ms, first.delay_confidence) if found else (None, None)
-            )
-        return self._tally.figures(self._tally.model_delay())
+        confidence = None if first.delay_ms is None else first.delay_confidence
+        return self._tally.figures((first.delay_ms, confidence))
 
     def close(self) -> None:
         """Close the streams. May be repeated."""
@@ -153,12 +152,18 @@ class Enhancer:
         self.close()
 
     def _side(self, i: int, mic: Floats, ref: Floats | None) -> Floats:
-        out = self._streams[i].process(mic, ref)
+        # No reference is a silent loudspeaker, not a reference that is missing.
+        out = self._streams[i].process(mic, np.zeros_like(mic) if ref is None else ref)
         sounds = self._meters[i].add_input(mic, ref)
         if sounds and not self._automatic:
-            metrics = self._streams[i].metrics
-            self._tally.add_delay(metrics.model_delay_ms, metrics.model_confidence)
+            self._look(self._streams[i].metrics)
         return out
+
+    def _look(self, metrics: StreamMetrics) -> None:
+        """Count where the model looks for the echo, in the recording's own time."""
+        if metrics.model_delay_ms is not None and metrics.model_confidence is not None:
+            delay = metrics.model_delay_ms - self._lookahead_ms
+            self._tally.add_delay(delay, metrics.model_confidence)
 
     def _counted(self, out: Floats) -> Floats:
         for i, meter in enumerate(self._meters):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -59,14 +58,13 @@ class Tally:
     energy_out: float = 0.0
     active_in: float = 0.0
     active_out: float = 0.0
-    looks: Counter[float] = field(default_factory=Counter)
+    looks: int = 0
     attention: dict[float, float] = field(default_factory=dict)
 
-    def add_delay(self, delay_ms: float | None, confidence: float | None) -> None:
+    def add_delay(self, delay_ms: float, confidence: float) -> None:
         """Count one look of the model's own alignment, while the reference sounds."""
-        if delay_ms is not None and confidence is not None:
-            self.looks[delay_ms] += 1
-            self.attention[delay_ms] = self.attention.get(delay_ms, 0.0) + confidence
+        self.looks += 1
+        self.attention[delay_ms] = self.attention.get(delay_ms, 0.0) + confidence
 
     def model_delay(self) -> tuple[float | None, float | None]:
         """Return where the model looked, and the share of its attention there."""
@@ -75,7 +73,7 @@ class Tally:
         delay = max(self.attention, key=self.attention.__getitem__)
         hop_ms = 1000.0 * _FRAME_S * 1.5  # half a hop of slack
         near = sum(share for at, share in self.attention.items() if abs(at - delay) < hop_ms)
-        return delay, near / sum(self.looks.values())
+        return delay, near / self.looks
 
     def figures(self, delay: tuple[float | None, float | None]) -> Figures:
         """Return the figures of everything added so far, and of a delay and its confidence."""

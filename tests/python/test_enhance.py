@@ -28,7 +28,10 @@ def test_equals_the_streamed_output_without_its_lag(model, call, length):
     assert np.array_equal(out, streamed[256 : 256 + length])
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 22050, 24000, 44100, 48000, 96000])
+# The last four are no rates of a stream.
+@pytest.mark.parametrize(
+    "rate", [8000, 11025, 22050, 24000, 44100, 48000, 96000, 1000, 11127, 47999, 384000]
+)
 @pytest.mark.parametrize("length", [1, 1000, 4411])
 def test_length_is_kept_at_any_rate(model, rate, length):
     mic = np.random.default_rng(rate).uniform(-0.1, 0.1, length).astype(np.float32)
@@ -175,6 +178,13 @@ def test_settings_reach_the_stream(model, call):
     delayed = voxhop.enhance(mic, ref, delay_ms=100.0, **keywords)
     same = slice(0, -512)  # the last hop looks at what comes after the end
     assert np.array_equal(delayed[same], voxhop.enhance(mic, late, **keywords)[same])
+
+
+def test_nothing_is_bypassed_unless_the_delay_is_found():
+    assert _enhancer.stream_settings({}) == {"delay_ms": 0.0, "auto_bypass": False}
+    assert _enhancer.stream_settings({"delay_ms": "auto"})["auto_bypass"] is True
+    assert _enhancer.stream_settings({}, delay_ms="auto")["auto_bypass"] is True
+    assert _enhancer.stream_settings({"auto_bypass": True})["auto_bypass"] is True
 
 
 def test_long_delay_is_found_when_asked_for(model):

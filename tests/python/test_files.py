@@ -76,6 +76,25 @@ def test_without_a_reference_there_is_no_delay(tmp_path, wav, model):
     assert (report.delay_ms, report.delay_confidence) == (None, None)
 
 
+def test_delay_in_the_report_is_the_recording_s_whatever_the_microphone_waits(
+    tmp_path, wav, model, call
+):
+    paths = wav("mic.wav", call[0]), wav("ref.wav", call[1])
+    for settings in ({}, {"lookahead_ms": 160.0}, {"delay_ms": 48.0}):
+        report = voxhop.enhance_file(
+            paths[0], tmp_path / "out.wav", ref=paths[1], model=model, **settings
+        )
+        assert report.delay_ms in {64.0, 80.0}
+        assert 0.0 < report.delay_confidence <= 1.0
+
+
+def test_without_a_reference_none_is_missing(tmp_path, wav, model):
+    source, out = wav("mic.wav"), tmp_path / "out.wav"
+    report = voxhop.enhance_file(source, out, model=model, missing_ref="bypass")
+    (side,) = report.sides
+    assert (side.ref_missing_frames, side.bypassed) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("name", "subtype", "out", "expected"),
     [
@@ -312,20 +331,24 @@ def test_full_disk_is_reported_and_leaves_nothing(tiny_disk, wav, model, call, n
 
 PEAK = """
 import resource, sys, voxhop
-voxhop.enhance_file(sys.argv[1], sys.argv[2], mic_channel=0)
+voxhop.enhance_file(sys.argv[1], sys.argv[2], ref=sys.argv[3], mic_channel=0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
-def test_memory_does_not_grow_with_the_file(tmp_path, wav):
+@pytest.mark.parametrize(("rate", "ref_rate"), [(192000, 16000), (16000, 192000)])
+def test_memory_does_not_grow_with_the_files(tmp_path, wav, rate, ref_rate):
     """Five more seconds of 16 channels at 192 kHz are 61 MB of float32."""
     peaks = []
     for seconds in (1, 6):
-        block = np.zeros((192000 * seconds, 16), np.int16)
-        path = wav(f"{seconds}.wav", block, 192000)
-        command = [sys.executable, "-c", PEAK, path, tmp_path / "out.wav"]
+        path, ref = (
+            wav(f"{name} {seconds}.wav", np.zeros((each * seconds, 16), np.int16), each)
+            for name, each in (("mic", rate), ("ref", ref_rate))
+        )
+        command = [sys.executable, "-c", PEAK, path, tmp_path / "out.wav", ref]
         found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
         peaks.append(int(found.stdout) / 1024)
         path.unlink()
+        ref.unlink()
     assert peaks[1] - peaks[0] < 25
