@@ -1,6 +1,7 @@
 """``voxhop demo``, ``info`` and ``bench``, and the demo recordings themselves."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import tolerances
 import voxhop
 from voxhop import benchmark
 from voxhop.cli import bench, demo, main
@@ -126,13 +128,47 @@ def test_bench_measures_and_stays_consistent(capsys):
         assert found["memory"]["rss_session_bytes"] > contender["state_bytes"] / 2
 
 
-def test_bench_compares_with_stock_once():
+def test_bench_compares_with_one_thread_with_whole_hops_and_with_stock():
     stock = voxhop.SessionOptions(kernels="stock")
     assert benchmark.contenders_for(stock) == [stock]
-    assert benchmark.contenders_for(voxhop.SessionOptions(threads=2)) == [
-        voxhop.SessionOptions(threads=2),
-        voxhop.SessionOptions(kernels="stock", threads=2),
+    both = voxhop.SessionOptions(precision="f16", threads=2, history_first=True)
+    assert benchmark.contenders_for(both) == [
+        both,
+        voxhop.SessionOptions(precision="f16", history_first=True),
+        voxhop.SessionOptions(precision="f16", threads=2),
+        stock,
     ]
+
+
+def test_bench_says_what_threads_and_preparing_gain(capsys):
+    line = ["bench", "--hops", "100", "--hot", "--threads", "2", "--history-first"]
+    assert main([*line, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["contenders"]
+    ways = [(c["kernels"], c["threads"], c["history_first"]) for c in found]
+    assert ways == [
+        ("fused", 2, True),
+        ("fused", 1, True),
+        ("fused", 2, False),
+        ("stock", 1, False),
+    ]
+    ahead, one, whole, _ = (c["timings"][0] for c in found)
+    assert 0.3 < one["prepare_cpu_min_ms"] / one["cpu_min_ms"] < 4
+    assert whole["prepare_cpu_min_ms"] is None
+    assert 0 < ahead["min_ms"] <= ahead["p50_ms"]
+    assert main(line) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^2 threads: a hop in \d+\.\d\d of the wall time of one", told, re.MULTILINE)
+    share = re.search(r"^history first: .* in (\d\.\d\d) of a whole", told, re.MULTILINE)
+    assert float(share[1]) < tolerances.PREPARED_SHARE
+    assert "| fused, prepared | " in told
+
+
+def test_bench_of_streams_prepares_ahead(capsys):
+    assert main(["bench", "--streams", "2", "--hops", "100", "--history-first", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    with voxhop.load() as model, voxhop.SessionGroup(model, 1, history_first=True) as group:
+        assert found["state_bytes"] == group.info.state_bytes
+    assert found["p50_ms"] < found["cpu_p50_ms"]  # the wall time is without prepare()
 
 
 def test_bench_table_has_a_row_per_cache(capsys):

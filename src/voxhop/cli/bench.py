@@ -46,6 +46,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--streams", type=int, metavar="B", help="time B streams together instead of one"
     )
+    parser.add_argument(
+        "--history-first", action="store_true", help="prepare each hop, and time the rest of it"
+    )
     add_session_options(parser)
 
 
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print a table or a few lines, or JSON."""
     from voxhop import DEFAULT_MODEL, SessionOptions, benchmark  # noqa: PLC0415 - the parser needs none of it
 
-    options = SessionOptions(**session_options(args))
+    options = SessionOptions(**session_options(args), history_first=args.history_first)
     if args.streams is not None:
         return _run_streams(args, options)
     with ProgressBar("timing") as bar:
@@ -123,8 +126,31 @@ def markdown(result: BenchResult) -> str:
             "",
             *header(),
             *rows(result),
+            *comparisons(result),
         ]
     )
+
+
+def comparisons(result: BenchResult) -> list[str]:
+    """Return what the first contender's threads and its preparing ahead gain, in words."""
+    first, *others = result.contenders
+    hot = first.timings[0]
+    lines = []
+    for other in others:
+        whole = other.timings[0]
+        if (other.kernels, other.isa) != (first.kernels, first.isa):
+            continue
+        if other.threads != first.threads:
+            lines.append(
+                f"{first.threads} threads: a hop in {hot.min_ms / whole.min_ms:.2f} of the wall "
+                f"time of one by the least, {hot.p50_ms / whole.p50_ms:.2f} by the median"
+            )
+        elif other.history_first != first.history_first:
+            lines.append(
+                "history first: samples in to samples out in "
+                f"{hot.min_ms / whole.min_ms:.2f} of a whole hop by the least wall time"
+            )
+    return ["", *lines] if lines else []
 
 
 def header() -> list[str]:
@@ -135,7 +161,8 @@ def header() -> list[str]:
 def rows(result: BenchResult) -> list[str]:
     """Return the Markdown rows of a result, one per way of computing and state of the caches."""
     return [
-        f"| {result.cpu} | {c.kernels} | {c.isa} | {c.precision} | {c.threads} | {t.cache} "
+        f"| {result.cpu} | {c.kernels}{', prepared' * c.history_first} "
+        f"| {c.isa} | {c.precision} | {c.threads} | {t.cache} "
         f"| {t.p50_ms:.3f} | {t.p99_ms:.3f} | {t.max_ms:.3f} | {t.real_time_factor:.3f} "
         f"| {t.cpu_min_ms:.3f} | {t.cpu_p50_ms:.3f} | {_number(result.load)} | {c.node_count} |"
         for c in result.contenders

@@ -1,0 +1,178 @@
+"""Times hops of real speech under three states of the caches, several sessions in turns."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from voxhop._machine import cache_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from voxhop.models import Model
+    from voxhop.session import Session
+
+    Samples = npt.NDArray[np.float32]
+
+CACHES: Final = ("hot", "l2-cold", "dram-cold")
+_ROUND: Final = 50  # hops of one session in a row, so that contenders meet the same weather
+LEAST_HOPS: Final = 2 * _ROUND  # for a 99th percentile
+_WARM_UP: Final = 5  # hops at the start of a round that refill the caches, not counted
+_COLD_SHARE: Final = 5  # a cold hop costs an eviction, so there are this many times fewer
+_DEFAULT_L2: Final = 2 << 20
+_DEFAULT_L3: Final = 64 << 20
+
+
+@dataclass(frozen=True)
+class HopTiming:
+    """Times of one hop under one state of the caches, in ms.
+
+    Attributes
+    ----------
+    cache
+        ``"hot"``: hops back to back. ``"l2-cold"``: as much as twice the L2 cache was read
+        in between. ``"dram-cold"``: as much as twice the last-level cache.
+    hops
+        How many were timed.
+    min_ms, p50_ms, p99_ms, max_ms
+        Wall time of the Python call; with ``history_first`` of what is left of it after
+        `Session.prepare`.
+    cpu_min_ms, cpu_p50_ms
+        The same in CPU time of the calling thread: what other programs on the machine
+        disturb least.
+    prepare_cpu_min_ms
+        CPU time of `Session.prepare`, None without ``history_first``.
+    real_time_factor
+        Median wall time over the length of a hop; below 1 keeps up.
+    """
+
+    cache: str
+    hops: int
+    min_ms: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    cpu_min_ms: float
+    cpu_p50_ms: float
+    prepare_cpu_min_ms: float | None
+    real_time_factor: float
+
+
+@dataclass
+class _Times:
+    """Nanoseconds of each hop of one session under one state of the caches."""
+
+    wall: list[int] = field(default_factory=list)
+    cpu: list[int] = field(default_factory=list)
+    prepare_cpu: list[int] = field(default_factory=list)
+
+
+def speech(samples: int) -> tuple[Samples, Samples]:
+    """Return microphone and reference of the demo call, repeated to `samples`."""
+    from voxhop.io import AudioReader  # noqa: PLC0415 - soundfile is not needed to import this
+
+    tracks = []
+    for name in ("mic", "ref"):
+        with AudioReader(Path(__file__).parent / "demo" / f"{name}.flac") as reader:
+            tracks.append(np.resize(reader.read(reader.frames)[:, 0], samples))
+    return tracks[0], tracks[1]
+
+
+def time_all(
+    sessions: Sequence[Session],
+    hops: int,
+    caches: Sequence[str],
+    progress: Callable[[float, float], None],
+) -> list[tuple[HopTiming, ...]]:
+    hop = sessions[0].hop_length
+    mic, ref = speech(hop * (hops + _ROUND))
+    parts = [(cache, max(LEAST_HOPS, hops // _cost(cache))) for cache in caches]
+    timings: list[list[HopTiming]] = [[] for _ in sessions]
+    total = float(sum(count for _, count in parts))
+    done = 0.0
+    for cache, count in parts:
+        evict = _evictor(cache)
+        times = [_Times() for _ in sessions]
+        for start in range(0, count, _ROUND):
+            stretch = slice(start * hop, (start + _ROUND + _WARM_UP) * hop)
+            for session, into in zip(sessions, times, strict=True):
+                _time_round(session, mic[stretch], ref[stretch], evict, into)
+            done += _ROUND
+            progress(min(done, total), total)
+        for i, session in enumerate(sessions):
+            timings[i].append(_timing(cache, times[i], session))
+    return [tuple(found) for found in timings]
+
+
+def _time_round(
+    session: Session,
+    mic: Samples,
+    ref: Samples,
+    evict: Callable[[], None] | None,
+    into: _Times,
+) -> None:
+    """Process hop after hop; append what each took, the warm-up left out."""
+    hop = session.hop_length
+    out = np.empty(hop, np.float32)
+    for i in range(len(mic) // hop):
+        part = slice(i * hop, (i + 1) * hop)
+        if evict is not None:
+            evict()
+        prepare_start = time.thread_time_ns()
+        session.prepare()
+        cpu_start = time.thread_time_ns()
+        start = time.perf_counter_ns()
+        session.process_hop_into(mic[part], ref[part], out)
+        wall_ns = time.perf_counter_ns() - start
+        cpu_ns = time.thread_time_ns() - cpu_start
+        if i >= _WARM_UP:
+            into.wall.append(wall_ns)
+            into.cpu.append(cpu_ns)
+            into.prepare_cpu.append(cpu_start - prepare_start)
+
+
+def _timing(cache: str, times: _Times, session: Session) -> HopTiming:
+    wall_ms = np.array(times.wall) / 1e6
+    cpu_ms = np.array(times.cpu) / 1e6
+    ahead = session.options.history_first
+    median = float(np.median(wall_ms))
+    return HopTiming(
+        cache=cache,
+        hops=len(wall_ms),
+        min_ms=float(wall_ms.min()),
+        p50_ms=median,
+        p99_ms=float(np.percentile(wall_ms, 99)),
+        max_ms=float(wall_ms.max()),
+        cpu_min_ms=float(cpu_ms.min()),
+        cpu_p50_ms=float(np.median(cpu_ms)),
+        prepare_cpu_min_ms=min(times.prepare_cpu) / 1e6 if ahead else None,
+        real_time_factor=median / hop_ms(session.model),
+    )
+
+
+def hop_ms(model: Model) -> float:
+    return 1000.0 * model.hop_length / model.sample_rate
+
+
+def _cost(cache: str) -> int:
+    return 1 if cache == "hot" else _COLD_SHARE
+
+
+def _evictor(cache: str) -> Callable[[], None] | None:
+    """Return what pushes the caches' content out between hops, or None."""
+    if cache == "hot":
+        return None
+    level, default = ((2, _DEFAULT_L2), (3, _DEFAULT_L3))[cache == "dram-cold"]
+    buffer = np.zeros(2 * (cache_bytes(level) or default) // 8)
+
+    def evict() -> None:
+        np.add(buffer, 1.0, out=buffer)
+
+    return evict
