@@ -115,6 +115,10 @@ PREPARED_SHARE = 0.75
 # of a busy machine is tens of ms; a spinning barrier stalls for seconds.
 BUSY_HOP_MS = 500.0
 
+# Median hop of two threads over that of one while every core is busy, hops at a live pace.
+# Measured: 0.9 to 1.2; 9 to 17 when every hop was shared.
+BUSY_THREADS_SHARE = 3.0
+
 # Multiply-adds per second of each kernel over the f32 peak of its instruction set in the
 # same run (bench_kernels, minimum CPU time, EPYC Zen 4). Winograd counts the direct form's
 # work. A kernel that falls below two thirds of its share has lost its registers or worse.

@@ -1,6 +1,7 @@
 #include "core/hop_plan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
@@ -47,7 +48,6 @@ HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   prepare_.plan.work_data = hop_.plan.work_data;
   if (n_threads > 1 && hop_.only_custom) {  // beside ggml's own threads they would only idle
     workers_ = std::make_unique<WorkerPool>(n_threads);
-    graph_.context->workers = workers_.get();
   }
   if (!hop_.only_custom || (prepare_.graph != nullptr && !prepare_.only_custom)) {
     probe_threads(n_threads);
@@ -149,7 +149,15 @@ void HopPlan::prepare() {
 void HopPlan::run() {
   prepare();
   bound_->set_prepared(false);
+  if (workers_ == nullptr) {
+    run_program(hop_);
+    return;
+  }
+  // The same decision holds for the next prepare().
+  graph_.context->workers = share_policy_.share() ? workers_.get() : nullptr;
+  const auto start = std::chrono::steady_clock::now();
   run_program(hop_);
+  share_policy_.took(std::chrono::steady_clock::now() - start);
 }
 
 int HopPlan::node_count() const {

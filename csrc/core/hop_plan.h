@@ -9,6 +9,7 @@
 
 #include "core/aligned_buffer.h"
 #include "core/hop_builder.h"
+#include "core/share_policy.h"
 #include "core/worker_pool.h"
 
 namespace voxhop {
@@ -71,7 +72,8 @@ class HopPlan {
   AlignedBuffer scratch_;
   AlignedBuffer work_;
   AlignedBuffer shared_;
-  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> workers_;  // null with one thread
+  SharePolicy share_policy_;
   std::unique_ptr<ggml_threadpool, ThreadPoolRelease> pool_;
   std::vector<Rebind> rebinds_;
   Program hop_;

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,12 +13,12 @@ extern void * __libc_calloc(size_t count, size_t size);
 extern void * __libc_realloc(void * old, size_t size);
 extern void * __libc_memalign(size_t alignment, size_t size);
 
-static __thread long allocations;
+static atomic_long allocations; /* of all threads: workers may not allocate either */
 static __thread long locks;
 static __thread long until_failure = -1; /* -1: never */
 
 static int refused(void) {
-  ++allocations;
+  atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
   if (until_failure < 0) return 0;
   if (until_failure == 0) return 1; /* this one and all that follow */
   --until_failure;
@@ -60,17 +61,38 @@ int pthread_mutex_lock(pthread_mutex_t * mutex) {
   return real(mutex);
 }
 
+typedef int32_t (*prepare_fn)(void *, void *);
 typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
+typedef int32_t (*prepare_group_fn)(void *, const uint8_t *, void *);
+typedef int32_t (*process_group_fn)(void *, const float *, const float *, const uint8_t *, float *,
+                                    int64_t, void *);
 typedef int32_t (*open_fn)(const void *, size_t, void **, void *);
 
-/* What `hops` process calls cost: allocations and locks. Returns the last code. */
-int32_t test_count_hops(process_fn process, void * session, const float * mic, float * out,
-                        int64_t n, int hops, long * counts) {
+/* What `hops` process calls cost, each with a prepare call before it: allocations of all
+ * threads, and locks of this one. Returns the last code. */
+int32_t test_count_hops(prepare_fn prepare, process_fn process, void * session, const float * mic,
+                        float * out, int64_t n, int hops, long * counts) {
   int32_t code = 0;
   allocations = 0;
   locks = 0;
   for (int i = 0; i < hops && code == 0; ++i) {
-    code = process(session, mic, mic, out, n, NULL);
+    code = prepare(session, NULL);
+    if (code == 0) code = process(session, mic, mic, out, n, NULL);
+  }
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* The same for a group, of which all streams are active. */
+int32_t test_count_rounds(prepare_group_fn prepare, process_group_fn process, void * group,
+                          const float * mic, float * out, int64_t n, int hops, long * counts) {
+  int32_t code = 0;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < hops && code == 0; ++i) {
+    code = prepare(group, NULL, NULL);
+    if (code == 0) code = process(group, mic, mic, NULL, out, n, NULL);
   }
   counts[0] = allocations;
   counts[1] = locks;

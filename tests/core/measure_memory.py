@@ -23,21 +23,27 @@ def pointer(cdata):
     return ctypes.c_void_p(int(FFI.cast("uintptr_t", cdata)))
 
 
-def count_hops(path, kernels, hops):
-    """Return the allocations and mutex locks of `hops` process calls."""
+def count_hops(path, options, streams, hops):
+    """Return the allocations and mutex locks of `hops` process calls, each prepared.
+
+    Of a session, or of a group when `streams` is not 0.
+    """
     model = voxhop.load(path)
     hop = model.info.hop_samples
-    mic, out = np.ones(hop, "f4"), np.empty(hop, "f4")
-    counts = (ctypes.c_long * 2)()
-    with voxhop.Session(model, kernels=kernels) as session:
-        ran_on = session.info.kernels
-        session.process_hop(mic)
-        code = ctypes.CDLL(None).test_count_hops(
-            address("vh_session_process_f32"), pointer(session._handle),
+    mic = np.ones((max(1, streams), hop), "f4")
+    out, counts = np.empty_like(mic), (ctypes.c_long * 2)()
+    options = json.loads(options)
+    opened = voxhop.SessionGroup(model, streams, **options) if streams else model.session(**options)
+    with opened as it:
+        noun, function = ("group", "rounds") if streams else ("session", "hops")
+        it.process(mic) if streams else it.process_hop(mic[0])
+        code = getattr(ctypes.CDLL(None), f"test_count_{function}")(
+            address(f"vh_{noun}_prepare"), address(f"vh_{noun}_process_f32"), pointer(it._handle),
             ctypes.c_void_p(mic.ctypes.data), ctypes.c_void_p(out.ctypes.data),
             ctypes.c_int64(hop), hops, counts,
         )  # fmt: skip
-    return {"code": code, "kernels": ran_on, "allocations": counts[0], "locks": counts[1]}
+    assert np.abs(out).max() > 0
+    return {"code": code, "allocations": counts[0], "locks": counts[1]}
 
 
 def fail_model_open(path):

@@ -52,14 +52,23 @@ def measure(*arguments, preload=None):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("kernels", ["stock", "auto"])
-def test_a_hop_allocates_and_locks_only_what_ggml_does(preload, kernels):
+@pytest.mark.parametrize("streams", [0, 3])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [{"kernels": "stock"}, {}, {"history_first": True}, {"precision": "int8"}],
+    ids=["stock", "fused", "history-first", "int8"],
+)
+def test_a_hop_allocates_and_locks_only_what_ggml_does(preload, options, threads, streams):
     hops = 20
-    found = measure("hops", MODEL, kernels, hops, preload=preload)
+    options = {"threads": threads, **options}
+    found = measure("hops", MODEL, json.dumps(options), streams, hops, preload=preload)
     assert found["code"] == native().lib.VH_OK
-    limit = PER_HOP[found["kernels"]]
-    assert found["allocations"] == limit["allocations"] * hops
-    assert found["locks"] == limit["locks"] * hops
+    limit = PER_HOP["stock" if "kernels" in options else "fused"]
+    rounds = hops * max(1, streams)
+    assert found["allocations"] == limit["allocations"] * rounds
+    if threads == 1:  # or the caller's own locks depend on who slept
+        assert found["locks"] == limit["locks"] * rounds
 
 
 def test_every_failing_allocation_of_opening_a_model_is_an_error(preload, tmp_path):

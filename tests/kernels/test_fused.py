@@ -1,6 +1,5 @@
 """The fused kernels against the stock graph, in every instruction set, precision and mode."""
 
-import threading
 import time
 
 import numpy as np
@@ -179,25 +178,3 @@ def test_silence_after_speech_costs_no_more(model):
         run(session, silence[: -300 * signals.HOP], silence[: -300 * signals.HOP])
         quiet = best_ms(session, silence[: 300 * signals.HOP], silence[: 300 * signals.HOP])
     assert quiet <= tolerances.SILENT_HOP_SHARE * loud
-
-
-def test_threads_on_a_busy_machine_never_stall(model, pair):
-    """Both cores loaded: a worker that is not run may not hold a hop up."""
-    stop = threading.Event()
-
-    def burn():
-        a = np.random.default_rng(0).standard_normal((200, 200))
-        while not stop.is_set():
-            a @ a  # without the GIL
-
-    burners = [threading.Thread(target=burn) for _ in range(4)]
-    for burner in burners:
-        burner.start()
-    try:
-        with voxhop.Session(model, threads=2) as session:
-            run(session, *pair)
-            assert session.metrics.worst_hop_ms < tolerances.BUSY_HOP_MS
-    finally:
-        stop.set()
-        for burner in burners:
-            burner.join()

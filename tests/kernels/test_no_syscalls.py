@@ -31,8 +31,9 @@ def hops(program, *options):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize("streams", ["0", "3"])
 @pytest.mark.parametrize("history_first", ["0", "1"])
 @pytest.mark.parametrize("precision", ["f32", "f16", "bf16", "int8"])
-def test_fused_hops_make_none(program, precision, history_first):
-    done = hops(program, "fused", precision, history_first)
+def test_fused_hops_make_none(program, precision, history_first, streams):
+    done = hops(program, "fused", precision, history_first, streams)
     assert (done.returncode, done.stdout) == (0, "50 hops\n"), done.stderr
