@@ -197,6 +197,23 @@ def test_report_is_one_page_with_everything_inside(call, capsys):
     assert "<script" not in page
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminals to open there")
+@pytest.mark.usefixtures("call")
+@pytest.mark.parametrize("line", [["plot", "-o", "p.png"], ["report", "-o", "p.html"]])
+def test_pictures_take_a_bar_on_a_terminal_only(line):
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, "-m", "voxhop", *line, "mic.wav"]
+    quiet = subprocess.run(command, capture_output=True, check=True, timeout=120)
+    assert quiet.stderr == b""
+    primary, secondary = os.openpty()
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=secondary, check=True, timeout=120)
+    os.close(secondary)
+    seen = os.read(primary, 4096).decode()
+    os.close(primary)
+    assert "enhancing [" in seen
+    assert seen.endswith("\r\x1b[K")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look at the page with")
 def test_report_plays_and_draws_in_chromium(call):

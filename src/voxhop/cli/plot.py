@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxhop.cli.tracks import add_track_arguments, read_tracks
-from voxhop.cli.verb import add_session_options, new_verb, print_json, say, session_options
+from voxhop.cli.verb import (
+    ProgressBar,
+    add_session_options,
+    new_verb,
+    print_json,
+    say,
+    session_options,
+)
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -43,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     mic, ref, rate = read_tracks(args)
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))
-    analysis = analyse(mic, ref, rate, model=model, options=options)
+    with ProgressBar("enhancing") as bar:
+        analysis = analyse(mic, ref, rate, model=model, options=options, progress=bar.update)
     tracks = {"microphone": mic, "enhanced": analysis.out}
     c = analysis.curves
     curves = {"level, dBFS": (c.time_s, {"microphone": c.mic_dbfs, "enhanced": c.out_dbfs})}

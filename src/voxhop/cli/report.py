@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxhop.cli.tracks import add_track_arguments, read_tracks
-from voxhop.cli.verb import add_session_options, new_verb, print_json, say, session_options
+from voxhop.cli.verb import (
+    ProgressBar,
+    add_session_options,
+    new_verb,
+    print_json,
+    say,
+    session_options,
+)
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -47,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     mic, ref, rate = read_tracks(args)
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))
-    analysis = analyse(mic, ref, rate, model=model, options=options)
+    with ProgressBar("enhancing") as bar:
+        analysis = analyse(mic, ref, rate, model=model, options=options, progress=bar.update)
     write_whole(out, report_page(analysis, args.title or Path(args.mic).name))
     said = findings(analysis)
     if args.json:

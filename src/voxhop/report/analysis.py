@@ -14,6 +14,8 @@ from voxhop.models import load
 from voxhop.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from voxhop.models import Model
@@ -90,6 +92,7 @@ def analyse(
     *,
     model: Model | None = None,
     options: SessionOptions | None = None,
+    progress: Callable[[float, float], None] | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
 ) -> Analysis:
     """Enhance a recording and take down its figures on the way.
@@ -102,6 +105,8 @@ def analyse(
         Of both, in Hz.
     model
         A loaded model; the bundled default when None.
+    progress
+        Called with seconds done and seconds in all, now and then.
     options, **settings
         As for `Stream`.
 
@@ -114,7 +119,7 @@ def analyse(
         raise ShapeError(f"ref: {len(ref)} frames, expected {len(mic)} like mic")
     loaded = load() if model is None else model
     with Stream(loaded, options=options, sample_rate=sample_rate, **settings) as stream:
-        out, curves = _run(stream, mic, ref)
+        out, curves = _run(stream, mic, ref, progress)
         metrics = stream.metrics
         tail = stream.flush()
     window_ms = loaded.info.window_ms
@@ -125,7 +130,12 @@ def analyse(
     return Analysis(sample_rate, mic, ref, aligned, curves, delay, metrics, window_ms)
 
 
-def _run(stream: Stream, mic: Floats, ref: Floats | None) -> tuple[Floats, Curves]:
+def _run(
+    stream: Stream,
+    mic: Floats,
+    ref: Floats | None,
+    progress: Callable[[float, float], None] | None,
+) -> tuple[Floats, Curves]:
     step = round(STEP_S * stream.sample_rate)
     blocks, rows = [], []
     for at in range(0, len(mic), step):
@@ -142,6 +152,8 @@ def _run(stream: Stream, mic: Floats, ref: Floats | None) -> tuple[Floats, Curve
             m.out_dbfs,
         )
         rows.append(row)
+        if progress is not None:
+            progress(row[0], len(mic) / stream.sample_rate)
     columns = np.array(rows, np.float64).T
     return np.concatenate(blocks), Curves(*columns)
 
