@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from case_sets import RATE, make_set
+from case_sets import RATE, echo_of, make_set, speech
 
 from voxhop.cli import main
 
@@ -135,3 +135,24 @@ def test_the_page_shows_the_worst_clips_of_the_subject(arguments, tmp_path, caps
     assert f"<h3>{min(values, key=values.get)} " in html
     assert main([*arguments, "--subject", "nobody"]) == 2
     assert "there are: unprocessed, late copy" in capsys.readouterr().err
+
+
+def test_a_set_in_the_challenge_s_layout_gives_the_report_s_table(tmp_path, capsys):
+    """One command; two far-end clips: half the level, -6 dB, in the frames the ERLE counts."""
+    far = speech(3.0, 1)
+    for guid in ("a", "-b_c"):
+        stem = tmp_path / "set" / "deep" / f"{guid}_farend-singletalk-with-movement"
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for kind, track in (("mic", echo_of(far, 800, 3)), ("lpb", far)):
+            soundfile.write(f"{stem}_{kind}.wav", track, RATE, subtype="FLOAT")
+    arguments = ["eval", "--cases", str(tmp_path / "set"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--measures", PLAIN, "--system", HALF, "--no-html"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 clips, protocol `report`" in printed
+    table = printed.partition("## The report's table")[2].partition("\n## ")[0].splitlines()
+    assert "| Scenario | n | AECMOS echo | AECMOS deg | blind ERLE dB | DNSMOS OVRL |" in table
+    rows = [line for line in table if line.startswith("| farend")]
+    assert rows == [
+        "| farend-singletalk-with-movement | 2 | - | - | 0.0 | - |",
+        "| farend-singletalk-with-movement | 2 | - | - | 6.0 | - |",
+    ]

@@ -48,7 +48,8 @@ h2 .note, h3 .note { font-weight: 400 }
 td.best { font-weight: 700; color: var(--best) }
 .clip { display: grid; grid-template-columns: repeat(auto-fill, minmax(23rem, 1fr)); gap: 1rem }
 figure { margin: 0 } figure img { width: 100%; height: auto; display: block }
-figcaption { font-size: .85rem; margin-bottom: .2rem } figcaption span { color: var(--soft) }
+figcaption { font-size: .85rem; margin-bottom: .2rem; min-height: 2.9em }
+figcaption span { color: var(--soft) }
 audio { width: 100%; height: 2.2rem }
 .note { color: var(--soft); font-size: .85rem }
 """

@@ -17,7 +17,8 @@ _WINDOW: Final = 512
 _HOP: Final = 128
 _FLOOR_DB: Final = -90.0
 _TOP_DB: Final = -10.0
-_SIZE_INCHES: Final = (6.2, 1.75)
+_SIZE_INCHES: Final = (4.6, 1.6)
+_DPI: Final = 130
 
 
 def spectrogram_db(signal: Array) -> Array:
@@ -35,7 +36,7 @@ def spectrogram_png(signal: Array, sample_rate: int) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - extra
     from matplotlib.figure import Figure  # noqa: PLC0415 - extra
 
-    figure = Figure(figsize=_SIZE_INCHES, dpi=100, layout="constrained")
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     seconds = len(signal) / sample_rate
