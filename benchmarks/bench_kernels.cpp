@@ -171,7 +171,7 @@ void report(const std::string & isa, std::vector<Contender> & all) {
 int main(int argc, char ** argv) {
   const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 100;
   for (const std::string & isa : available_isas()) {
-    if (argc > 2 && isa != argv[2]) continue;
+    if ((argc > 2 && isa != argv[2]) || find_table(isa) == nullptr) continue;
     const KernelTable & table = *find_table(isa);
     float sink[16];
     constexpr int burst = 20000;

@@ -19,7 +19,25 @@ function(voxhop_add_isa_kernels target)
     set(flags_avx512 ${avx512})
     set(flags_avx512_bf16 ${avx512} -mavx512bf16)
     set(flags_avx512_vnni ${avx512} -mavx512vnni)
-    foreach(isa avx2 avx512 avx512_bf16 avx512_vnni)
+    set(amx -mamx-tile -mamx-int8 -mamx-bf16)
+    set(flags_amx ${avx512} ${amx})
+    set(isas avx2 avx512 avx512_bf16 avx512_vnni)
+    # Linux, because a process has to ask for tiles, and how is known there alone.
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+      include(CheckCXXSourceCompiles)
+      list(JOIN amx " " CMAKE_REQUIRED_FLAGS)
+      check_cxx_source_compiles("int main() {
+          asm volatile(\"tdpbssd %tmm2, %tmm1, %tmm0\");
+          asm volatile(\"tdpbf16ps %tmm2, %tmm1, %tmm0\");
+        }" VOXHOP_HAS_AMX)
+      unset(CMAKE_REQUIRED_FLAGS)
+    endif()
+    if(VOXHOP_HAS_AMX)
+      target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_AMX)
+      target_sources(${target} PRIVATE ${dir}/amx_permission.cpp)
+      list(APPEND isas amx)
+    endif()
+    foreach(isa ${isas})
       target_sources(${target} PRIVATE ${dir}/isa_${isa}.cpp)
       set_source_files_properties(${dir}/isa_${isa}.cpp TARGET_DIRECTORY ${target}
                                   PROPERTIES COMPILE_OPTIONS "${flags_${isa}};-O3;${quiet}")

@@ -1,5 +1,7 @@
 #include "blocks/block_set.h"
 
+#include <algorithm>
+
 #include "blocks/fused_blocks.h"
 #include "blocks/stock_blocks.h"
 #include "core/status.h"
@@ -28,6 +30,11 @@ std::shared_ptr<const BlockSet> make_stock(const std::string & isa, const std::s
   return std::make_shared<StockBlocks>();
 }
 
+bool is_supported(const std::string & isa) {
+  const std::vector<std::string> names = kernels::available_isas();
+  return std::find(names.begin(), names.end(), isa) != names.end();
+}
+
 }  // namespace
 
 const char * supported_isas() {
@@ -50,7 +57,12 @@ std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels, cons
   target.precision = parse_precision(precision);
   if (kernels == "stock") return make_stock(isa, precision);
   target.winograd = kernels != "direct";
-  target.kernels = kernels::find_table(isa);
+  const bool narrow =
+      target.precision == fused::Precision::kBf16 || target.precision == fused::Precision::kInt8;
+  target.kernels = kernels::find_table(isa, narrow);
+  VH_CHECK(target.kernels != nullptr || !is_supported(isa), VH_E_UNSUPPORTED,
+           "isa: \"%s\", which the operating system refuses this process; expected \"auto\"",
+           isa.c_str());
   VH_CHECK(target.kernels != nullptr, VH_E_UNSUPPORTED,
            "isa: \"%s\", expected \"auto\" or one of %s", printable(isa).c_str(), supported_isas());
   return std::make_shared<FusedBlocks>(target);

@@ -74,7 +74,7 @@ VH_API const char * vh_ggml_version(void);
 VH_API const char * vh_build(void);
 
 /* Instruction sets this build carries and this CPU runs, comma separated, best
- * first, for example "avx512,avx2,scalar". Static storage. */
+ * first, for example "avx512,avx2,scalar"; "amx" serves bf16 and int8. Static storage. */
 VH_API const char * vh_cpu_isas(void);
 
 /* ---- model ---------------------------------------------------------------- */

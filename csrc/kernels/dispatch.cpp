@@ -1,9 +1,17 @@
 #include "kernels/dispatch.h"
 
 #include "kernels/isa_tables.h"
+#if defined(VOXHOP_KERNELS_AMX)
+#include "kernels/amx_permission.h"
+#endif
 
 namespace voxhop::kernels {
 namespace {
+
+struct Entry {
+  KernelTable table;
+  bool (*permitted)() = nullptr;  // null: there is nothing to ask for
+};
 
 #if defined(VOXHOP_KERNELS_X86)
 
@@ -26,31 +34,44 @@ KernelTable best_avx512_table() {
   return table;
 }
 
-std::vector<KernelTable> make_tables() {
+#if defined(VOXHOP_KERNELS_AMX)
+Entry amx_entry() {
+  Entry entry{best_avx512_table(), amx_permitted};
+  entry.table.isa = "amx";
+  entry.table.conv_bf16 = amx_bf16_conv();
+  entry.table.conv_s8 = amx_s8_conv();
+  return entry;
+}
+#endif
+
+std::vector<Entry> make_entries() {
   __builtin_cpu_init();
-  std::vector<KernelTable> tables;
-  if (has_avx512()) tables.push_back(best_avx512_table());
-  if (has_avx2()) tables.push_back(avx2_table());
-  tables.push_back(scalar_table());
-  return tables;
+  std::vector<Entry> entries;
+#if defined(VOXHOP_KERNELS_AMX)
+  if (has_avx512() && amx_present()) entries.push_back(amx_entry());
+#endif
+  if (has_avx512()) entries.push_back({best_avx512_table()});
+  if (has_avx2()) entries.push_back({avx2_table()});
+  entries.push_back({scalar_table()});
+  return entries;
 }
 
 #elif defined(VOXHOP_KERNELS_NEON)
 
-std::vector<KernelTable> make_tables() {
-  return {neon_table(), scalar_table()};
+std::vector<Entry> make_entries() {
+  return {{neon_table()}, {scalar_table()}};
 }
 
 #else
 
-std::vector<KernelTable> make_tables() {
-  return {scalar_table()};
+std::vector<Entry> make_entries() {
+  return {{scalar_table()}};
 }
 
 #endif
 
-const std::vector<KernelTable> & tables() {
-  static const std::vector<KernelTable> all = make_tables();
+const std::vector<Entry> & entries() {
+  static const std::vector<Entry> all = make_entries();
   return all;
 }
 
@@ -58,13 +79,15 @@ const std::vector<KernelTable> & tables() {
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const KernelTable & table : tables()) names.emplace_back(table.isa);
+  for (const Entry & entry : entries()) names.emplace_back(entry.table.isa);
   return names;
 }
 
-const KernelTable * find_table(const std::string & isa) {
-  for (const KernelTable & table : tables()) {
-    if (isa == "auto" || isa == table.isa) return &table;
+const KernelTable * find_table(const std::string & isa, bool narrow) {
+  for (const Entry & entry : entries()) {
+    const bool asks = entry.permitted != nullptr;
+    const bool wanted = isa == "auto" ? narrow || !asks : isa == entry.table.isa;
+    if (wanted && (!asks || entry.permitted())) return &entry.table;
   }
   return nullptr;
 }

@@ -13,5 +13,8 @@ KernelTable avx2_table();
 KernelTable avx512_table();
 ConvKernel avx512_bf16_conv();
 ConvKernel avx512_vnni_conv();
+/// For CPUs that run the avx512 table too.
+ConvKernel amx_bf16_conv();
+ConvKernel amx_s8_conv();
 
 }  // namespace voxhop::kernels

@@ -50,6 +50,7 @@ inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel,
 template <class W>
 struct FloatConv {
   using Weight = W;
+  static constexpr bool kOwnPanels = false;
 
   template <int H, int NB>
   static inline void tile(const ConvArgs & a, const W * w, int bin, int channel, int valid) {
@@ -100,7 +101,11 @@ inline void conv_dispatch(const ConvArgs & a, const typename Kernel::Weight * w,
                           int octets) {
   if constexpr (H >= 1) {
     if (octets == H) {
-      conv_panel<Kernel, H>(a, w, channel);
+      if constexpr (Kernel::kOwnPanels) {
+        Kernel::template panel<H>(a, w, channel);
+      } else {
+        conv_panel<Kernel, H>(a, w, channel);
+      }
     } else {
       conv_dispatch<Kernel, H - 1>(a, w, channel, octets);
     }

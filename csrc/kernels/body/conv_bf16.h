@@ -8,6 +8,7 @@ namespace {
 
 struct Bf16Conv {
   using Weight = uint16_t;
+  static constexpr bool kOwnPanels = false;
 
   template <int H, int NB>
   static inline void tile(const ConvArgs & a, const uint16_t * w, int bin, int channel, int valid) {

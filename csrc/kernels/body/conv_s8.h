@@ -9,6 +9,7 @@ namespace {
 // Every row has its own scale, so each tap's exact integer sum is scaled by itself.
 struct S8Conv {
   using Weight = int8_t;
+  static constexpr bool kOwnPanels = false;
 
   template <int H, int NB>
   static inline void tile(const ConvArgs & a, const int8_t * w, int bin, int channel, int valid) {

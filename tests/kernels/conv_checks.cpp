@@ -1,0 +1,281 @@
+// Convolutions, direct and fast, against loops in double.
+#include <cstring>
+
+#include "checks.h"
+#include "kernels/pack.h"
+
+namespace voxhop::kernels {
+namespace {
+
+enum class Format { kF32, kF16, kBf16, kS8 };
+
+struct ConvCase {
+  int c_in, c_out, bins, stride, taps;
+  Act act;
+  bool residual, init, bias, padded;
+};
+
+// Values as the kernel sees them: rounded to the format of rows and weights.
+struct ConvData {
+  std::vector<std::vector<double>> rows;
+  std::vector<double> weights;  // (k, c_out)
+};
+
+double rounded(float x, Format format, bool weight) {
+  if (format == Format::kBf16) return from_bf16(to_bf16(x));
+  if (format == Format::kF16 && weight) return from_half(to_half(x));
+  return x;
+}
+
+// int8 sums are integers, so instruction sets that scale them with the same operations
+// give the same bits. Those with vectors do; portable code may round a product first.
+int differing(std::vector<float> & first, const KernelTable & table, const float * out, size_t n) {
+  if (std::strcmp(table.isa, "scalar") == 0) return 0;
+  if (first.empty()) first.assign(out, out + n);
+  int count = 0;
+  for (size_t i = 0; i < n; ++i) count += std::memcmp(&first[i], out + i, sizeof(float)) != 0;
+  return count;
+}
+
+void check_conv(const KernelTable & table, Format format, const ConvCase & t, int key,
+                FirstBits & bits, Report & report) {
+  Random random(static_cast<unsigned>(t.c_in * 131 + t.c_out * 17 + t.bins));
+  const ConvKernel kernel = format == Format::kF32    ? table.conv_f32
+                            : format == Format::kF16  ? table.conv_f16
+                            : format == Format::kBf16 ? table.conv_bf16
+                                                      : table.conv_s8;
+  const int width = 4 * t.c_in, k_total = t.taps * width, padded = 8 * octets_of(t.c_out);
+  const size_t row_size = static_cast<size_t>((t.stride * (t.bins - 1) + 4) * t.c_in);
+  const size_t out_step = static_cast<size_t>(t.padded ? padded : t.c_out);
+  ConvData exact;
+  exact.weights.resize(static_cast<size_t>(k_total * t.c_out));
+  std::vector<float> weights(exact.weights.size());
+  random.fill(weights.data(), weights.size());
+
+  ConvArgs a;
+  a.n_taps = a.weight_taps = t.taps;
+  a.patch = width;
+  a.step = t.stride * t.c_in;
+  a.c_out = t.c_out;
+  a.begin = t.bins > 4 ? 1 : 0;  // a range of bins, as a thread gets it
+  a.end = t.bins;
+  a.act = t.act;
+  a.out_step = static_cast<int>(out_step);
+  a.whole_octets = t.padded;
+
+  std::vector<Fenced<float>> rows;
+  std::vector<Fenced<uint16_t>> half_rows;
+  std::vector<Fenced<int8_t>> s8_rows;
+  std::vector<float> tap_scale(4, 1.0f);
+  for (int tap = 0; tap < t.taps; ++tap) {
+    rows.emplace_back(row_size);
+    random.fill(rows.back().data(), row_size);
+    exact.rows.emplace_back(row_size);
+    a.taps[tap] = rows.back().data();
+    for (size_t i = 0; i < row_size; ++i) {
+      exact.rows.back()[i] = rounded(rows.back().data()[i], format, false);
+    }
+    if (format == Format::kBf16) {
+      half_rows.emplace_back(row_size);
+      table.to_bf16(rows.back().data(), half_rows.back().data(), static_cast<int>(row_size));
+      a.taps[tap] = half_rows.back().data();
+    } else if (format == Format::kS8) {
+      s8_rows.emplace_back(row_size);
+      const auto at = static_cast<size_t>(tap);
+      tap_scale[at] =
+          table.to_s8(rows.back().data(), s8_rows.back().data(), static_cast<int>(row_size));
+      a.taps[tap] = s8_rows.back().data();
+      for (size_t i = 0; i < row_size; ++i) {
+        exact.rows.back()[i] = double{tap_scale[at]} * s8_rows.back().data()[i];
+      }
+    }
+  }
+  for (size_t i = 0; i < weights.size(); ++i) {
+    exact.weights[i] = rounded(weights[i], format, true);
+  }
+
+  const size_t count = packed_count(k_total, t.c_out);
+  Fenced<float> packed(count);
+  std::vector<float> channel_scale(static_cast<size_t>(padded));
+  Fenced<uint16_t> packed16(count);
+  Fenced<int8_t> packed8(count);
+  std::vector<int32_t> offset(static_cast<size_t>(t.taps * padded));
+  const WeightView view{k_total, t.c_out, [&](int k, int c) {
+                          return double{weights[static_cast<size_t>(k * t.c_out + c)]};
+                        }};
+  switch (format) {
+    case Format::kF32:
+      pack_f32(view, kernel.max_octets, packed.data());
+      break;
+    case Format::kF16:
+      pack_f16(view, kernel.max_octets, packed16.data());
+      break;
+    case Format::kBf16:
+      pack_bf16(view, kernel.max_octets, packed16.data());
+      break;
+    case Format::kS8:
+      pack_s8(view, kernel.max_octets, t.taps, packed8.data(), channel_scale.data(), offset.data());
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const double unit = channel_scale[i % static_cast<size_t>(t.c_out)];
+        exact.weights[i] = std::round(double{weights[i]} / unit) * unit;
+      }
+      break;
+  }
+  a.weights = format == Format::kF32  ? static_cast<const void *>(packed.data())
+              : format == Format::kS8 ? static_cast<const void *>(packed8.data())
+                                      : packed16.data();
+  a.tap_scale = tap_scale.data();
+  a.channel_scale = channel_scale.data();
+  a.offset = offset.data();
+
+  const size_t n_out = out_step * static_cast<size_t>(t.bins);
+  Unaligned<float> out(n_out), residual(n_out), bias(static_cast<size_t>(padded)),
+      init(static_cast<size_t>(padded * t.bins));
+  random.fill(residual.data(), n_out);
+  random.fill(bias.data(), static_cast<size_t>(padded));
+  random.fill(init.data(), static_cast<size_t>(padded * t.bins));
+  constexpr float untouched = -1234.5f;
+  for (size_t i = 0; i < n_out + 16; ++i) out[i] = untouched;
+  a.out = out.data();
+  if (t.residual) a.residual = residual.data();
+  if (t.bias) a.bias = bias.data();
+  if (t.init) a.init = init.data();
+  kernel.run(a);
+
+  double worst = 0.0;
+  for (int bin = a.begin; bin < a.end; ++bin) {
+    for (int c = 0; c < t.c_out; ++c) {
+      double sum = 0.0, magnitude = 1.0;
+      for (int k = 0; k < k_total; ++k) {
+        const double product = exact.weights[static_cast<size_t>(k * t.c_out + c)] *
+                               exact.rows[static_cast<size_t>(k / width)]
+                                         [static_cast<size_t>(bin * a.step + k % width)];
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      if (t.init) sum += init[static_cast<size_t>(bin * padded + c)];
+      if (t.bias) sum += bias[static_cast<size_t>(c)];
+      const size_t at = static_cast<size_t>(bin) * out_step + static_cast<size_t>(c);
+      double y = activated(sum, t.act);
+      if (t.residual) y += residual[at];
+      worst = std::fmax(worst, std::fabs(y - out[at]) / magnitude);
+    }
+  }
+  char name[160];
+  std::snprintf(name, sizeof name, "%s conv format %d %d->%d bins %d stride %d taps %d act %d",
+                table.isa, static_cast<int>(format), t.c_in, t.c_out, t.bins, t.stride, t.taps,
+                static_cast<int>(t.act));
+  report.check(name, worst, 4.0 * kUnit * std::sqrt(k_total + 4.0));
+  bool clean = true;
+  for (size_t i = 0; i < 16; ++i) clean = clean && out[n_out + i] == untouched;
+  for (size_t i = 0; i < out_step * static_cast<size_t>(a.begin); ++i) {
+    clean = clean && out[i] == untouched;
+  }
+  report.check(std::string(name) + ": writes outside its bins", clean ? 0.0 : 1.0, 0.0);
+  if (format == Format::kS8) {
+    report.check(std::string(name) + ": bits", differing(bits[key], table, out.data(), n_out), 0.0);
+  }
+}
+
+}  // namespace
+
+void check_convs(const KernelTable & table, FirstBits & bits, Report & report) {
+  const int channels[][2] = {{2, 32}, {40, 40}, {32, 36}, {3, 1},   {5, 7},   {20, 20}, {16, 8},
+                             {7, 27}, {33, 54}, {8, 9},   {17, 64}, {12, 80}, {4, 152}};
+  const int bins[] = {1, 2, 3, 5, 8, 13, 32, 33};
+  int turn = 0;
+  for (const auto & c : channels) {
+    for (const int f : bins) {
+      ConvCase t{c[0],
+                 c[1],
+                 f,
+                 1 + turn % 2,
+                 turn % 3 == 2 ? 1 + turn % 4 : 4,
+                 static_cast<Act>(turn % 4),
+                 turn % 2 == 0,
+                 turn % 5 == 0,
+                 turn % 7 != 0,
+                 turn % 6 == 5};
+      for (const Format format : {Format::kF32, Format::kF16, Format::kBf16, Format::kS8}) {
+        check_conv(table, format, t, turn, bits, report);
+      }
+      ++turn;
+    }
+  }
+}
+
+void check_winograd(const KernelTable & table, Report & report) {
+  const int shapes[][3] = {{16, 20, 4}, {32, 36, 8}, {40, 5, 1}, {17, 33, 3}, {21, 8, 2}};
+  for (const auto & s : shapes) {
+    const int c_in = s[0], c_out = s[1], tiles = s[2], bins = 4 * tiles;
+    const int padded = 8 * octets_of(c_out);
+    Random random(static_cast<unsigned>(c_in));
+    const size_t row_size = static_cast<size_t>((bins + 3) * c_in);
+    std::vector<Unaligned<float>> rows, points;
+    std::vector<float> filter(static_cast<size_t>(16 * c_in * c_out));
+    random.fill(filter.data(), filter.size());
+    const auto weight = [&](int tap, int bin, int ci, int c) {
+      return double{filter[static_cast<size_t>(((tap * 4 + bin) * c_in + ci) * c_out + c)]};
+    };
+    for (int tap = 0; tap < 4; ++tap) {
+      rows.emplace_back(row_size);
+      random.fill(rows.back().data(), row_size);
+      points.emplace_back(static_cast<size_t>(7 * tiles * c_in));
+      table.winograd_in({rows.back().data(), tiles, c_in, points.back().data()});
+    }
+    Unaligned<float> products(static_cast<size_t>(7 * tiles * padded));
+    for (int p = 0; p < kWinogradPoints; ++p) {
+      const WeightView view = winograd_point({c_in, c_out, weight}, p);
+      std::vector<float> packed(packed_count(view.k, c_out));
+      pack_f32(view, table.conv_f32.max_octets, packed.data());
+      ConvArgs a;
+      for (int tap = 0; tap < 4; ++tap) {
+        a.taps[tap] = points[static_cast<size_t>(tap)].data() + p * tiles * c_in;
+      }
+      a.patch = a.step = c_in;
+      a.weights = packed.data();
+      a.c_out = c_out;
+      a.end = tiles;
+      a.out = products.data() + p * tiles * padded;
+      a.out_step = padded;
+      a.whole_octets = true;
+      table.conv_f32.run(a);
+    }
+    Unaligned<float> out(static_cast<size_t>(bins * c_out)), bias(static_cast<size_t>(padded)),
+        residual(static_cast<size_t>(bins * c_out));
+    random.fill(bias.data(), static_cast<size_t>(padded));
+    random.fill(residual.data(), static_cast<size_t>(bins * c_out));
+    WinogradOutArgs o;
+    o.products = products.data();
+    o.tiles = tiles;
+    o.c_out = c_out;
+    o.bias = bias.data();
+    o.act = Act::kSilu;
+    o.residual = residual.data();
+    o.out = out.data();
+    o.out_step = c_out;
+    table.winograd_out(o);
+    double worst = 0.0;
+    for (int bin = 0; bin < bins; ++bin) {
+      for (int c = 0; c < c_out; ++c) {
+        double sum = bias[static_cast<size_t>(c)], magnitude = 1.0;
+        for (int k = 0; k < 16 * c_in; ++k) {
+          const int tap = k / (4 * c_in), b = k / c_in % 4, ci = k % c_in;
+          const double product =
+              weight(tap, b, ci, c) *
+              rows[static_cast<size_t>(tap)][static_cast<size_t>((bin + b) * c_in + ci)];
+          sum += product;
+          magnitude += std::fabs(product);
+        }
+        const auto at = static_cast<size_t>(bin * c_out + c);
+        const double y = activated(sum, Act::kSilu) + residual[at];
+        worst = std::fmax(worst, std::fabs(y - out[at]) / magnitude);
+      }
+    }
+    // The transforms amplify rounding: three times the limit of the direct form.
+    report.check(std::string(table.isa) + " winograd " + std::to_string(c_in), worst,
+                 3 * 4.0 * kUnit * std::sqrt(16.0 * c_in));
+  }
+}
+
+}  // namespace voxhop::kernels
