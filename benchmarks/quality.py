@@ -25,13 +25,12 @@ from kept_page import keep_notes, machine_text
 from targets import Means, model_targets, small_targets, target_table
 
 import voxhop
-from voxhop.benchmark import speech
 from voxhop.cli.verb import ProgressBar, plain
-from voxhop.evaluation import Settings, as_json, evaluate, markdown
+from voxhop.evaluation import Settings, as_json, evaluate, load_clip, markdown
 from voxhop.evaluation.page import page
 
 if TYPE_CHECKING:
-    from voxhop.evaluation import Results
+    from voxhop.evaluation import Clip, Results
 
 SMALL_MODEL = "voxhop-localvqe-small"
 COST_TURNS = 400
@@ -67,7 +66,7 @@ def main() -> int:
     targets = model_targets(of, model, None if real is None else Means(real))
     cost = ""
     if small:
-        ratio, cost = _cost(args.model, args.small)
+        ratio, cost = _cost(args.model, args.small, load_clip(results.cases[0]))
         targets += small_targets(of, model, small, ratio)
     text = _page_text(args, results, real, target_table(targets), cost)
     (args.out / "quality.md").write_text(text, "utf-8")
@@ -118,11 +117,10 @@ def _scored(args: argparse.Namespace, folder: Path, small: str, *, without_ref: 
         return evaluate(replace(settings, limit=args.limit), progress=bar.update)
 
 
-def _cost(model: str, small: str) -> tuple[float, str]:
+def _cost(model: str, small: str, clip: Clip) -> tuple[float, str]:
     """Time both models in turns on one thread; return the ratio of minima, and a sentence."""
-    mic, ref = speech(16_000 * 4)
     sessions = [voxhop.load(name).session() for name in (model, small)]
-    one, other = hop_times(sessions, mic, ref, COST_TURNS)
+    one, other = hop_times(sessions, clip.mic, clip.ref, COST_TURNS)
     ratio = other.min_ms / one.min_ms
     info = sessions[0].info
     medians = other.median_ms / one.median_ms

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,14 @@ def test_the_small_model_is_held_to_its_worst_fall(targets):
     cost, quality = targets.small_targets(targets.Means(worse), "m", "s", 0.251)
     assert (cost.must_met, quality.must_met) == (False, False)
     assert quality.found == "at most 0.21 (noise, pesq)"
+
+
+@pytest.mark.parametrize("name", ["quality.py", "compression_study.py"])
+def test_the_programs_of_the_pages_start(name):
+    pytest.importorskip("gguf", reason="extra [torch]")
+    command = [sys.executable, str(BENCHMARKS / name), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--write" in done.stdout
 
 
 def test_a_page_keeps_the_notes_of_people(monkeypatch, tmp_path):
