@@ -18,7 +18,7 @@
 namespace {
 
 constexpr int64_t kHop = 256;
-constexpr int kHops = 12;
+constexpr int kHops = 5;
 using Samples = std::vector<float>;
 
 // Ends the program: a mode that cannot be opened is not a mode that passed.
@@ -84,7 +84,7 @@ Samples run(vh_session * session, const Pair & pair) {
     check(vh_session_process_f32(session, &pair.mic[at], &pair.ref[at], &out[at], kHop, &error),
           "process", error);
     // Now and then long enough for the workers to fall asleep.
-    if (at / kHop % 4 == 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (at / kHop % 2 == 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return out;
 }
@@ -101,7 +101,7 @@ bool threads_of_a_session(const vh_model * model) {
 }
 
 bool threads_of_a_group(const vh_model * model) {
-  constexpr int64_t kStreams = 5;
+  constexpr int64_t kStreams = 3;
   for (const Way & way : kWays) {
     vh_error error{};
     vh_group * opened = nullptr;
@@ -112,7 +112,7 @@ bool threads_of_a_group(const vh_model * model) {
     Samples out(pair.mic.size());
     for (int hop = 0; hop < kHops; ++hop) {
       const auto at = static_cast<size_t>(hop * kStreams * kHop);
-      const uint8_t some[kStreams] = {1, 0, 1, 1, 0};
+      const uint8_t some[kStreams] = {1, 0, 1};
       check(vh_group_prepare(group.get(), hop % 2 == 0 ? some : nullptr, &error), "prepare", error);
       check(vh_group_process_f32(group.get(), &pair.mic[at], &pair.ref[at], nullptr, &out[at], kHop,
                                  &error),
@@ -167,7 +167,7 @@ Handle<vh_stream> open_stream(const vh_model * model, double delay_ms) {
 // The reference comes from a thread of its own, in blocks of another length, and is read,
 // reset and asked for figures by the microphone's.
 bool reference_from_another_thread(const vh_model * model, double delay_ms) {
-  constexpr int64_t kRefBlock = 441, kMicBlock = 480, kFrames = 48000;
+  constexpr int64_t kRefBlock = 441, kMicBlock = 480, kFrames = 24000;
   const Pair pair = signals(kFrames, 4);
   const Handle<vh_stream> stream = open_stream(model, delay_ms);
   // Relaxed: these two must not order what the stream itself has to order.
@@ -232,6 +232,7 @@ int main(int argc, char ** argv) {
   for (const auto & mode : modes) {
     const bool equal = mode.run();
     std::printf("%s: %s\n", mode.name, equal ? "ok" : "FAILED");
+    std::fflush(stdout);
     failed += equal ? 0 : 1;
   }
   return failed == 0 ? 0 : 1;
