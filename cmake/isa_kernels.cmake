@@ -5,6 +5,12 @@ function(voxhop_add_isa_kernels target)
   target_include_directories(${target} PRIVATE ${dir}/..)
   target_sources(${target} PRIVATE ${dir}/dispatch.cpp ${dir}/pack.cpp ${dir}/isa_scalar.cpp)
 
+  # A sanitizer at -O3 keeps the compiler busy for ten minutes a file.
+  set(optimise -O3)
+  if(VOXHOP_SANITIZE)
+    set(optimise -O1)
+  endif()
+
   # GCC reports uninitialised variables inside its own avx512 headers.
   set(quiet "")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -40,12 +46,12 @@ function(voxhop_add_isa_kernels target)
     foreach(isa ${isas})
       target_sources(${target} PRIVATE ${dir}/isa_${isa}.cpp)
       set_source_files_properties(${dir}/isa_${isa}.cpp TARGET_DIRECTORY ${target}
-                                  PROPERTIES COMPILE_OPTIONS "${flags_${isa}};-O3;${quiet}")
+                                  PROPERTIES COMPILE_OPTIONS "${flags_${isa}};${optimise};${quiet}")
     endforeach()
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$" AND NOT MSVC)
     target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_NEON)
     target_sources(${target} PRIVATE ${dir}/isa_neon.cpp)
     set_source_files_properties(${dir}/isa_neon.cpp TARGET_DIRECTORY ${target}
-                                PROPERTIES COMPILE_OPTIONS "-O3")
+                                PROPERTIES COMPILE_OPTIONS "${optimise}")
   endif()
 endfunction()
