@@ -13,10 +13,25 @@ constexpr double kBlockSeconds =
 // 94 Hz to 3.3 kHz: below lies rumble that both sides share, above the decimation filter.
 constexpr size_t kFirstBin = 6, kEndBin = 214, kBins = kEndBin - kFirstBin;
 constexpr size_t kScanBlocks = 8;
-constexpr double kExpectedReach = 0.004;
 constexpr float kSilence = 1e-5f;  // -100 dBFS
+// The direct sound comes first but need not be the loudest once reflections add up.
+constexpr float kSignificant = 0.6f;  // of the highest peak
+constexpr int64_t kPeakWidth = 4;     // lags to each side
 // The correlation at half the attenuation of the main path is enough here, at a third of the cost.
 constexpr ResamplerDesign kDecimation{0.42, 0.5, 55.0};
+
+// y[n] = x[n] - kEmphasis x[n - 1]. The frames have hard edges, whose leakage from loud low
+// tones would else fill the quiet top of the band alike on both sides: peaks a whole number
+// of blocks apart.
+constexpr float kEmphasis = 0.95f;
+
+void emphasise(float * x, int64_t n, float & before) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    const float here = x[i];
+    x[i] = here - kEmphasis * before;
+    before = here;
+  }
+}
 
 }  // namespace
 
@@ -54,6 +69,7 @@ void DelayProbe::reset() noexcept {
   }
   newest_ = next_partition_ = accumulated_ = 0;
   blocks_ = fill_ = 0;
+  mic_before_ = ref_before_ = 0.0f;
   mic_active_ = ref_active_ = 0;
   scan_ = DelayScan{};
 }
@@ -64,6 +80,8 @@ bool DelayProbe::process(const float * mic, const float * ref, int64_t n,
                          double expected_lag_s) noexcept {
   const int64_t got = mic_down_.process(mic, n, mic_buffer_.data() + kBlock + fill_);
   ref_down_.process(ref, n, ref_buffer_.data() + kBlock + fill_);
+  emphasise(mic_buffer_.data() + kBlock + fill_, got, mic_before_);
+  emphasise(ref_buffer_.data() + kBlock + fill_, got, ref_before_);
   fill_ += got;
   expected_lag_s_ = expected_lag_s;
   // Half of the partitions wait for the next hop, so that hops cost alike.
@@ -79,11 +97,10 @@ void DelayProbe::start_block() noexcept {
   std::fill_n(frame_.begin(), kBlockSize, 0.0f);
   std::copy_n(mic_buffer_.begin() + kBlock, kBlockSize, frame_.begin() + kBlock);
   spectrum_of(frame_.data(), mic_re_.data(), mic_im_.data());
+  const size_t row = newest_ * kBins;
   mic_active_ += average_power(mic_re_.data(), mic_im_.data(), mic_power_.data()) ? 1 : 0;
-  ref_active_ += average_power(ref_re_.data() + newest_ * kBins, ref_im_.data() + newest_ * kBins,
-                               ref_power_.data())
-                     ? 1
-                     : 0;
+  ref_active_ +=
+      average_power(ref_re_.data() + row, ref_im_.data() + row, ref_power_.data()) ? 1 : 0;
   for (size_t k = 0; k < kBins; ++k) {
     weight_[k] = 1.0f / std::sqrt(mic_power_[k] * ref_power_[k] + 1e-20f);
   }
@@ -149,26 +166,44 @@ void DelayProbe::correlate(size_t partition) noexcept {
 }
 
 void DelayProbe::finish_scan() noexcept {
-  const auto peak = std::max_element(correlation_.begin(), correlation_.end());
   double energy = 0.0;
   for (const float c : correlation_) energy += static_cast<double>(c) * static_cast<double>(c);
   const double rms = std::sqrt(energy / static_cast<double>(correlation_.size())) + 1e-12;
-  const auto rate = static_cast<double>(kRate);
-  const auto total = static_cast<int64_t>(correlation_.size());
-  const auto low = static_cast<int64_t>((expected_lag_s_ - kExpectedReach) * rate);
-  const auto high = static_cast<int64_t>((expected_lag_s_ + kExpectedReach) * rate);
-  float expected = 0.0f;
-  for (int64_t i = std::max<int64_t>(0, low); i <= std::min(high, total - 1); ++i) {
-    expected = std::max(expected, correlation_[static_cast<size_t>(i)]);
-  }
   // The averages are about memory_s_ old, and so is the lag that they show.
   scan_.time_s = static_cast<double>(blocks_) * kBlockSeconds - memory_s_;
-  scan_.lag_s = refine(peak - correlation_.begin()) / rate;
-  scan_.strength = static_cast<double>(*peak) / rms;
-  scan_.expected = static_cast<double>(expected) / rms;
+  const double lag = expected_lag_s_;
+  scan_.near = highest(lag - kReach, lag + kReach, rms, false);
+  const DelayPeak before = highest(0.0, lag - kRoom, rms, true);
+  const DelayPeak after = highest(lag + kRoom, range_s(), rms, true);
+  const DelayPeak around = highest(lag - kRoom, lag + kRoom, rms, true);
+  scan_.rival = before.strength > after.strength ? before : after;
+  scan_.best = around.strength > scan_.rival.strength ? around : scan_.rival;
   scan_.active = mic_active_ > 0 && ref_active_ > 0;
   mic_active_ = ref_active_ = 0;
   next_partition_ = 0;
+}
+
+// The highest peak in a stretch of lags, or the first of the reflections that belong to it.
+DelayPeak DelayProbe::highest(double from_s, double to_s, double rms, bool first) const noexcept {
+  const auto rate = static_cast<double>(kRate);
+  const auto size = static_cast<double>(correlation_.size());
+  const auto from = static_cast<ptrdiff_t>(std::clamp(from_s * rate, 0.0, size));
+  const auto to = static_cast<ptrdiff_t>(std::clamp(to_s * rate + 1.0, 0.0, size));
+  if (from >= to) return {};
+  const auto peak = std::max_element(correlation_.begin() + from, correlation_.begin() + to);
+  const int64_t at = peak - correlation_.begin();
+  return {refine(first ? first_peak(at) : at) / rate, static_cast<double>(*peak) / rms};
+}
+
+// The earliest peak among the reflections up to `highest` that stands out like it.
+int64_t DelayProbe::first_peak(int64_t highest) const noexcept {
+  constexpr auto kReflections = static_cast<int64_t>(kRoom * static_cast<double>(kRate));
+  const float * c = correlation_.data();
+  for (int64_t i = std::max(highest - kReflections, kPeakWidth); i < highest - kPeakWidth; ++i) {
+    if (c[i] < kSignificant * c[highest]) continue;
+    if (c[i] == *std::max_element(c + i - kPeakWidth, c + i + kPeakWidth + 1)) return i;
+  }
+  return highest;
 }
 
 // The vertex of the parabola through the peak and its neighbours.

@@ -10,13 +10,19 @@
 
 namespace voxhop {
 
+/// A peak of the correlation.
+struct DelayPeak {
+  double lag_s = 0.0;     // delay of the echo behind the reference, to a fraction of a sample
+  double strength = 0.0;  // height of the peak over the rms of all lags
+};
+
 /// What a scan over all lags found.
 struct DelayScan {
-  double time_s = 0.0;    // mic time of the newest sample in it
-  double lag_s = 0.0;     // delay of the echo behind the reference, to a fraction of a sample
-  double strength = 0.0;  // height of the peak over the rms of all other lags
-  double expected = 0.0;  // the same for the best lag within 4 ms of `expected_lag_s`
-  bool active = false;    // both sides carried sound during the scan
+  double time_s = 0.0;  // mic time of what it shows
+  DelayPeak best;       // of all lags
+  DelayPeak near;       // within kReach of the lag that was expected
+  DelayPeak rival;      // farther than kRoom from it
+  bool active = false;  // both sides carried sound during the scan
 };
 
 /// Generalised cross-correlation with averaged spectra (Carter's SCOT weighting),
@@ -33,7 +39,7 @@ class DelayProbe {
   void reset() noexcept;
 
   /// Takes n <= max_block samples of both sides, aligned in time. Returns true when a scan
-  /// was completed; `expected_lag_s` is where a scan looks for DelayScan::expected.
+  /// was completed; `expected_lag_s` is where a scan looks for DelayScan::near.
   bool process(const float * mic, const float * ref, int64_t n, double expected_lag_s) noexcept;
 
   const DelayScan & scan() const noexcept { return scan_; }
@@ -42,6 +48,9 @@ class DelayProbe {
   /// Samples at the probe's own rate, and how often a scan ends, in seconds.
   static constexpr int64_t kRate = 8000;
   static constexpr int64_t kBlock = 256;
+  /// In seconds: an echo is found again within kReach; the reflections of one room follow
+  /// within kRoom.
+  static constexpr double kReach = 0.001, kRoom = 0.04;
 
  private:
   void start_block() noexcept;
@@ -51,6 +60,8 @@ class DelayProbe {
   void accumulate(size_t partition) noexcept;
   void correlate(size_t partition) noexcept;
   void finish_scan() noexcept;
+  DelayPeak highest(double from_s, double to_s, double rms, bool first) const noexcept;
+  int64_t first_peak(int64_t highest) const noexcept;
   double refine(int64_t peak) const noexcept;
 
   Resampler mic_down_, ref_down_;
@@ -71,7 +82,8 @@ class DelayProbe {
   size_t accumulated_ = 0;                        // partitions that the newest block is in
   size_t next_partition_ = 0;                     // of the scan in progress
   int64_t blocks_ = 0, fill_ = 0;
-  int64_t mic_active_ = 0, ref_active_ = 0;  // blocks of this scan with sound
+  float mic_before_ = 0.0f, ref_before_ = 0.0f;  // last samples before emphasis
+  int64_t mic_active_ = 0, ref_active_ = 0;      // blocks of this scan with sound
   double expected_lag_s_ = 0.0;
   DelayScan scan_;
 };

@@ -11,8 +11,9 @@ namespace voxhop {
 
 /// Believes a lag that several scans in a row agree on, then follows it:
 /// lag(t) = lag_s + slope * (t - time), fitted to the points of the last minute by least
-/// squares with outliers removed. Another lag takes over when it is stronger than what is
-/// left at the old one and holds for as many scans. State: the points, the candidate.
+/// squares with outliers removed. Another lag takes over when it holds and gains on what is
+/// left at the old one, a reflection of the same room only when it holds for long or the
+/// old one is gone. State: the points, the candidates.
 class DelayTracker {
  public:
   void reset() noexcept;
@@ -40,21 +41,30 @@ class DelayTracker {
   struct Point {
     double time = 0.0, lag = 0.0;
   };
+  /// A lag that may take over.
+  struct Candidate {
+    Point at;
+    int agreed = 0;      // scans in a row
+    double share = 0.0;  // of the strength at the lag that is followed
+  };
   static constexpr size_t kPoints = 240;  // a minute of scans
 
   bool follow(const DelayScan & scan) noexcept;
-  bool consider(const DelayScan & scan) noexcept;
-  void take_over(const DelayScan & scan) noexcept;
-  void add_point(const DelayScan & scan) noexcept;
+  bool consider_first(const DelayScan & scan) noexcept;
+  bool consider_rival(const DelayScan & scan) noexcept;
+  bool consider_reflection(const DelayScan & scan, bool here) noexcept;
+  void count(Candidate & candidate, double time, const DelayPeak & peak) const noexcept;
+  void take_over(double time, const DelayPeak & peak) noexcept;
+  void add_point(double time, double lag) noexcept;
   void fit() noexcept;
 
   std::array<Point, kPoints> points_;
   size_t count_ = 0, next_ = 0;
   bool locked_ = false, drift_known_ = false;
   double time_ = 0.0, lag_ = 0.0, slope_ = 0.0, slope_error_ = 0.0;
-  Point candidate_;
-  int agreed_ = 0;
-  double strength_ = 0.0;  // smoothed, of scans that agree with the lock
+  Candidate rival_, reflection_;
+  double strength_ = 0.0;  // smoothed, at the lag that is followed
+  double usual_ = 0.0;     // the same, slow to fall
   int64_t misses_ = 0;
 };
 
