@@ -91,6 +91,10 @@ ROUND_TRIP_IMAGE_DB = -80.0
 # exactly equal at 16 kHz.
 STREAM_BYPASS = 1e-6
 
+# AECMOS degradation of near-end speech with a reference that is no echo, against a bypassed
+# stream: the limit of the project. Measured: benchmarks/results/alignment.md.
+STREAM_NEAR_MOS = 0.1
+
 # Strength 1/4 against the weighted sum of strengths 0 and 1, absolute. Measured: 3e-8.
 STREAM_MIX = 1e-6
 
