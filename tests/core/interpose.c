@@ -68,15 +68,15 @@ typedef int32_t (*process_group_fn)(void *, const float *, const float *, const 
                                     int64_t, void *);
 typedef int32_t (*open_fn)(const void *, size_t, void **, void *);
 
-/* What `hops` process calls cost, each with a prepare call before it: allocations of all
- * threads, and locks of this one. Returns the last code. */
+/* What `hops` process calls cost, each with a prepare call before it unless that is NULL:
+ * allocations of all threads, and locks of this one. Returns the last code. */
 int32_t test_count_hops(prepare_fn prepare, process_fn process, void * session, const float * mic,
                         float * out, int64_t n, int hops, long * counts) {
   int32_t code = 0;
   allocations = 0;
   locks = 0;
   for (int i = 0; i < hops && code == 0; ++i) {
-    code = prepare(session, NULL);
+    if (prepare != NULL) code = prepare(session, NULL);
     if (code == 0) code = process(session, mic, mic, out, n, NULL);
   }
   counts[0] = allocations;

@@ -29,6 +29,7 @@ def main():
         for _ in range(WARM_UP_S * RATE // frames):
             stream.process(mic, mic)
         code = ctypes.CDLL(None).test_count_hops(
+            None,
             address(n.ffi.addressof(n.lib, "vh_stream_process_f32")),
             address(stream._handle),
             ctypes.c_void_p(mic.ctypes.data),
