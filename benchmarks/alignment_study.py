@@ -230,6 +230,7 @@ CONDITIONS: dict[str, Callable[[Study, int], dict[str, float]]] = {
     "drift": drift,
     "jump": jump,
     "loss": loss(),
+    "loss-plain": loss(missing_ref="zeros", gap_guard=False),
     "near": near,
 }
 LIMITS = {

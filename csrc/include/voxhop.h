@@ -347,7 +347,7 @@ typedef struct vh_stream_options {
                              follow the delay and the drift */
   double lookahead_ms;    /* the microphone waits this long, so that the reference may come
                              later than its echo; 0 (default) to 2000; adds to the latency */
-  int32_t missing_ref;    /* VH_MISSING_* */
+  int32_t missing_ref;    /* VH_MISSING_*; default VH_MISSING_HOLD */
   int32_t high_band;      /* VH_HIGH_* */
   double strength;        /* 1 (default): all of the model; 0: the microphone */
   double floor_db;        /* a hop is never lowered by more than this; >= 0, INFINITY
@@ -356,6 +356,9 @@ typedef struct vh_stream_options {
   int32_t auto_bypass;    /* 1 (default): pass the microphone while the model does not help */
   int32_t keep_unrelated; /* 1: the model hears the reference even when it has nothing to
                              do with the microphone; default 0: it then hears silence */
+  int32_t gap_guard;      /* 1 (default): while the echo of a lost stretch of the reference
+                             passes, no larger share of the microphone than just before
+                             comes out; what is louder than the echo was, passes */
   const vh_session_options * session; /* NULL (default): the defaults */
 } vh_stream_options;
 
@@ -381,7 +384,7 @@ VH_API int32_t vh_stream_process_s16(vh_stream * stream, const int16_t * mic, co
 
 /* The same with the reference from another thread, at its own pace and clock. One thread
  * may call vh_stream_push_ref_* while one other calls everything else; neither waits.
- * `position` counts frames of the reference: a gap to the previous push is silence, an
+ * `position` counts frames of the reference: a gap to the previous push is missing, an
  * overlap is dropped; -1 means right after it. A stream is fed by process or by push, not by
  * both; reset forgets which. Errors: VH_E_ARGUMENT. */
 VH_API int32_t vh_stream_push_ref_f32(vh_stream * stream, const float * ref, int64_t frames,

@@ -6,9 +6,13 @@
 namespace voxhop {
 namespace {
 
-constexpr double kBypassSeconds = 0.02, kGateHoldSeconds = 0.2;
+constexpr double kBypassSeconds = 0.02, kGateHoldSeconds = 0.2, kGapSeconds = 0.3;
 constexpr float kGateRelease = 0.1f;  // per hop
 constexpr double kTiny = 1e-12;
+// Energy over the mean of an echo that sounds: echo has little above, a talker who begins has.
+constexpr double kMargin = 2.0;
+constexpr double kLearn = 0.1, kForget = 0.99;  // per hop
+constexpr float kGapRelease = 1.5f;             // per hop
 
 // Energies of a signal and of its first difference; the difference weights the top of the
 // band, whose gain is the best guess for the band above it.
@@ -32,25 +36,30 @@ Energies energies(const float * x, int64_t n) {
 
 Mixer::Mixer(int64_t rate)
     : bypass_step_(static_cast<float>(1.0 / (kBypassSeconds * static_cast<double>(rate)))),
-      hold_samples_(static_cast<int64_t>(kGateHoldSeconds * static_cast<double>(rate))) {}
+      hold_samples_(static_cast<int64_t>(kGateHoldSeconds * static_cast<double>(rate))),
+      longest_gap_(static_cast<int64_t>(kGapSeconds * static_cast<double>(rate))) {}
 
 void Mixer::reset(const MixControls & controls) noexcept {
   gains_ = {controls.strength, 1.0f - controls.strength, 1.0f};
   bypass_ = controls.bypass ? 1.0f : 0.0f;
   gate_ = 1.0f;
   held_ = 0;
+  gap_ = 1.0f;
+  gap_samples_ = 0;
+  heard_ = passed_ = level_ = 0.0;
 }
 
 Mixer::Gains Mixer::target(const MixControls & controls, const float * wet, const float * dry,
                            int64_t n) noexcept {
   const Energies in = energies(dry, n), out = energies(wet, n);
-  const auto gain = static_cast<float>(std::sqrt(out.all / in.all));
-  const auto top = static_cast<float>(std::min(1.0, std::sqrt(out.top / in.top)));
+  const float gap = gap_gain(controls, in.all, out.all, n);
+  const auto gain = gap * static_cast<float>(std::sqrt(out.all / in.all));
+  const float top = gap * static_cast<float>(std::min(1.0, std::sqrt(out.top / in.top)));
   // What is left of the echo and what is mixed back add in power.
   const float add =
       controls.floor > gain ? std::sqrt(controls.floor * controls.floor - gain * gain) : 0.0f;
   Gains gains;
-  gains.wet = controls.strength;
+  gains.wet = gap * controls.strength;
   gains.dry = 1.0f - controls.strength + controls.strength * add;
   gains.high = gains.dry + (controls.high_follows ? controls.strength * top : 0.0f);
   const double power = (static_cast<double>(gains.wet * gains.wet) * out.all +
@@ -58,6 +67,27 @@ Mixer::Gains Mixer::target(const MixControls & controls, const float * wet, cons
                        static_cast<double>(n);
   const float gate = gate_gain(controls, power, n);
   return {gate * gains.wet, gate * gains.dry, gate * gains.high};
+}
+
+float Mixer::gap_gain(const MixControls & controls, double in, double out, int64_t n) noexcept {
+  gap_ = std::min(1.0f, kGapRelease * gap_);
+  gap_samples_ = controls.gap ? gap_samples_ + n : 0;
+  // What was known of the echo does not last through a long gap.
+  if (gap_samples_ > longest_gap_) passed_ = heard_;
+  if (!controls.gap) {
+    heard_ += kLearn * (in - heard_);
+    level_ = std::max(heard_, kForget * level_);
+    // Without a reference there is no echo: all that is heard may pass.
+    passed_ += kLearn * ((controls.echo ? out : in) - passed_);
+    return gap_;
+  }
+  const double share = std::min(1.0, (passed_ + kTiny) / (heard_ + kTiny));
+  const double usual = std::min(in, kMargin * level_);
+  // A little less than usual makes up for the edges of the gap; where the near end speaks,
+  // the share is near one and so is what this takes.
+  const double allowed = share * std::sqrt(std::sqrt(share)) * usual + (in - usual);
+  gap_ = std::min(gap_, static_cast<float>(std::sqrt(std::min(1.0, allowed / out))));
+  return gap_;
 }
 
 // Opens at once, closes over ten hops after a fifth of a second below the threshold.

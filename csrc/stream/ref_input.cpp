@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace voxhop {
 namespace {
@@ -10,6 +11,8 @@ constexpr double kHoldSeconds = 0.016, kHoldFadeSeconds = 0.064;
 constexpr double kPatience = 0.15;  // s: players push in bursts of up to 100 ms
 constexpr double kRingSeconds = 4.0;
 constexpr double kMostAhead = 1.0;  // s
+// Stands in the ring for a sample that was lost; those that come are finite.
+constexpr float kLost = std::numeric_limits<float>::quiet_NaN();
 
 int64_t samples(double seconds, int64_t rate) {
   return static_cast<int64_t>(seconds * static_cast<double>(rate));
@@ -26,11 +29,13 @@ RefInput::RefInput(int64_t rate, int64_t model_rate, int64_t history, int64_t ho
       ring_(samples(kRingSeconds, rate)),
       narrow_(static_cast<size_t>(down_.max_output(kMost))),
       block_(static_cast<size_t>(kMost)),
+      pulled_(static_cast<size_t>(kMost)),
       recent_(static_cast<size_t>(samples(kHoldSeconds, rate))) {}
 
 void RefInput::reset() noexcept {
   down_.reset();
   line_.reset();
+  gaps_.reset();
   ring_.discard();
   std::fill(recent_.begin(), recent_.end(), 0.0f);
   recent_at_ = 0;
@@ -47,6 +52,21 @@ void RefInput::push(const float * ref, int64_t n) noexcept {
     append(ref, n);
   }
   mic_count_ += n;
+}
+
+// Splits what came out of the ring into what there is and what is lost.
+void RefInput::take(const float * block, int64_t n) noexcept {
+  for (int64_t i = 0; i < n;) {
+    const bool lost = std::isnan(block[i]);
+    int64_t end = i + 1;
+    while (end < n && std::isnan(block[end]) == lost) ++end;
+    if (lost) {
+      conceal(end - i);
+    } else {
+      append(block + i, end - i);
+    }
+    i = end;
+  }
 }
 
 void RefInput::append(const float * ref, int64_t n) noexcept {
@@ -73,7 +93,9 @@ void RefInput::conceal(int64_t n) noexcept {
     if (fade_ > 0.0f) recent_at_ = (recent_at_ + 1) % recent_.size();
     fade_ = std::max(0.0f, fade_ - step);
   }
+  const int64_t begin = line_.write_index();
   line_.write(narrow_.data(), down_.process(block_.data(), n, narrow_.data()));
+  gaps_.add(begin, line_.write_index());
 }
 
 int64_t RefInput::write(const float * ref, int64_t n, int64_t position) noexcept {
@@ -81,7 +103,7 @@ int64_t RefInput::write(const float * ref, int64_t n, int64_t position) noexcept
   const int64_t overlap = std::clamp(write_position_ - position, int64_t{0}, n);
   if (position > write_position_) {
     // A gap longer than the ring cannot be kept in order anyway.
-    ring_.write(nullptr, std::min(position - write_position_, ring_.capacity()));
+    ring_.write(nullptr, std::min(position - write_position_, ring_.capacity()), kLost);
   }
   const int64_t wanted = n - overlap;
   const int64_t taken = ring_.write(ref + overlap, wanted);
@@ -99,9 +121,9 @@ void RefInput::pull(int64_t n) noexcept {
   }
   const int64_t until = mic_count_ + samples(kMostAhead, rate_);
   while (ref_count_ < until) {
-    const int64_t got = ring_.read(block_.data(), std::min<int64_t>(kMost, until - ref_count_));
+    const int64_t got = ring_.read(pulled_.data(), std::min<int64_t>(kMost, until - ref_count_));
     if (got == 0) break;
-    append(block_.data(), got);
+    take(pulled_.data(), got);
   }
   mic_count_ += n;
   while (silent_for_ >= patience && ref_count_ < mic_count_) {

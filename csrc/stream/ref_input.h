@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stream/delay_line.h"
+#include "stream/ref_gaps.h"
 #include "stream/resampler.h"
 #include "stream/spsc_ring.h"
 
@@ -33,8 +34,8 @@ class RefInput {
   static constexpr int64_t kMost = 1024;
 
   /// Reference thread: n samples that begin at `position` of the reference's own count,
-  /// or right after the previous ones when negative. A gap is filled with silence, an
-  /// overlap dropped. Returns how many of the n found no room in the ring.
+  /// or right after the previous ones when negative. A gap is missing, an overlap dropped. Returns
+  /// how many of the n found no room in the ring.
   int64_t write(const float * ref, int64_t n, int64_t position) noexcept;
 
   /// Takes what was written, up to a second ahead of the microphone, which is about to
@@ -42,12 +43,15 @@ class RefInput {
   void pull(int64_t n) noexcept;
 
   DelayLine & line() noexcept { return line_; }
+  /// What is missing of it.
+  RefGaps & gaps() noexcept { return gaps_; }
   bool missing() const noexcept { return missing_; }
   int64_t missing_samples() const noexcept { return missing_samples_; }
   int64_t buffered() const noexcept { return ring_.size(); }
   int64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
  private:
+  void take(const float * block, int64_t n) noexcept;
   void append(const float * ref, int64_t n) noexcept;
   void conceal(int64_t n) noexcept;
 
@@ -55,8 +59,9 @@ class RefInput {
   MissingRef policy_;
   Resampler down_;
   DelayLine line_;
+  RefGaps gaps_;
   SpscRing ring_;
-  std::vector<float> narrow_, block_;
+  std::vector<float> narrow_, block_, pulled_;
   std::vector<float> recent_;  // the last 16 ms, for kHold
   size_t recent_at_ = 0;
   float fade_ = 0.0f;

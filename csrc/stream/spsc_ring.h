@@ -21,13 +21,13 @@ class SpscRing {
     return written_.load(std::memory_order_acquire) - read_.load(std::memory_order_acquire);
   }
 
-  /// Writer: appends what fits, of `in` or of zeros when it is null; returns how many.
-  int64_t write(const float * in, int64_t n) noexcept {
+  /// Writer: appends what fits, of `in` or of `filler` when it is null; returns how many.
+  int64_t write(const float * in, int64_t n, float filler = 0.0f) noexcept {
     const int64_t written = written_.load(std::memory_order_relaxed);
     const int64_t free = capacity() - (written - read_.load(std::memory_order_acquire));
     const int64_t count = std::min(n, free);
     for (int64_t i = 0; i < count; ++i) {
-      ring_[static_cast<size_t>((written + i) % capacity())] = in == nullptr ? 0.0f : in[i];
+      ring_[static_cast<size_t>((written + i) % capacity())] = in == nullptr ? filler : in[i];
     }
     written_.store(written + count, std::memory_order_release);
     return count;

@@ -11,6 +11,7 @@ namespace voxhop {
 namespace {
 
 constexpr double kUnrelatedFadeHops = 8.0;
+constexpr int64_t kRoomHops = 5;      // by which the room draws out the echo of a gap
 constexpr double kEchoIsThere = 0.3;  // confidence of the probe
 
 using Clock = std::chrono::steady_clock;
@@ -185,7 +186,8 @@ void Stream::run_hop() noexcept {
   const Clock::time_point began = Clock::now();
   const float * mic = nullptr;
   for (size_t i = lanes_.size(); i-- > 0;) mic = lanes_[i].take();
-  late_ref_ += aligner_.process(mic, ref_.line(), hops_ * clock_.hop, aligned_.data());
+  const int64_t late = aligner_.process(mic, ref_.line(), hops_ * clock_.hop, aligned_.data());
+  late_ref_ += late;
   const bool mute = aligner_.unrelated() && options_.keep_unrelated == 0;
   const float goal = mute ? 0.0f : 1.0f;
   if (ref_gain_ != 1.0f || goal != 1.0f) {
@@ -197,6 +199,8 @@ void Stream::run_hop() noexcept {
     }
   }
   controls_.bypass = wants_bypass();
+  controls_.echo = meters_.ref_active();
+  controls_.gap = options_.gap_guard != 0 && echo_of_a_gap(late);
   for (Lane & lane : lanes_) {
     if (!lane.run(aligned_.data(), controls_)) ++failed_hops_;
   }
@@ -213,6 +217,21 @@ void Stream::run_hop() noexcept {
 
 bool Stream::echo_expected() const noexcept {
   return aligner_.automatic() && aligner_.tracker().confidence() > kEchoIsThere;
+}
+
+// Whether the hop that comes out next holds the echo of what is missing of the reference. It
+// is made of the frames before and after it.
+bool Stream::echo_of_a_gap(int64_t late) noexcept {
+  const int64_t now = hops_ * clock_.hop;
+  const auto rate = static_cast<double>(clock_.model_rate);
+  const auto pre_delay = static_cast<int64_t>(aligner_.pre_delay_s() * rate);
+  if (late > 0) ref_.gaps().add(ref_.line().write_index(), now + clock_.hop - pre_delay);
+  if (!ref_.gaps().any(now - history_samples(clock_), now + clock_.hop)) return false;
+  const int64_t lag = aligner_.automatic() && aligner_.tracker().locked()
+                          ? static_cast<int64_t>(aligner_.echo_delay_s() * rate)
+                          : pre_delay + std::max<int64_t>(0, model_delay(nullptr)) * clock_.hop;
+  const int64_t begin = now - clock_.model_latency - kRoomHops * clock_.hop - lag;
+  return ref_.gaps().any(begin, now + clock_.hop - lag);
 }
 
 bool Stream::wants_bypass() const noexcept {

@@ -54,6 +54,8 @@ class Stream {
   bool wants_bypass() const noexcept;
   void feed_by(Feed feed);
   bool echo_expected() const noexcept;
+  bool echo_of_a_gap(int64_t late) noexcept;
+  int64_t model_delay(double * confidence) const noexcept;
   void read_model_delay(vh_stream_metrics & metrics) const noexcept;
 
   StreamClock clock_;
@@ -66,7 +68,7 @@ class Stream {
   TimeHistogram times_;
   std::vector<Lane> lanes_;
   std::vector<float> channel_, aligned_, ref_block_;  // work space
-  mutable std::vector<float> align_weights_;          // work space of read_metrics()
+  mutable std::vector<float> align_weights_;          // work space of model_delay()
   float ref_gain_ = 1.0f;  // fades the reference out while it is unrelated
   bool bypass_ = false;    // asked for by the control
   Feed feed_ = Feed::kNone;

@@ -85,7 +85,9 @@ void vh_stream_options_init(vh_stream_options * options) {
   options->strength = 1.0;
   options->floor_db = HUGE_VAL;
   options->gate_dbfs = -HUGE_VAL;
+  options->missing_ref = VH_MISSING_HOLD;
   options->auto_bypass = 1;
+  options->gap_guard = 1;
 }
 
 int32_t vh_stream_open(const vh_model * model, const vh_stream_options * options, vh_stream ** out,

@@ -48,15 +48,15 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   m.bypassed = controls_.bypass ? 1 : 0;
 }
 
-// Weight i of the tap belongs to a delay of count - 1 - i hops.
-void Stream::read_model_delay(vh_stream_metrics & m) const noexcept {
-  m.model_delay_ms = kNotANumber;
-  m.model_confidence = 0.0;
-  if (align_taps_ == 0 || hops_ == 0) return;
+// Where the model's own alignment looks, in hops, and the share of its weight within a hop of
+// that; -1 before the first hop and without an alignment. Weight i of the tap belongs to a
+// delay of count - 1 - i hops.
+int64_t Stream::model_delay(double * confidence) const noexcept {
+  if (align_taps_ == 0 || hops_ == 0) return -1;
   vh_session * session = lanes_.front().session();
   if (vh_session_read_tap(session, kAlignTap, align_weights_.data(), align_taps_, nullptr) !=
       VH_OK) {
-    return;
+    return -1;
   }
   const auto peak = std::max_element(align_weights_.begin(), align_weights_.end());
   const auto at = peak - align_weights_.begin();
@@ -66,10 +66,18 @@ void Stream::read_model_delay(vh_stream_metrics & m) const noexcept {
     total += weight;
     if (std::abs(i - at) <= 1) near += weight;
   }
+  if (confidence != nullptr) *confidence = total > 0.0 ? near / total : 0.0;
+  return align_taps_ - 1 - at;
+}
+
+void Stream::read_model_delay(vh_stream_metrics & m) const noexcept {
+  m.model_delay_ms = kNotANumber;
+  m.model_confidence = 0.0;
+  const int64_t hops = model_delay(&m.model_confidence);
+  if (hops < 0) return;
   const double hop_ms =
       1e3 * static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate);
-  m.model_delay_ms = static_cast<double>(align_taps_ - 1 - at) * hop_ms + m.pre_delay_ms;
-  m.model_confidence = total > 0.0 ? near / total : 0.0;
+  m.model_delay_ms = static_cast<double>(hops) * hop_ms + m.pre_delay_ms;
 }
 
 }  // namespace voxhop

@@ -60,6 +60,7 @@ def native_stream_options(options: StreamOptions, session: NativeSessionOptions)
         setattr(out, name, _number(name, getattr(options, name)))
     out.auto_bypass = int(bool(options.auto_bypass))
     out.keep_unrelated = int(bool(options.keep_unrelated))
+    out.gap_guard = int(bool(options.gap_guard))
     out.session = session.struct
     return out
 

@@ -49,6 +49,9 @@ class StreamOptions:
         Pass the microphone through while the model does not help.
     keep_unrelated
         Let the model hear a reference that has nothing to do with the microphone.
+    gap_guard
+        While the echo of a lost stretch of the reference passes, let no larger share of the
+        microphone through than just before; what is louder than the echo was, passes.
     """
 
     sample_rate: int = 48000
@@ -57,13 +60,14 @@ class StreamOptions:
     ref_channels: int = 1
     delay_ms: DelayMs = "auto"
     lookahead_ms: float = 0.0
-    missing_ref: str = "zeros"
+    missing_ref: str = "hold"
     high_band: str = "follow"
     strength: float = 1.0
     floor_db: float = math.inf
     gate_dbfs: float = -math.inf
     auto_bypass: bool = True
     keep_unrelated: bool = False
+    gap_guard: bool = True
 
 
 @dataclass(frozen=True)

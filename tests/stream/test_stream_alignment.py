@@ -160,7 +160,9 @@ def test_missing_reference_policies(model, call, caplog):
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING, logger="voxhop"),
-            Stream(model, sample_rate=RATE, missing_ref=policy, delay_ms=0.0) as stream,
+            Stream(
+                model, sample_rate=RATE, missing_ref=policy, delay_ms=0.0, gap_guard=False
+            ) as stream,
         ):
             stream.process(mic[:RATE], ref[:RATE])
             parts = [stream.process(mic[at : at + 160]) for at in range(RATE, 2 * RATE, 160)]
@@ -198,7 +200,8 @@ def test_positions_turn_lost_blocks_into_silence(model, call):
     mic, ref = (x[: 2 * RATE] for x in call)
     holes = ref.copy()
     holes[8000:8320] = 0
-    with Stream(model, sample_rate=RATE) as beside, Stream(model, sample_rate=RATE) as pushed:
+    settings = {"sample_rate": RATE, "missing_ref": "zeros", "gap_guard": False}
+    with Stream(model, **settings) as beside, Stream(model, **settings) as pushed:
         expected = beside.process(mic, holes)
         parts = []
         for at in range(0, len(mic), 320):
@@ -212,6 +215,7 @@ def test_positions_turn_lost_blocks_into_silence(model, call):
                 lag = 320 if at == 8320 else 0
                 parts.append(pushed.push_mic(mic[at - lag : at + 320]))
         assert np.array_equal(np.concatenate(parts), expected)
+        assert pushed.metrics.ref_missing_frames == 320
     with Stream(model) as stream, pytest.raises(ArgumentError, match="position"):
         stream.push_ref(ref, position=-5)
 

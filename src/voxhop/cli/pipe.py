@@ -73,8 +73,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--missing-ref",
         choices=["zeros", "hold", "bypass"],
-        default="zeros",
-        help="what a reference that stops counts as (default zeros)",
+        default="hold",
+        help="what a reference that stops counts as (default hold)",
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_session_options(parser)
