@@ -132,9 +132,8 @@ void add_rows(const KernelTable & t, std::vector<Contender> & all) {
   const auto add = [&](const char * name, double macs, std::function<void()> run) {
     all.push_back({name, macs, std::move(run), {}});
   };
-  add("norm 128x32", 0, [&t, x, y] {
-    t.norm({x->data(), 128, 32, x->data(), x->data(), y->data()});
-  });
+  add("norm 128x32", 0,
+      [&t, x, y] { t.norm({x->data(), 128, 32, x->data(), x->data(), y->data()}); });
   add("to_s8 128x32", 0,
       [&t, x, y] { t.to_s8(x->data(), reinterpret_cast<int8_t *>(y->data()), 4096); });
   auto frames = std::make_shared<std::vector<const void *>>();
