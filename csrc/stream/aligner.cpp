@@ -63,19 +63,22 @@ int64_t Aligner::process(const float * mic, DelayLine & line, int64_t start,
 void Aligner::observe(const float * mic, const DelayLine & line, int64_t start) noexcept {
   line.copy(start, config_.hop, raw_.data());
   if (!probe_.process(mic, raw_.data(), config_.hop, tracker_.lag_at(now_s()))) return;
+  const bool followed = tracker_.locked();
+  const double before = echo_delay_s();
   if (tracker_.update(probe_.scan())) gliding_ = false;
   unrelated_ = tracker_.scans_without_echo() >= (tracker_.locked() ? kLost : kNeverFound);
-  if (tracker_.locked()) choose();
+  if (tracker_.locked()) choose(followed && std::abs(echo_delay_s() - before) > kMargin);
 }
 
-// Jump when the echo lies where the model does not hear it, else follow a drift.
-void Aligner::choose() noexcept {
+// Jump when the echo lies where the model does not hear it, or has itself jumped to where the
+// model hears less of it than it could; else follow a drift.
+void Aligner::choose(bool jumped) noexcept {
   const double lag = echo_delay_s();
   const double residual = lag - pre_delay_s();
   const double earliest = std::min({kEarliest, lag, 0.25 * config_.window_s});
   const double latest = std::max(0.5 * config_.window_s, 2.0 * kEarliest);
-  if (residual < earliest - kResidualError || residual > latest) {
-    const double margin = std::min(kMargin, 0.25 * latest);
+  const double margin = std::min(kMargin, 0.25 * latest);
+  if (residual < earliest - kResidualError || residual > (jumped ? 2.0 * margin : latest)) {
     jump_from_ = delay_;
     delay_ = std::round(std::max(0.0, lag - margin) * rate());
     gliding_ = false;

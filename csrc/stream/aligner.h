@@ -49,7 +49,7 @@ class Aligner {
   double rate() const noexcept { return static_cast<double>(config_.rate); }
   double now_s() const noexcept { return static_cast<double>(samples_) / rate(); }
   void observe(const float * mic, const DelayLine & line, int64_t start) noexcept;
-  void choose() noexcept;
+  void choose(bool jumped) noexcept;
   double next_delay() noexcept;
 
   AlignerConfig config_;
