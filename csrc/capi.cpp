@@ -32,13 +32,11 @@ PlanOptions plan_options(const vh_session_options * options) {
   require(options->precision, "options: precision");
   VH_CHECK(options->n_threads >= 1 && options->n_threads <= kMaxThreads, VH_E_ARGUMENT,
            "options: n_threads %d, expected 1 to %d", options->n_threads, kMaxThreads);
-  VH_CHECK(options->history_first == 0 || options->history_first == 1, VH_E_ARGUMENT,
-           "options: history_first %d, expected 0 or 1", options->history_first);
   plan.kernels = options->kernels;
   plan.isa = options->isa;
   plan.precision = options->precision;
   plan.n_threads = options->n_threads;
-  plan.history_first = options->history_first == 1;
+  plan.history_first = as_switch(options->history_first, "options: history_first");
   return plan;
 }
 
@@ -174,6 +172,13 @@ int32_t vh_session_prepare(vh_session * session, vh_error * err) {
   return guarded(err, [&] {
     require(session, "session");
     session->session.prepare();
+  });
+}
+
+int32_t vh_session_set_comfort_noise(vh_session * session, int32_t on, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    session->session.set_comfort_noise(voxhop::as_switch(on, "comfort noise"));
   });
 }
 

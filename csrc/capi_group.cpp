@@ -60,6 +60,13 @@ int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err) {
   });
 }
 
+int32_t vh_group_set_comfort_noise(vh_group * group, int32_t on, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    group->group.set_comfort_noise(voxhop::as_switch(on, "comfort noise"));
+  });
+}
+
 size_t vh_group_state_size(const vh_group * group) {
   return group == nullptr ? 0 : group->group.state_size();
 }

@@ -119,6 +119,13 @@ struct MaskHead {
   std::string name;        // state scope of the mask
 };
 
+/// Noise like the microphone's own, `gain` times its level, in bins from which an echo was
+/// taken: without it an echo 60 dB down still sounds through the emptiness.
+struct ComfortNoise {
+  std::string name;
+  float gain;
+};
+
 class BlockSet {
  public:
   virtual ~BlockSet() = default;
@@ -159,6 +166,11 @@ class BlockSet {
   /// State: 2 frames of the spectrum, and the upsampling's.
   virtual ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
                                   ggml_tensor * spectrum) const = 0;
+  /// z, masked, and the spectra of microphone and reference, (2, F) each -> z (2, F), raised
+  /// to the comfort noise while an echo is being suppressed. F a multiple of 16.
+  /// State: the noise floor of the microphone, and what tells an echo.
+  virtual ggml_tensor * comfort_noise(HopBuilder & b, const ComfortNoise & block, ggml_tensor * z,
+                                      ggml_tensor * mic, ggml_tensor * ref) const = 0;
 };
 
 /// The block set for vh_session_options' kernels, isa and precision, after their values

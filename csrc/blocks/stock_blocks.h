@@ -28,6 +28,8 @@ class StockBlocks : public BlockSet {
   ggml_tensor * s4d(HopBuilder & b, const S4dBlock & block, ggml_tensor * x) const override;
   ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
                           ggml_tensor * spectrum) const override;
+  ggml_tensor * comfort_noise(HopBuilder & b, const ComfortNoise & block, ggml_tensor * z,
+                              ggml_tensor * mic, ggml_tensor * ref) const override;
 };
 
 }  // namespace voxhop

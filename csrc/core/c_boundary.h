@@ -51,4 +51,9 @@ inline void require(const void * pointer, const char * name) {
   VH_CHECK(pointer != nullptr, VH_E_ARGUMENT, "%s: NULL, expected a pointer", name);
 }
 
+inline bool as_switch(int32_t value, const char * name) {
+  VH_CHECK(value == 0 || value == 1, VH_E_ARGUMENT, "%s %d, expected 0 or 1", name, value);
+  return value == 1;
+}
+
 }  // namespace voxhop

@@ -24,6 +24,7 @@ struct HopContext {
   std::byte * ahead = nullptr;     // HopBuilder::ahead
   std::byte * scratch = nullptr;   // HopBuilder::shared_scratch, one op at a time
   WorkerPool * workers = nullptr;  // null with one thread
+  bool comfort_noise = true;       // whether a block for it adds any
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes

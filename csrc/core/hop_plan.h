@@ -29,6 +29,8 @@ class HopPlan {
   /// Allocates nothing.
   void bind(State & state) noexcept;
 
+  void set_comfort_noise(bool on) noexcept { graph_.context->comfort_noise = on; }
+
   bool has_prepare() const { return graph_.prepare != nullptr; }
   /// Computes what the bound stream's next hop needs from the past, unless that was done;
   /// its state is read, never written.

@@ -25,6 +25,7 @@ class Session {
   /// Does the next hop's share that depends on the past only. Idempotent.
   void prepare() { built_.plan->prepare(); }
   void reset() noexcept { state_.reset(); }
+  void set_comfort_noise(bool on) noexcept { built_.plan->set_comfort_noise(on); }
 
   size_t state_size() const { return format_.size(); }
   void save(void * blob, size_t size) const { format_.save(state_, blob, size); }

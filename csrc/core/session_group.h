@@ -31,6 +31,10 @@ class SessionGroup {
   /// One stream, or all with -1, back to the start.
   void reset(int64_t stream);
 
+  void set_comfort_noise(bool on) noexcept {
+    for (BuiltPlan & built : plans_) built.plan->set_comfort_noise(on);
+  }
+
   /// Blobs are those of Session.
   size_t state_size() const { return format_->size(); }
   void save(int64_t stream, void * blob, size_t size) const;

@@ -168,6 +168,12 @@ VH_API int32_t vh_session_prepare(vh_session * session, vh_error * err);
 /* Back to the state of a new session. */
 VH_API int32_t vh_session_reset(vh_session * session, vh_error * err);
 
+/* Whether the comfort noise is added that a model may ask for (localvqe.comfort_noise_db):
+ * noise like the microphone's own, so many dB below it, while an echo is being suppressed.
+ * `on` is 1, as in a new session, or 0. From the next hop on; reset and states do not touch
+ * it. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_session_set_comfort_noise(vh_session * session, int32_t on, vh_error * err);
+
 /* Bytes of a saved state; save into, and load from, a buffer of that size.
  * A blob loads into any session of the same model opened with the same options
  * by the same build, also in another process. A refused blob changes nothing.
@@ -233,6 +239,9 @@ VH_API int32_t vh_group_prepare(vh_group * group, const uint8_t * active, vh_err
 /* One stream back to the state of a new one; -1 means all. Errors: VH_E_ARGUMENT (no such
  * stream). */
 VH_API int32_t vh_group_reset(vh_group * group, int64_t stream, vh_error * err);
+
+/* For all streams; see vh_session_set_comfort_noise. */
+VH_API int32_t vh_group_set_comfort_noise(vh_group * group, int32_t on, vh_error * err);
 
 /* Bytes of a saved stream (0 for NULL); save one stream into, and load one from, a buffer of
  * that size. The blobs are those of sessions: what vh_session_state_save or another group
@@ -405,12 +414,14 @@ VH_API int32_t vh_stream_flush_s16(vh_stream * stream, int16_t * out, int64_t fr
 VH_API int32_t vh_stream_reset(vh_stream * stream, vh_error * err);
 
 /* Changes a control from the next hop on, without a click. Strength, floor and gate as in
- * the options; bypass 0 or 1. Errors: VH_E_ARGUMENT (unknown control, value). */
+ * the options; bypass 0 or 1. Comfort noise 0 or 1: see vh_session_set_comfort_noise, which
+ * a reset leaves alone as well. Errors: VH_E_ARGUMENT (unknown control, value). */
 enum {
   VH_CONTROL_STRENGTH = 0,
   VH_CONTROL_FLOOR_DB = 1,
   VH_CONTROL_GATE_DBFS = 2,
-  VH_CONTROL_BYPASS = 3
+  VH_CONTROL_BYPASS = 3,
+  VH_CONTROL_COMFORT_NOISE = 4
 };
 VH_API int32_t vh_stream_set(vh_stream * stream, int32_t control, double value, vh_error * err);
 

@@ -2,6 +2,7 @@
 // Two encoders, soft-delay alignment, diagonal state-space bottleneck, sub-pixel decoder
 // and a 3 x 3 complex convolving mask on the microphone spectrum.
 #include <array>
+#include <cmath>
 
 #include "blocks/block_set.h"
 #include "core/hop_builder.h"
@@ -188,8 +189,8 @@ class LocalVqe final : public Network {
     ggml_tensor * ref = b.input("ref", c_.hop);
 
     ggml_tensor * spectrum = blocks.analysis(b, w_.mic_analysis, mic);
-    ggml_tensor * far = blocks.analysis(b, w_.ref_analysis, ref);
-    far = blocks.features(b, c_.power_law, far);
+    ggml_tensor * ref_spectrum = blocks.analysis(b, w_.ref_analysis, ref);
+    ggml_tensor * far = blocks.features(b, c_.power_law, ref_spectrum);
     for (const EncoderBlock & block : w_.far) {
       far = encode(b, blocks, block, far);
     }
@@ -214,6 +215,10 @@ class LocalVqe final : public Network {
       if (i > 0) x = blocks.upsample(b, dec.deconv, x);
     }
     x = blocks.mask_head(b, {w_.decoder[0].deconv, "mask"}, x, spectrum);
+    if (c_.comfort_noise_db) {
+      const auto gain = static_cast<float>(std::pow(10.0, *c_.comfort_noise_db / 20.0));
+      x = blocks.comfort_noise(b, {"comfort_noise", gain}, x, spectrum, ref_spectrum);
+    }
     b.output("out", blocks.synthesis(b, w_.synthesis, x));
   }
 

@@ -10,6 +10,7 @@ constexpr int64_t kKernel = 4;  // time and frequency
 constexpr int64_t kMaxChannels = 4096;
 constexpr int64_t kMaxDelay = 4096;  // hops; 65 s, far beyond any echo
 constexpr int64_t kMaxBins = 8192;
+constexpr double kLowestNoiseDb = -60.0;
 constexpr size_t kMicStages = 6;  // 2 channels and five encoder blocks
 constexpr size_t kFarStages = 3;
 
@@ -90,6 +91,7 @@ LocalVqeConfig read_localvqe_config(const GgufFile & file, const TensorStore & t
   c.mic = read_channels(file, "localvqe.mic_channels", kMicStages);
   c.far = read_channels(file, "localvqe.far_channels", kFarStages);
   c.shuffle = read_shuffle(file);
+  c.comfort_noise_db = file.find_real("localvqe.comfort_noise_db", kLowestNoiseDb, 0.0);
   check_kernel(file, tensors);
   return c;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "blocks/block_set.h"
@@ -24,6 +25,7 @@ struct LocalVqeConfig {
   std::vector<int64_t> mic;  // channels: 2, then one per encoder block
   std::vector<int64_t> far;
   Shuffle shuffle = Shuffle::kHalves;
+  std::optional<double> comfort_noise_db;  // below the microphone's noise floor
 
   bool pre_norm() const { return version >= 2; }
   Activation activation() const;

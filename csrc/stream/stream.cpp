@@ -245,6 +245,14 @@ void Stream::set(int32_t control, double value) {
     bypass_ = value == 1.0;
     return;
   }
+  if (control == VH_CONTROL_COMFORT_NOISE) {
+    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "comfort noise %g, expected 0 or 1",
+             value);
+    for (Lane & lane : lanes_) {
+      vh_session_set_comfort_noise(lane.session(), static_cast<int32_t>(value), nullptr);
+    }
+    return;
+  }
   set_mix_control(controls_, control, value);
 }
 

@@ -41,6 +41,8 @@ class NativeSessionOptions:
             setattr(self.struct, name, self._strings[-1])
         if not isinstance(options.threads, int) or options.threads < 1:
             raise ArgumentError(f"threads: {options.threads!r}, expected a whole number from 1")
+        if not isinstance(options.comfort_noise, bool):
+            raise DtypeError(f"comfort_noise: {options.comfort_noise!r}, expected True or False")
         self.struct.n_threads = options.threads
         self.struct.history_first = int(options.history_first)
 

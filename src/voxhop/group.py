@@ -38,6 +38,9 @@ class SessionGroup(Owner):
         Threads that share the streams; each computes whole hops.
     history_first
         Let `prepare` do the share of the work that depends on past hops only.
+    comfort_noise
+        Whether to add the noise that a model may ask for where it suppresses an echo; see
+        ``docs/models.md``.
 
     Raises
     ------
@@ -59,16 +62,19 @@ class SessionGroup(Owner):
         precision: str = "f32",
         threads: int = 1,
         history_first: bool = False,
+        comfort_noise: bool = True,
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
         options = NativeSessionOptions(
-            SessionOptions(kernels, isa, precision, threads, history_first)
+            SessionOptions(kernels, isa, precision, threads, history_first, comfort_noise)
         )
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
         super().__init__(n.own(out[0], n.lib.vh_group_close, model.handle))
+        if not comfort_noise:
+            self._call("set_comfort_noise", 0)
         self._streams = streams
         self._hop = model.info.hop_samples
 

@@ -47,6 +47,9 @@ class Session(Owner):
         Threads that share a hop, at least 1.
     history_first
         Let `prepare` do the share of the work that depends on past hops only.
+    comfort_noise
+        Whether to add the noise that a model may ask for where it suppresses an echo; see
+        ``docs/models.md``.
 
     Raises
     ------
@@ -68,11 +71,16 @@ class Session(Owner):
         precision: str = "f32",
         threads: int = 1,
         history_first: bool = False,
+        comfort_noise: bool = True,
     ) -> None:
-        self._options = SessionOptions(kernels, isa, precision, threads, history_first)
+        self._options = SessionOptions(
+            kernels, isa, precision, threads, history_first, comfort_noise
+        )
         self._model = model
         super().__init__(_open(model, self._options))
         n = native()
+        if not comfort_noise:
+            self._call("set_comfort_noise", 0)
         self._err = n.ffi.new("vh_error *")
         self._null = n.ffi.NULL
         self._from_buffer = n.ffi.from_buffer

@@ -27,6 +27,7 @@ class SessionOptions:
     precision: str = "f32"
     threads: int = 1
     history_first: bool = False
+    comfort_noise: bool = True
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,15 @@ class Stream(Owner):
             raise ArgumentError(f"Stream: unknown setting {unknown[0]!r}, expected {expected}")
         self._settings = StreamOptions(**settings)
         n = native()
-        session = NativeSessionOptions(options or SessionOptions())
+        options = options or SessionOptions()
+        session = NativeSessionOptions(options)
         out = n.ffi.new("vh_stream **")
         n.call(
             n.lib.vh_stream_open, model.handle, native_stream_options(self._settings, session), out
         )
         super().__init__(n.own(out[0], n.lib.vh_stream_close, model.handle))
+        if not options.comfort_noise:
+            self._call("set", n.lib.VH_CONTROL_COMFORT_NOISE, 0.0)
         self._latency = int(n.lib.vh_stream_latency(self._handle))
         self._dtype: np.dtype[Any] = _DTYPES[0]
         self._ref_guard = threading.Lock()  # of the reference's thread, against close() only

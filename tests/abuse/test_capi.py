@@ -96,6 +96,8 @@ def test_null_handles_and_pointers(model, session, group, data):
         (LIB.vh_group_process_f32, group, a, b, NULL, NULL, HOP),
         (LIB.vh_group_prepare, NULL, NULL),
         (LIB.vh_group_reset, NULL, 0),
+        (LIB.vh_session_set_comfort_noise, NULL, 1),
+        (LIB.vh_group_set_comfort_noise, NULL, 1),
         (LIB.vh_group_state_save, NULL, 0, blob, 8),
         (LIB.vh_group_state_save, group, 0, NULL, 8),
         (LIB.vh_group_state_load, NULL, 0, blob, 8),
@@ -200,6 +202,13 @@ def test_bad_options(model, field, value, code, message):
     setattr(options, field, NULL if value is None else keep)
     refused(getattr(LIB, code), message, LIB.vh_session_open, model, options,
             FFI.new("vh_session **"))  # fmt: skip
+
+
+def test_comfort_noise_is_on_or_off(session, group):
+    for value in (-1, 2):
+        message = f"comfort noise {value}, expected 0 or 1"
+        refused(LIB.VH_E_ARGUMENT, message, LIB.vh_session_set_comfort_noise, session, value)
+        refused(LIB.VH_E_ARGUMENT, message, LIB.vh_group_set_comfort_noise, group, value)
 
 
 @pytest.mark.parametrize("field", ["isa", "precision", "history_first"])

@@ -116,6 +116,8 @@ DAMAGES = {
     "kernel tensors": (reshape("mic_enc1.conv.weight", 3, 2, 4, 3), "expected 4 x 4"),
     "power law": (set_key(V + "power_law_c", F64, float("nan")), r"power_law_c"),
     "shuffle": (set_key(V + "shuffle", STRING, "zigzag"), r'shuffle: "zigzag"'),
+    "comfort noise": (set_key(V + "comfort_noise_db", F32, 1.0), r"comfort_noise_db: 1, .*-60"),
+    "comfort noise text": (set_key(V + "comfort_noise_db", STRING, "on"), "type str"),
     "adaptive filter": (set_key(V + "daf.standalone", BOOL, value=True), r"daf\.standalone"),
     "alignment": (set_key("general.alignment", U32, 24), r"general\.alignment: 24"),
     "missing tensor": (drop_tensor("dec3.skip_conv.bias"), r"dec3\.skip_conv\.bias: .*missing"),

@@ -52,6 +52,8 @@ def content():
         ({"localvqe.mic_channels.4": 60000}, r"shape .*, expected .*60000"),
         ({"localvqe.n_fft": 320}, "n_fft: 320, expected 512"),
         ({"localvqe.shuffle": "weave"}, "shuffle: 'weave'"),
+        ({"localvqe.comfort_noise_db": 3.0}, "comfort_noise_db: 3.0"),
+        ({"localvqe.comfort_noise_db": "some"}, "comfort_noise_db: str"),
         ({"localvqe.align_hidden": 5}, r"align\.\S+: shape .*, expected"),
         ({"localvqe.mic_channels.3": 6}, r"shape .*, expected"),
     ],

@@ -14,5 +14,6 @@ SHAPES = {
     "v2": LocalVQEConfig(version=2, d_max=9, **ODD),
     "v3": LocalVQEConfig(version=3, d_max=20, **ODD),
     "v2-interleave": LocalVQEConfig(version=2, d_max=9, shuffle="interleave", **ODD),
+    "v2-comfort": LocalVQEConfig(version=2, d_max=9, comfort_noise_db=-12.0, **ODD),
     "v3-one-delay": LocalVQEConfig(version=3, d_max=1, **ODD),
 }

@@ -67,6 +67,8 @@ def test_state_is_independent_of_the_split(model, pair):
 def flat(state):
     if isinstance(state, torch.Tensor):
         return [state]
+    if not isinstance(state, tuple):  # a count, or the absence of comfort noise
+        return [torch.tensor(float(state or 0))]
     return [tensor for part in state for tensor in flat(part)]
 
 

@@ -55,7 +55,7 @@ def new_verb(
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--kernels``, ``--isa``, ``--precision`` and ``--threads``."""
+    """Add ``--kernels``, ``--isa``, ``--precision``, ``--threads`` and comfort noise."""
     group = parser.add_argument_group("engine")
     group.add_argument(
         "--kernels", default="auto", metavar="SET", help="auto (default), fused or stock"
@@ -72,11 +72,18 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads per hop (default 1)"
     )
+    group.add_argument(
+        "--no-comfort-noise",
+        dest="comfort_noise",
+        action="store_false",
+        help="leave out the noise that a model may add where it suppresses an echo",
+    )
 
 
 def session_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `voxhop.Session` that `add_session_options` read."""
-    return {name: getattr(args, name) for name in ("kernels", "isa", "precision", "threads")}
+    names = ("kernels", "isa", "precision", "threads", "comfort_noise")
+    return {name: getattr(args, name) for name in names}
 
 
 def say(text: str = "") -> None:

@@ -77,6 +77,8 @@ def gguf_metadata(config: LocalVQEConfig) -> dict[str, MetadataValue]:
     if config.shuffle != "halves":
         # Absent means the published layout, so that published engines read such files.
         values["shuffle"] = config.shuffle
+    if config.comfort_noise_db is not None:
+        values["comfort_noise_db"] = config.comfort_noise_db
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 

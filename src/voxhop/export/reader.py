@@ -113,7 +113,14 @@ def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
         hop_length=_own(reader, "hop_length", int),
         sample_rate=_own(reader, "sample_rate", int),
         shuffle=_own(reader, "shuffle", str),  # type: ignore[arg-type]  # checked by the config
+        comfort_noise_db=_comfort_noise_db(reader),
     )
+
+
+def _comfort_noise_db(reader: gguf.GGUFReader) -> float | None:
+    if f"{ARCHITECTURE}.comfort_noise_db" not in reader.fields:
+        return None
+    return _own(reader, "comfort_noise_db", float)
 
 
 def _channels(reader: gguf.GGUFReader, key: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ ENCODER_STAGES = 5
 FAR_STAGES = 2
 # No model comes near it; a damaged file does, and would ask for terabytes.
 MAX_WIDTH = 65536
+LOWEST_NOISE_DB = -60.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class LocalVQEConfig:
         How a decoder doubles its frequency axis: ``"halves"`` puts the second half of
         the channels above the first (the published layout), ``"interleave"`` puts them
         on the odd bins.
+    comfort_noise_db
+        Level against the microphone's noise floor, -60 to 0, of the noise that fills the
+        bins where an echo is suppressed; None for none.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class LocalVQEConfig:
     hop_length: int = FILTERBANK_HOP
     sample_rate: int = 16000
     shuffle: Shuffle = "halves"
+    comfort_noise_db: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse impossible values by name."""
@@ -86,6 +91,9 @@ class LocalVQEConfig:
         _require("hop_length", self.hop_length, "256", ok=self.hop_length == FILTERBANK_HOP)
         ok = self.shuffle in ("halves", "interleave")
         _require("shuffle", self.shuffle, "'halves' or 'interleave'", ok=ok)
+        noise = self.comfort_noise_db
+        ok = noise is None or LOWEST_NOISE_DB <= noise <= 0.0
+        _require("comfort_noise_db", noise, f"{LOWEST_NOISE_DB:g} to 0, or None", ok=ok)
 
     @property
     def n_freq_bins(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from voxhop.errors import ShapeError
 from voxhop.reference.align import Align, AlignOutput, AlignState
 from voxhop.reference.blocks import ConvPair, DecoderBlock, EncoderBlock
+from voxhop.reference.comfort import ComfortState, comfort_noise
 from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, LocalVQEConfig
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
 from voxhop.reference.mask import CURRENT_TAP, ConvolvingMask
@@ -40,12 +41,14 @@ class LocalVQEState(NamedTuple):
     dec: tuple[ConvPair, ...]  # dec5 first
     mask: Tensor  # (B, 2, F, 2)
     overlap: Tensor | None  # (B, 256); None until the audio is synthesised
+    comfort: ComfortState | None  # the same, and None for a model without comfort noise
 
 
 class Front(NamedTuple):
     """What encoders and alignment give."""
 
     mic_spectrum: Tensor  # (B, T, F, 2)
+    ref_spectrum: Tensor  # (B, T, F, 2)
     skips: list[Tensor]  # outputs of mic_enc1, mic_enc2
     align: AlignOutput
 
@@ -58,7 +61,8 @@ class LocalVQEOutput(NamedTuple):
     audio : Tensor, (B, N), or None when not asked for
         Enhanced samples in streamed time: they lag the input by 256.
     spectrum, mic_spectrum : Tensor, (B, T, F, 2)
-        After and before the mask, real and imaginary part.
+        After and before the mask, real and imaginary part; without the comfort noise
+        that `audio` has.
     align_logits, align : Tensor, (B, T, D)
         Delay scores after the temperature and their softmax; index i is a delay of
         D-1-i frames.
@@ -160,13 +164,16 @@ class LocalVQE(nn.Module):
 
         mask_state = None if state is None else state.mask
         z, mask_state = self.mask(x, front.mic_spectrum, mask_state)
-        audio, overlap = None, None
+        audio, overlap, comfort = None, None, None
         if synthesize:
             with torch.autocast(mic.device.type, enabled=False):
-                audio, overlap = self.decoder(z, None if state is None else state.overlap)
+                raised, comfort = self._comfort(z, front, None if state is None else state.comfort)
+                audio, overlap = self.decoder(raised, None if state is None else state.overlap)
         logits, weights = front.align.logits, front.align.weights
         output = LocalVQEOutput(audio, z, front.mic_spectrum, logits, weights, inputs)
-        return output, LocalVQEState(front_state, h, tuple(dec_states), mask_state, overlap)
+        return output, LocalVQEState(
+            front_state, h, tuple(dec_states), mask_state, overlap, comfort
+        )
 
     def encode_and_align(
         self, mic: Tensor, ref: Tensor, state: FrontState | None = None
@@ -199,7 +206,8 @@ class LocalVQE(nn.Module):
         far, far_states = self._encode("far_enc", ref_features, far_past)
         align_past = None if state is None else state.align
         align, align_state = self.align(skips[-1], far[-1], align_past)
-        front = Front(spectra.chunk(2)[0], skips, align)
+        mic_spectrum, ref_spectrum = spectra.chunk(2)
+        front = Front(mic_spectrum, ref_spectrum, skips, align)
         return front, FrontState(audio, mic_states, far_states, align_state)
 
     def compress(self, spectrum: Tensor) -> Tensor:
@@ -225,6 +233,14 @@ class LocalVQE(nn.Module):
     def fold_temperature(self) -> None:
         """Fold the alignment's temperature into its weights; a second call does nothing."""
         self.align.fold_temperature()
+
+    def _comfort(
+        self, z: Tensor, front: Front, state: ComfortState | None
+    ) -> tuple[Tensor, ComfortState | None]:
+        gain_db = self.config.comfort_noise_db
+        if gain_db is None:
+            return z, None
+        return comfort_noise(z, front.mic_spectrum, front.ref_spectrum, gain_db, state)
 
     def _block(self, name: str, stage: int) -> Any:  # noqa: ANN401  (encoder or decoder)
         return self.get_submodule(f"{name}{stage}")

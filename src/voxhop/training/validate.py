@@ -88,8 +88,12 @@ def run_model(model: LocalVQE, clips: Clips, *, batch: int = 4) -> Enhanced:
         rows = slice(first, first + batch)
         # One more hop of silence brings out the last hop of audio.
         pad = torch.nn.functional.pad
-        output, _ = model(pad(clips.mic[rows], (0, HOP)), pad(clips.ref[rows], (0, HOP)))
-        audio.append(output.audio[:, HOP:].float())
+        mic, ref = (pad(side[rows], (0, HOP)) for side in (clips.mic, clips.ref))
+        output, _ = model(mic, ref, synthesize=False)
+        # What the network leaves, without comfort noise.
+        with torch.autocast(mic.device.type, enabled=False):
+            left, _ = model.decoder(output.spectrum)
+        audio.append(left[:, HOP:].float())
         align.append(output.align[:, :-1].float())
     return Enhanced(torch.cat(audio), torch.cat(align))
 
