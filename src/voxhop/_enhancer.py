@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from voxhop._closing import Closing
 from voxhop._meter import Meter, Tally
 from voxhop._sources import Converter, at_rate
 from voxhop.errors import ArgumentError
@@ -14,7 +15,6 @@ from voxhop.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
     from voxhop._formats import Floats
     from voxhop._meter import Figures
@@ -64,7 +64,7 @@ def stream_source(source: Source) -> Source:
     return at_rate(source, carrier)
 
 
-class Enhancer:
+class Enhancer(Closing):
     """One pass of a recording through a stream per side. A context manager; use once.
 
     Parameters
@@ -139,17 +139,6 @@ class Enhancer:
     def close(self) -> None:
         """Close the streams. May be repeated."""
         self._exit.close()
-
-    def __enter__(self) -> Enhancer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _side(self, i: int, mic: Floats, ref: Floats | None) -> Floats:
         # No reference is a silent loudspeaker, not a reference that is missing.

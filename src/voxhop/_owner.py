@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from voxhop._bindings import native
+from voxhop._closing import Closing
 from voxhop.errors import StateError
 
-if TYPE_CHECKING:
-    from types import TracebackType
 
-_Self = TypeVar("_Self", bound="Owner")
-
-
-class Owner:
+class Owner(Closing):
     """Owns a native object that one thread at a time may use. A context manager.
 
     Parameters
@@ -49,17 +45,6 @@ class Owner:
             self._release()
         finally:
             self._guard.release()
-
-    def __enter__(self: _Self) -> _Self:  # noqa: PYI019 - typing.Self needs Python 3.11
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _release(self) -> None:
         """Let go of the handle; `close` holds the guard meanwhile."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from voxhop._closing import Closing
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _WAV_LIMIT: Final = 2**32 - 2**16  # bytes that a RIFF header can count, less th
 _SYSTEM_ERROR: Final = 2  # libsndfile's code for "see errno", which it does not hand on
 
 
-class AudioReader:
+class AudioReader(Closing):
     """A file of audio, read in blocks from the start. A context manager.
 
     Parameters
@@ -128,17 +129,6 @@ class AudioReader:
     def close(self) -> None:
         """Close the file. May be repeated."""
         self._file.close()
-
-    def __enter__(self) -> AudioReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class AudioWriter:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._bindings import native
+from voxhop._closing import Closing
 from voxhop.errors import DtypeError, ModelFileError, StateError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class TensorInfo:
     shape: tuple[int, ...]
 
 
-class Model:
+class Model(Closing):
     """The weights of a model: immutable, shared by any number of sessions and threads.
 
     Made by `load`. A context manager; `close` gives the memory back once the last session
@@ -156,17 +157,6 @@ class Model:
     def close(self) -> None:
         """Let go of the weights; sessions that are open keep working. May be repeated."""
         self._handle = None
-
-    def __enter__(self) -> Model:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         info = self._info
