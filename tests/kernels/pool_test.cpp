@@ -1,11 +1,13 @@
 // The worker pool under load: every chunk runs exactly once, whoever runs it, with jobs so
 // short and so many that claims, sleeps and wake-ups collide. Meant for ThreadSanitizer.
+// And the policy that keeps hops off it while no core is free.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <thread>
 #include <vector>
 
+#include "core/share_policy.h"
 #include "core/worker_pool.h"
 
 namespace {
@@ -28,6 +30,40 @@ int lost_chunks(voxhop::WorkerPool & pool, int jobs, bool pauses) {
   return wrong;
 }
 
+using std::chrono::milliseconds;
+
+// Hops that run alone until the next shared one, which takes `time` and is counted, too.
+int hops_alone(voxhop::SharePolicy & policy, milliseconds time) {
+  int alone = 0;
+  while (!policy.share()) {
+    policy.took(milliseconds(1));
+    ++alone;
+  }
+  policy.took(time);
+  return alone;
+}
+
+int wrong_rests() {
+  voxhop::SharePolicy policy;
+  int wrong = 0;
+  const auto expect = [&](int found, int wanted) { wrong += found != wanted; };
+  const milliseconds fast(1), slow(4), just_not_slow(3);
+  expect(hops_alone(policy, fast), 0);
+  expect(hops_alone(policy, just_not_slow), 0);  // twice the fastest and 1 ms
+  expect(hops_alone(policy, slow), 0);
+  // The rest doubles with every slow hop and stays bounded.
+  for (const int rest : {8, 16, 32, 64, 128, 256, 512, 512}) expect(hops_alone(policy, slow), rest);
+  expect(hops_alone(policy, fast), 512);
+  // It halves after as many good hops, one slow hop among them or not, down to the shortest.
+  for (int i = 1; i < 512; ++i) expect(hops_alone(policy, fast), 0);
+  expect(hops_alone(policy, slow), 0);
+  expect(hops_alone(policy, fast), 256);
+  for (int good = 0; good < 2 * 512; ++good) expect(hops_alone(policy, fast), 0);
+  expect(hops_alone(policy, slow), 0);
+  expect(hops_alone(policy, fast), 8);
+  return wrong;
+}
+
 }  // namespace
 
 int main() {
@@ -43,6 +79,7 @@ int main() {
     voxhop::WorkerPool pool(1 + i % 4);
     if (i % 2 != 0) wrong += lost_chunks(pool, 3, false);
   }
-  std::printf("%d wrong chunks\n", wrong);
-  return wrong == 0 ? 0 : 1;
+  const int rests = wrong_rests();
+  std::printf("%d wrong chunks, %d wrong rests\n", wrong, rests);
+  return wrong + rests == 0 ? 0 : 1;
 }
