@@ -4,8 +4,9 @@
     python benchmarks/quality.py --cases cases/ --out quality/ --jobs 2 \
         --write benchmarks/results/quality.md
 
-scores unprocessed, WebRTC, Speex, the default model, the same without its reference, and the
-small sibling, and writes ``quality.md``, ``results.json`` and ``report.html`` in ``--out``.
+scores unprocessed, WebRTC, Speex, the default model, the same without its comfort noise and
+without its reference, and the small sibling, and writes ``quality.md``, ``results.json`` and
+``report.html`` in ``--out``.
 Clips that are finished are kept there: with new weights only their rows are scored. With
 ``--write`` the table also takes the place of the page that the repository keeps; the page's own
 section "Notes" stays. Needs the extra ``[eval]``, `pywebrtc-audio` and libspeexdsp.
@@ -107,7 +108,7 @@ def _scored(args: argparse.Namespace, folder: Path, small: str, *, without_ref: 
     model = f"voxhop,model={args.model}"
     systems = ["unprocessed", "webrtc", "speex", model]
     if without_ref:
-        systems += [f"{model},ref=none", f"{model},ref=unheard"]
+        systems += [f"{model},comfort_noise=false", f"{model},ref=none", f"{model},ref=unheard"]
     if small:
         systems.append(f"voxhop,model={args.small}")
     settings = Settings(

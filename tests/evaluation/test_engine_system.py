@@ -43,13 +43,14 @@ def test_int16_is_the_same_but_for_its_rounding():
 
 
 def test_rows_and_kept_scores_tell_options_apart():
-    plain, stock, other = (
-        build(s) for s in ("voxhop", "voxhop,kernels=stock", "voxhop,int16=true")
+    plain, stock, other, bare = (
+        build(f"voxhop{s}") for s in ("", ",kernels=stock", ",int16=true", ",comfort_noise=false")
     )
     assert plain.name == voxhop.DEFAULT_MODEL
     assert stock.name == f"{voxhop.DEFAULT_MODEL} (stock)"
     assert other.name == f"{voxhop.DEFAULT_MODEL} (int16)"
-    assert len({plain.fingerprint, other.fingerprint}) == 2
+    assert bare.name == f"{voxhop.DEFAULT_MODEL} (no comfort noise)"
+    assert len({x.fingerprint for x in (plain, stock, other, bare)}) == 4
     assert plain.delay_samples == 256
 
 

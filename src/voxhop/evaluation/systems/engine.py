@@ -31,7 +31,7 @@ class VoxhopSystem:
     ----------
     model
         Name or path, as for `voxhop.load`.
-    kernels, isa, precision, threads
+    kernels, isa, precision, threads, comfort_noise
         As for `voxhop.Session`.
     int16
         Pass int16 in and take int16 out, as most callers do.
@@ -45,6 +45,7 @@ class VoxhopSystem:
         isa: str = "auto",
         precision: str = "f32",
         threads: int = 1,
+        comfort_noise: bool = True,
         int16: bool = False,
     ) -> None:
         path = find_model(model)
@@ -56,14 +57,14 @@ class VoxhopSystem:
             "precision": precision,
             "threads": threads,
         }
-        self._session = self._model.session(**self._options)
-        self.name = _row_name(path, self._options, int16=int16)
+        self._session = self._model.session(**self._options, comfort_noise=comfort_noise)
+        self.name = _row_name(path, self._options, comfort_noise=comfort_noise, int16=int16)
         self.delay_samples: int | None = self._model.info.latency_samples
         # What really runs, "auto" resolved: another machine may choose another kernel, and
         # another build of the engine may round otherwise.
         self.fingerprint = (
             f"voxhop {sha256_of(path)} {_engine_digest()} "
-            f"{dataclasses.asdict(self._session.info)} {int16}"
+            f"{dataclasses.asdict(self._session.info)} {comfort_noise} {int16}"
         )
 
     def process(self, mic: Signal, ref: Signal | None, sample_rate: int) -> Signal:
@@ -116,10 +117,14 @@ def _to_hops(signal: Signal, hop: int, *, int16: bool) -> Any:  # noqa: ANN401 -
     return np.ascontiguousarray(padded, np.float32)
 
 
-def _row_name(path: Path, options: dict[str, str | int], *, int16: bool) -> str:
+def _row_name(
+    path: Path, options: dict[str, str | int], *, comfort_noise: bool, int16: bool
+) -> str:
     """Name the row after the model and every option that is not the default."""
     defaults = {"kernels": "auto", "isa": "auto", "precision": "f32", "threads": 1}
     parts = [str(value) for key, value in options.items() if value != defaults[key]]
+    if not comfort_noise:
+        parts.append("no comfort noise")
     if int16:
         parts.append("int16")
     return " ".join([path.stem, *(f"({part})" for part in parts)])
