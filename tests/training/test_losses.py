@@ -11,7 +11,7 @@ import torch
 from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.blocks import double_bins
 from voxhop.training.losses import LossConfig, Objective, delay_loss, limited_si_sdr, spread_bins
-from voxhop.training.simulate import Clips
+from voxhop.training.simulate import Clips, Scenario
 
 SMALL = LocalVQEConfig(
     mic_channels=(2, 4, 4, 4, 4, 4), far_channels=(2, 4, 4), align_hidden=4, bottleneck_hidden=6
@@ -132,3 +132,19 @@ def test_alignment_stage_trains_what_it_should() -> None:
     assert any(n.startswith("model.mic_enc1.") for n in moved)
     assert not any(n.startswith(("model.dec", "model.bottleneck", "heads")) for n in moved)
     assert all(p.grad is not None for p in part.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_lost_speech_weighs_by_its_factor_where_there_is_no_echo(scenario) -> None:
+    torch.manual_seed(2)
+    mic = 0.05 * torch.randn(2, 5120)
+    clips = clips_of(mic, 2 * mic)._replace(scenario=torch.full((2,), int(scenario)))
+    plain, weighed = (objective(without_echo=factor)(clips, 3.0) for factor in (1.0, 0.25))
+    free = objective()(clips, 0.0)
+    echo = scenario in (Scenario.FAR_END, Scenario.DOUBLE_TALK)
+    share = 1.0 if echo else 0.25
+    for term in ("spectral", "deep"):
+        expected = free[term] + share * (plain[term] - free[term])
+        assert plain[term] > free[term]
+        assert torch.isclose(weighed[term], expected, rtol=1e-5)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from voxhop.training.acoustics import active_level
+from voxhop.training.simulate import Scenario
 
 if TYPE_CHECKING:
     from voxhop.reference import LocalVQE, LocalVQEOutput
@@ -43,6 +44,9 @@ class LossConfig:
     over_suppression : float
         First weight of the one-sided term that forbids a target below its level; the
         loop steers it by the near-end level at every validation.
+    without_echo : float
+        Factor on it in clips whose microphone hears no echo: noise may go at a smaller loss
+        of speech than echo.
     log_spectral : float
         Weight of the mean distance between log powers, per dB. A compressed magnitude
         hardly feels an echo that is 30 dB down and still understood; a decibel does.
@@ -57,6 +61,7 @@ class LossConfig:
     compression: float = 0.3
     complex_weight: float = 0.3
     over_suppression: float = 2.0
+    without_echo: float = 1.0
     log_spectral: float = 0.001
     si_sdr: float = 0.002
     delay: float = 0.1
@@ -125,17 +130,24 @@ class Objective(nn.Module):
             return {"loss": delay + 0.0 * idle, "delay": delay}
         output, _ = self.model(clips.mic, clips.ref, synthesize=False)
         with torch.autocast(clips.mic.device.type, enabled=False):
-            terms = self._spectral_terms(clips, output.spectrum.float(), over_suppression)
+            one_sided = over_suppression * self._one_sided(clips)
+            terms = self._spectral_terms(clips, output.spectrum.float(), one_sided)
             terms["delay"] = delay_loss(output.align_logits, clips)
-            terms["deep"] = self._deep(clips, output, over_suppression)
+            terms["deep"] = self._deep(clips, output, one_sided)
             loss = terms["spectral"] + weights.si_sdr * terms["si_sdr"]
             loss = loss + weights.log_spectral * terms["log"]
             loss = loss + weights.delay * delay_factor * terms["delay"]
             loss = loss + weights.deep * deep_factor * terms["deep"]
         return {"loss": loss, **terms}
 
+    def _one_sided(self, clips: Clips) -> Tensor:
+        """Factor on the one-sided term of each clip, (B, 1, 1)."""
+        echo = (clips.scenario == Scenario.FAR_END) | (clips.scenario == Scenario.DOUBLE_TALK)
+        factor = torch.where(echo, 1.0, self.config.without_echo)
+        return factor.to(clips.mic.dtype)[:, None, None]
+
     def _spectral_terms(
-        self, clips: Clips, spectrum: Tensor, over_suppression: float
+        self, clips: Clips, spectrum: Tensor, one_sided: Tensor
     ) -> dict[str, Tensor]:
         c = self.config.compression
         target, _ = self.model.encoder(clips.target)  # (B, T, F, 2)
@@ -147,9 +159,9 @@ class Objective(nn.Module):
         difference = difference - t * (t_mag / t_power.sqrt())[..., None]
         complex_term = difference.square().sum(-1).mean()
         magnitude = (z_mag - t_mag).square().mean()
-        lost = (t_mag - z_mag).clamp(min=0).square().mean()
+        lost = (t_mag - z_mag).clamp(min=0).square()
         share = self.config.complex_weight
-        spectral = share * complex_term + (1 - share) * magnitude + over_suppression * lost
+        spectral = share * complex_term + (1 - share) * magnitude + (one_sided * lost).mean()
         decibels = 10 * torch.log10((z_power + _LOG_FLOOR) / (t_power + _LOG_FLOOR))
         synthesis = self.model.decoder
         estimate, _ = synthesis(spectrum)
@@ -157,12 +169,12 @@ class Objective(nn.Module):
         return {
             "spectral": spectral,
             "magnitude": magnitude.detach(),
-            "lost": lost.detach(),
+            "lost": lost.mean().detach(),
             "log": decibels.abs().mean(),
             "si_sdr": -limited_si_sdr(estimate, wanted),
         }
 
-    def _deep(self, clips: Clips, output: LocalVQEOutput, over_suppression: float) -> Tensor:
+    def _deep(self, clips: Clips, output: LocalVQEOutput, one_sided: Tensor) -> Tensor:
         """Compressed magnitude that each decoder input could reach with plain gains."""
         c = self.config.compression
         scale = clip_scale(clips.mic)
@@ -175,7 +187,7 @@ class Objective(nn.Module):
         for head, features in zip(self.heads, inputs, strict=True):
             gains = head(features.float()).sigmoid()
             error = spread_bins(gains, self.model.config.shuffle) * x_mag - t_mag
-            weight = torch.where(error < 0, 1.0 + over_suppression, 1.0)
+            weight = torch.where(error < 0, 1.0 + one_sided, 1.0)
             total = total + (weight * error.square()).mean()
         return total / len(self.heads)
 
