@@ -92,5 +92,5 @@ def _power_ratio_db(over: float, under: float) -> float:
 
 def _ratio_db(wanted: Array, rest: Array) -> float:
     tiny = np.finfo(np.float64).tiny
-    ratio = max(float(np.dot(wanted, wanted)), tiny) / max(float(np.dot(rest, rest)), tiny)
-    return float(10.0 * np.log10(ratio))
+    over, under = (max(float(np.dot(x, x)), tiny) for x in (wanted, rest))
+    return float(10.0 * (np.log10(over) - np.log10(under)))  # their ratio may overflow
