@@ -5,7 +5,7 @@
 writes ``src/voxhop/weights/NAME.gguf`` (f16) and ``models/NAME/``: the f32 file, MODEL_CARD.md,
 config.toml, log.jsonl and curves.png. NAME is that of the run's configuration, or ``--name``. The
 figures of ``results.json`` (of ``voxhop eval`` or ``benchmarks/quality.py``) go into the card when
-it has a row of that name. Recordings are named "data" in what is kept, wherever they lay.
+it has a row of that name, and ``--history`` in words. Recordings are named "data" in what is kept, wherever they lay.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path, help="best.pt of a run")
     parser.add_argument("--name", default="", help="of the model; the run's")
     parser.add_argument("--results", type=Path, help="results.json with a row of that name")
+    parser.add_argument("--history", default="", help="what its initial weights had seen, and such")
     parser.add_argument("--root", type=Path, default=ROOT, help="checkout; this one")
     args = parser.parse_args()
     name = args.name or run_config(args.checkpoint).name
     results = None if args.results is None else json.loads(args.results.read_text("utf-8"))
     folder = args.root / "models" / name
-    files = publish_with_card(args.checkpoint, folder, name=name, notes=NOTES, results=results)
+    notes = NOTES._replace(history=args.history)
+    files = publish_with_card(args.checkpoint, folder, name=name, notes=notes, results=results)
     weights = args.root / "src" / "voxhop" / "weights" / files.half.name
     shutil.move(files.half, weights)
     config = kept_config(run_config(args.checkpoint), name)

@@ -78,14 +78,15 @@ def test_the_card_tells_what_is_known(run: Path, tmp_path: Path) -> None:
         {"system": "tiny", "group": "noise", "means": {"pesq": {"mean": 1.9951}}},
     ]
     results = {"means": means, "clips": [{"case": "a"}, {"case": "a"}, {"case": "b"}]}
-    notes = CardNotes("Two tones.", ["Tones only.", "No words."])
+    notes = CardNotes("Two tones.", ["Tones only.", "No words."], "Made before.")
     publish_with_card(run / "best.pt", tmp_path, notes=notes, results=results)
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert f"* far-end suppression: {figures['fe_suppression']:.1f} dB\n" in card
     assert "`voxhop eval`, 2 cases" in card
     assert "| noise, PESQ | 1.40 | 2.00 |" in card
     assert "SI-SDR dB" not in card
-    assert "* **Recordings:** Two tones.\n" in card
+    assert "* **Recordings:** Two tones.\n* **History:** Made before.\n" in card
+    assert "comfort noise" not in card
     assert card.endswith("## Limits\n\n* Tones only.\n* No words.\n")
 
 

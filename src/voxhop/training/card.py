@@ -44,10 +44,21 @@ _RESULTS = (
 
 
 class CardNotes(NamedTuple):
-    """What a checkpoint does not know: its recordings, and what to warn of, in Markdown."""
+    """What a checkpoint does not know, in Markdown.
+
+    Attributes
+    ----------
+    recordings : str
+        What it was trained on.
+    limits : sequence of str
+        What to warn of.
+    history : str
+        What its initial weights had seen, and what was changed while it ran.
+    """
 
     recordings: str
     limits: Sequence[str]
+    history: str = ""
 
 
 def model_card(
@@ -90,7 +101,7 @@ Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms ho
 LocalVQE version {shape.version}, channels {_list(shape.mic_channels)} (microphone) and
 {_list(shape.far_channels)} (reference), d_max {shape.d_max}: echo delays up to {longest_ms} ms.
 {trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates per
-hop, sub-pixel shuffle `{shape.shuffle}`. Licence: Apache-2.0.
+hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}. Licence: Apache-2.0.
 
 `{name}-f32.gguf` is what further training starts from; the package ships the same in f16.
 
@@ -102,12 +113,20 @@ hop, sub-pixel shuffle `{shape.shuffle}`. Licence: Apache-2.0.
 """
     if notes:
         text += f"* **Recordings:** {notes.recordings}\n"
+        text += f"* **History:** {notes.history}\n" if notes.history else ""
     text += "\n## Figures\n\n" + _validation_text(config, found)
     if results:
         text += "\n" + _results_table(results, name)
     if notes:
         text += "\n## Limits\n\n" + "".join(f"* {limit}\n" for limit in notes.limits)
     return text
+
+
+def _comfort(noise_db: float | None) -> str:
+    if noise_db is None:
+        return ""
+    return f""",
+comfort noise {-noise_db:g} dB under the microphone's own where an echo is suppressed"""
 
 
 def _list(channels: Sequence[int]) -> str:
