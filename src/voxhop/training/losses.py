@@ -62,7 +62,7 @@ class LossConfig:
     complex_weight: float = 0.3
     over_suppression: float = 2.0
     without_echo: float = 1.0
-    log_spectral: float = 0.001
+    log_spectral: float = 0.002
     si_sdr: float = 0.002
     delay: float = 0.1
     deep: float = 1.0
