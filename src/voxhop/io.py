@@ -41,7 +41,6 @@ _KEPT: Final = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _LOSSY: Final = ("VORBIS", "OPUS", "MPEG_LAYER_III")
 _BYTES: Final = {"PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
 _WAV_LIMIT: Final = 2**32 - 2**16  # bytes that a RIFF header can count, less the header
-_SYSTEM_ERROR: Final = 2  # libsndfile's code for "see errno", which it does not hand on
 
 
 class AudioReader(Closing):
@@ -179,8 +178,9 @@ class AudioWriter:
                 self._partial, "w", rate, channels, encoding[1], format=encoding[0]
             )
         except (soundfile.LibsndfileError, OSError) as error:
+            message = self._cannot(error)  # which may try to write once more
             self._remove_partial()
-            raise AudioFileError(self._cannot(error)) from error
+            raise AudioFileError(message) from error
 
     def write(self, block: npt.NDArray[np.float32]) -> None:
         """Append ``(frames, channels)`` float32 samples.
@@ -246,8 +246,12 @@ class AudioWriter:
         return f"{self._name}: cannot be written: {self._cause(error)}"
 
     def _cause(self, error: Exception) -> str:
-        """Return why writing failed; libsndfile keeps errno to itself, so ask the system again."""
-        if getattr(error, "code", None) == _SYSTEM_ERROR:
+        """Return why writing failed.
+
+        libsndfile keeps errno to itself, and some encoders tell of a failed seek when the disk
+        is full, so ask the system again.
+        """
+        if isinstance(error, self._soundfile.LibsndfileError):
             try:
                 with self._partial.open("ab") as file:
                     file.write(b"\0" * 65536)

@@ -74,7 +74,7 @@ def test_log_tells_speed_eta_and_anchors(finished: Path) -> None:
     assert kinds.count("valid") >= 4
     last = [record for record in records if record["kind"] == "train"][-1]
     assert last["eta_s"] >= 0
-    terms = {"spectral": 1.0, "log": 0.001, "delay": 0.1, "si_sdr": 0.002, "deep": 1.0}
+    terms = {"spectral": 1.0, "log": 0.002, "delay": 0.1, "si_sdr": 0.002, "deep": 1.0}
     weighted = sum(weight * last[name] for name, weight in terms.items())
     assert last["loss"] == pytest.approx(weighted, rel=1e-4)
 
