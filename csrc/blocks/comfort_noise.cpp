@@ -1,6 +1,5 @@
 // Comfort noise: what the room sounds like, where the echo was taken out.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -65,32 +64,30 @@ class ComfortNoiseOp final : public CustomOp {
     const int64_t F = z->ne[1];
     Head & head = *state_.in<Head>(context);
     float * power = reinterpret_cast<float *>(state_.in<std::byte>(context) + kAlignment);
-    const float floor_sum = track(dst->src[1], head, power, F);
+    auto * floor = reinterpret_cast<float *>(context.scratch);
+    const float floor_sum = track(dst->src[1], head, power, floor, F);
     const float level = gate(head, floor_sum, dst);
     const auto * in = static_cast<const float *>(z->data);
     auto * out = static_cast<float *>(dst->data);
     if (level == 0.0f || !context.comfort_noise) {
       std::memcpy(out, in, static_cast<size_t>(2 * F) * sizeof(float));
     } else {
-      fill(in, power + floor_row() * F, level, head.hop * static_cast<uint32_t>(F / kSignBins), F,
-           out);
+      fill(in, floor, level, head.hop * static_cast<uint32_t>(F / kSignBins), F, out);
     }
     ++head.hop;
   }
 
-  /// Rows of F floats: smoothed power, current minimum, former minima, floor.
-  static constexpr int64_t rows() { return 3 + kMinima; }
+  /// Rows of F floats: smoothed power, current minimum, former minima.
+  static constexpr int64_t rows() { return 2 + kMinima; }
 
  private:
-  static constexpr int64_t floor_row() { return rows() - 1; }
-
   // Minimum statistics: the lowest smoothed power of the last 1.5 s is the noise. Time stands
   // still in an echo, or steady music would become noise; the floor can only sink then.
-  static float track(const ggml_tensor * mic, Head & head, float * power, int64_t F) noexcept {
+  static float track(const ggml_tensor * mic, Head & head, float * power, float * floor,
+                     int64_t F) noexcept {
     const auto * x = static_cast<const float *>(mic->data);
     float * current = power + F;
     float * minima = power + 2 * F;
-    float * floor = power + floor_row() * F;
     const bool first = head.hop == 0;
     if (first) std::fill_n(minima, kMinima * F, std::numeric_limits<float>::max());
     const bool passes = head.hold_hops < kHoldHops;
@@ -158,6 +155,7 @@ ggml_tensor * StockBlocks::comfort_noise(HopBuilder & b, const ComfortNoise & bl
   const int64_t F = z->ne[1];
   const auto rows = static_cast<size_t>(ComfortNoiseOp::rows() * F);
   const ExclusiveSlot state = b.exclusive("floor", kAlignment + rows * sizeof(float));
+  b.shared_scratch(static_cast<size_t>(F) * sizeof(float));
   return b.custom(std::make_unique<ComfortNoiseOp>(block.gain, state), {2, F}, {z, mic, ref});
 }
 

@@ -45,10 +45,9 @@ def comfort_noise(
     """Raise a masked spectrum to a floor under the microphone's noise.
 
     The floor N is the lowest smoothed power of the last 1.5 s outside echoes, times what a
-    mean is above a minimum (minimum statistics). While
-    an echo is being suppressed, each bin becomes z + max(0, g sqrt(N) - |z|) (+-1 +- j), with
-    g = 10^(gain_db / 20) and random signs: sqrt(2) makes up for the half of the power that
-    unrelated frames lose in the overlap.
+    mean is above a minimum (minimum statistics). While an echo is being suppressed, each bin
+    becomes z + max(0, g sqrt(N) - |z|) (+-1 +- j), with g = 10^(gain_db / 20) and random signs:
+    sqrt(2) makes up for the half of the power that unrelated frames lose in the overlap.
 
     Parameters
     ----------
