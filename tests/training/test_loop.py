@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +20,29 @@ from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
 from voxhop.training.start import initial_model, read_weights
 from voxhop.training.state import Average, append_log, read_log, trim_log, write_atomically
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 RUN = "import sys; from voxhop.training.loop import main; main(sys.argv[1])"
+
+# Also writes which threads the process has before and after.
+COUNTED = """
+import os
+import sys
+from pathlib import Path
+from voxhop.training import launch
+from voxhop.training.loop import main
+
+def threads():
+    return sorted(p.read_text() for p in Path("/proc/self/task").glob("*/comm"))
+
+def ended(group=None, destroy=launch.distributed.destroy_process_group):
+    during.extend(threads())
+    destroy(group)
+
+during = []
+launch.distributed.destroy_process_group = ended
+main(sys.argv[1])
+rank = os.environ["RANK"]
+Path(sys.argv[2], rank).write_text("".join(during) + "then\\n" + "".join(threads()))
+"""
 
 
 def write(folder: Path, tiny: str, **top: object) -> Path:
@@ -127,6 +146,20 @@ def test_two_processes_average_their_gradients(tmp_path: Path, tiny_toml: str) -
         # may the order of additions turn it round.
         close = torch.isclose(got["objective"][name], value.detach(), atol=1e-7)
         assert close.float().mean() > 0.97, name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists threads as Linux does")
+def test_no_thread_of_the_process_group_is_left(tmp_path: Path, tiny_toml: str) -> None:
+    config = write(tmp_path, tiny_toml, minutes=0.0, audio_seconds=3.0)
+    script = tmp_path / "counted.py"
+    script.write_text(COUNTED)
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518"]
+    assert start(*launcher, str(script), str(config), str(tmp_path)).wait(timeout=300) == 0
+    for rank in ("0", "1"):
+        during, after = (tmp_path / rank).read_text().split("then\n")
+        assert "gloo" in during
+        assert "gloo" not in after
 
 
 def test_best_weights_can_start_another_run(tmp_path: Path, tiny_toml: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -34,11 +36,16 @@ def processes(device: str) -> Iterator[tuple[int, int]]:
     if world == 1:
         yield 0, 1
         return
+    # The optimiser and the parallel module import this one. When that happens after the group
+    # exists, something in there holds it for ever (torch 2.13): its threads outlive it, and
+    # one that is late may abort the process while the interpreter ends.
+    importlib.import_module("torch._dynamo")
     on_gpu = torch.cuda.is_available() and device != "cpu"
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield distributed.get_rank(), world
     finally:
+        gc.collect()  # cycles that refer to the group
         distributed.destroy_process_group()
 
 

@@ -62,8 +62,8 @@ def train(
     are averaged (gloo on CPU, nccl on GPU).
     """
     with processes(config.device) as (rank, world):
-        trainer = Trainer(config, rank=rank, world=world, report=report)
-        trainer.run()
+        # Not bound to a name: what refers to the process group must end before it does.
+        Trainer(config, rank=rank, world=world, report=report).run()
     return Path(config.output) / BEST
 
 
