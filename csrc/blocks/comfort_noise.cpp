@@ -43,11 +43,23 @@ uint32_t random_word(uint32_t count) noexcept {
   return count ^ count >> 16;
 }
 
+// Partial sums, which a compiler may keep in vectors; rows are whole multiples of them.
+constexpr int64_t kLanes = 16;
+
+template <class Map>
+float sum_of(int64_t count, Map map) noexcept {
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += map(i + lane);
+  }
+  float sum = 0.0f;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
 float frame_power(const ggml_tensor * z) noexcept {
   const auto * values = static_cast<const float *>(z->data);
-  float sum = 0.0f;
-  for (int64_t i = 0; i < 2 * z->ne[1]; ++i) sum += values[i] * values[i];
-  return sum;
+  return sum_of(2 * z->ne[1], [values](int64_t i) { return values[i] * values[i]; });
 }
 
 float settled(float value) noexcept {
@@ -99,17 +111,18 @@ class ComfortNoiseOp final : public CustomOp {
     if (passes) ++head.tracked;
     const float step = std::max(kSmoothing, 1.0f / (static_cast<float>(head.hop) + 1.0f));
     const bool settling = head.hop < kSettleHops;
-    float sum = 0.0f;
+    const bool restarts = starts || settling;
     for (int64_t k = 0; k < F; ++k) {
       const float now = x[2 * k] * x[2 * k] + x[2 * k + 1] * x[2 * k + 1];
       power[k] = settled(power[k] + step * (now - power[k]));
-      current[k] = starts || settling ? power[k] : std::min(current[k], power[k]);
-      float lowest = current[k];
-      for (int64_t j = 0; j < kMinima; ++j) lowest = std::min(lowest, minima[j * F + k]);
-      floor[k] = kMinimumBias * lowest;
-      sum += floor[k];
+      current[k] = restarts ? power[k] : std::min(current[k], power[k]);
     }
-    return sum;
+    std::copy_n(current, F, floor);
+    for (int64_t j = 0; j < kMinima; ++j) {
+      for (int64_t k = 0; k < F; ++k) floor[k] = std::min(floor[k], minima[j * F + k]);
+    }
+    for (int64_t k = 0; k < F; ++k) floor[k] *= kMinimumBias;
+    return sum_of(F, [floor](int64_t k) { return floor[k]; });
   }
 
   // How much of the noise to add, 0 to 1: all while an echo is being suppressed.

@@ -12,33 +12,41 @@ namespace voxhop {
 namespace fused {
 namespace {
 
-constexpr int kTaps = 9;            // 3 frames x 3 bins
-constexpr int kPlanes = 2 * kTaps;  // real parts, then imaginary parts
-constexpr int kPastFrames = 2;
+constexpr int kFrames = 3;
+constexpr int kTaps = 3 * kFrames;  // and 3 bins
+constexpr int kParts = 4;           // of a tap: real and imaginary, of the lower and the upper bin
+constexpr int kPlanes = kTaps * kParts;
+constexpr int kPastFrames = kFrames - 1;
 
 // The projection of 3 basis planes on real and imaginary part is linear, and no activation
 // lies between: 27 channels become 18.
-double projected(int plane, const std::function<double(int channel)> & value) {
-  const int tap = plane % kTaps;
+double projected(int tap, bool imaginary, const std::function<double(int channel)> & value) {
   const double one = value(tap), up = value(kTaps + tap), down = value(2 * kTaps + tap);
-  return plane < kTaps ? one - 0.5 * (up + down) : std::sqrt(0.75) * (up - down);
+  return imaginary ? std::sqrt(0.75) * (up - down) : one - 0.5 * (up + down);
 }
 
+// A position's channels become (tap, bin, part): what one tap needs lies together.
 ConvSpec folded(const UpsampleBlock & block, int64_t bins) {
   ConvSpec spec = upsample_spec(block, bins);
   const int C = spec.c_out;
-  spec.key += "/folded";
-  spec.c_out = 2 * kPlanes;
-  spec.groups = 1;  // both groups side by side: the mask reads them by address
-  spec.weight = [inner = spec.weight, C](int tap, int bin, int ci, int c) {
-    return projected(c % kPlanes,
-                     [&](int channel) { return inner(tap, bin, ci, c / kPlanes * C + channel); });
+  const auto at = [C](int c, const std::function<double(int channel)> & value) {
+    const int first = c / 2 % 2 * C;
+    return projected(c / kParts, c % 2 != 0, [&](int channel) { return value(first + channel); });
   };
-  spec.bias = [inner = spec.bias, C](int c) {
-    return projected(c % kPlanes, [&](int channel) { return inner(c / kPlanes * C + channel); });
+  spec.key += "/folded";
+  spec.c_out = kPlanes;
+  spec.groups = 1;  // both bins side by side: the mask reads them by address
+  spec.weight = [inner = spec.weight, at](int tap, int bin, int ci, int c) {
+    return at(c, [&](int channel) { return inner(tap, bin, ci, channel); });
+  };
+  spec.bias = [inner = spec.bias, at](int c) {
+    return at(c, [&](int channel) { return inner(channel); });
   };
   return spec;
 }
+
+// As wide as any instruction set's vectors at least are.
+typedef float Quad __attribute__((vector_size(16)));
 
 struct Head {
   int32_t oldest;
@@ -54,7 +62,7 @@ class MaskHeadOp final : public CustomOp {
     const ggml_tensor * x = dst->src[0];
     const auto half = static_cast<int>(x->ne[1]);
     norm_.run(data_of(x), half, static_cast<int>(x->ne[0]), conv_->newest(context));
-    const ConvTarget to{planes_, nullptr, 2 * kPlanes};
+    const ConvTarget to{planes_, nullptr, kPlanes};
     conv_->run(context, &to);
 
     const size_t padded = (static_cast<size_t>(dst->ne[1]) + 2) * 2;
@@ -64,31 +72,75 @@ class MaskHeadOp final : public CustomOp {
     auto * newest = reinterpret_cast<float *>(context.scratch);
     newest[0] = newest[1] = newest[padded - 2] = newest[padded - 1] = 0.0f;
     std::memcpy(newest + 2, data_of(dst->src[1]), (padded - 4) * sizeof(float));
-    const std::array<const float *, 3> frames{rows + oldest * padded, rows + (1 - oldest) * padded,
-                                              newest};
-    apply(frames, half, out_of(dst));
+    std::array<Doubled, kFrames> frames;
+    const std::array<const float *, kFrames> past{rows + oldest * padded,
+                                                  rows + (1 - oldest) * padded, newest};
+    float * doubled = newest + padded;
+    for (size_t m = 0; m < kFrames; ++m, doubled += 2 * padded) {
+      frames[m] = {doubled, doubled + padded};
+      double_parts(past[m], padded, doubled, doubled + padded);
+    }
+    if (shuffle_ == Shuffle::kHalves) {
+      apply<false>(frames, half, out_of(dst));
+    } else {
+      apply<true>(frames, half, out_of(dst));
+    }
     std::memcpy(rows + oldest * padded, newest, padded * sizeof(float));
     head.oldest = static_cast<int32_t>(1 - oldest);
   }
 
+  /// Floats: a frame with one bin on each side, and three with their parts apart.
+  static size_t scratch_floats(int64_t bins) {
+    return (static_cast<size_t>(bins) + 2) * 2 * (1 + 2 * kFrames);
+  }
+
  private:
-  // (Hr + j Hi)(Xr + j Xi), summed over 3 frames (oldest first) and bins f - 1 .. f + 1.
-  void apply(const std::array<const float *, 3> & frames, int half, float * out) const {
-    for (int f = 0; f < 2 * half; ++f) {
-      const bool upper = shuffle_ == Shuffle::kHalves ? f >= half : f % 2 != 0;
-      const int row = shuffle_ == Shuffle::kHalves ? f % half : f / 2;
-      const float * h = planes_ + row * 2 * kPlanes + (upper ? kPlanes : 0);
-      float re = 0.0f, im = 0.0f;
-      for (int m = 0; m < 3; ++m) {
-        const float * x = frames[static_cast<size_t>(m)] + 2 * f;
-        for (int n = 0; n < 3; ++n) {
-          const float hr = h[3 * m + n], hi = h[kTaps + 3 * m + n];
-          re += hr * x[2 * n] - hi * x[2 * n + 1];
-          im += hi * x[2 * n] + hr * x[2 * n + 1];
+  // A frame's real and imaginary parts, each twice in a row.
+  struct Doubled {
+    const float * real;
+    const float * imaginary;
+  };
+
+  static void double_parts(const float * x, size_t count, float * real, float * imaginary) {
+    for (size_t i = 0; i < count; i += 2) {
+      real[i] = real[i + 1] = x[i];
+      imaginary[i] = imaginary[i + 1] = x[i + 1];
+    }
+  }
+
+  // Two floats of one bin, two of another.
+  template <bool kNeighbours>
+  static Quad pair(const float * x, int apart) {
+    if constexpr (kNeighbours) {
+      Quad whole;
+      std::memcpy(&whole, x, sizeof whole);
+      return whole;
+    } else {
+      return Quad{x[0], x[1], x[apart], x[apart + 1]};
+    }
+  }
+
+  // (Hr + j Hi)(Xr + j Xi), summed over 3 frames (oldest first) and bins f - 1 .. f + 1, for
+  // the two bins of a position at once.
+  template <bool kNeighbours>
+  void apply(const std::array<Doubled, kFrames> & frames, int half, float * out) const {
+    const int apart = 2 * (kNeighbours ? 1 : half);  // floats between the two bins
+    for (int row = 0; row < half; ++row) {
+      const int lower = 2 * (kNeighbours ? 2 * row : row);
+      const float * h = planes_ + row * kPlanes;
+      Quad by_real{}, by_imaginary{};  // Hr Xr, Hi Xr of both bins; Hr Xi, Hi Xi
+      for (const Doubled & x : frames) {
+        for (int at = lower; at <= lower + 4; at += 2, h += kParts) {
+          const Quad mask = pair<true>(h, 0);
+          by_real += mask * pair<kNeighbours>(x.real + at, apart);
+          by_imaginary += mask * pair<kNeighbours>(x.imaginary + at, apart);
         }
       }
-      out[2 * f] = re;
-      out[2 * f + 1] = im;
+      float * z = out + lower;
+      z[0] = by_real[0] - by_imaginary[1];
+      z[1] = by_real[1] + by_imaginary[0];
+      z[apart] = by_real[2] - by_imaginary[3];
+      z[apart + 1] = by_real[3] + by_imaginary[2];
     }
   }
 
@@ -117,9 +169,9 @@ ggml_tensor * FusedBlocks::mask_head(HopBuilder & b, const MaskHead & head, ggml
   const HopBuilder::Scope scope(b, head.name);
   const size_t frame = (static_cast<size_t>(spectrum->ne[1]) + 2) * 2 * sizeof(float);
   const ExclusiveSlot frames = b.exclusive("history", kAlignment + fused::kPastFrames * frame);
-  b.shared_scratch(frame);
+  b.shared_scratch(fused::MaskHeadOp::scratch_floats(spectrum->ne[1]) * sizeof(float));
   auto * planes = reinterpret_cast<float *>(
-      b.scratch(static_cast<size_t>(x->ne[1]) * 2 * fused::kPlanes * sizeof(float)));
+      b.scratch(static_cast<size_t>(x->ne[1]) * fused::kPlanes * sizeof(float)));
   return b.custom(
       std::make_unique<fused::MaskHeadOp>(conv, norm, head.upsample.shuffle, frames, planes),
       {2, spectrum->ne[1]}, {x, spectrum});

@@ -34,6 +34,25 @@ inline float sum_of(int n, Map map, ScalarMap scalar_map) {
   return sum;
 }
 
+// Channel values, repeated until they fill whole vectors.
+constexpr int kLongestRepeat = 8 * kWidth;
+struct Repeated {
+  alignas(64) float values[kLongestRepeat];
+  const float * fill(const float * once, int count, int period) {
+    for (int i = 0; i < count; ++i) values[i] = once[i];
+    for (int i = count; i < period; ++i) values[i] = values[i - count];
+    return values;
+  }
+};
+
+// Elements after which `channels` values start a vector again; `channels` when that would be
+// too many.
+inline int repeat_period(int channels, int n) {
+  int period = channels;
+  while (period % kWidth != 0 && period <= kLongestRepeat) period += channels;
+  return period <= kLongestRepeat && period <= n ? period : channels;
+}
+
 // Two passes: the variance of deviations keeps its digits when |mean| >> deviation.
 void norm(const NormArgs & a) {
   const int n = a.bins * a.channels;
@@ -52,16 +71,26 @@ void norm(const NormArgs & a) {
       [x, mean](int i) { return (x[i] - mean) * (x[i] - mean); });
   const float rstd = 1.0f / sqrtf(square / static_cast<float>(n) + 1e-5f);
   const Vec vrstd = v_set(rstd);
-  for (int bin = 0; bin < a.bins; ++bin) {
-    const float * xb = a.x + static_cast<ptrdiff_t>(bin) * a.channels;
-    float * yb = a.out + static_cast<ptrdiff_t>(bin) * a.channels;
+  const float * gain = a.gain;
+  const float * bias = a.bias;
+  // Widths that are no multiple of a vector: several bins fill whole ones, with gain and bias
+  // written out as often as that takes.
+  Repeated gains, biases;
+  const int period = repeat_period(a.channels, n);
+  if (period > a.channels) {
+    gain = gains.fill(gain, a.channels, period);
+    bias = biases.fill(bias, a.channels, period);
+  }
+  for (int first = 0; first < n; first += period) {
+    const float * from = x + first;
+    float * to = a.out + first;
     for_vectors(
-        a.channels,
-        [&](int c) {
-          const Vec y = v_mul(v_sub(v_load(xb + c), vmean), vrstd);
-          v_store(yb + c, v_fma(y, v_load(a.gain + c), v_load(a.bias + c)));
+        first + period <= n ? period : n - first,
+        [&](int i) {
+          const Vec y = v_mul(v_sub(v_load(from + i), vmean), vrstd);
+          v_store(to + i, v_fma(y, v_load(gain + i), v_load(bias + i)));
         },
-        [&](int c) { yb[c] = (xb[c] - mean) * rstd * a.gain[c] + a.bias[c]; });
+        [&](int i) { to[i] = (from[i] - mean) * rstd * gain[i] + bias[i]; });
   }
 }
 
