@@ -148,3 +148,21 @@ def test_lost_speech_weighs_by_its_factor_where_there_is_no_echo(scenario) -> No
         expected = free[term] + share * (plain[term] - free[term])
         assert plain[term] > free[term]
         assert torch.isclose(weighed[term], expected, rtol=1e-5)
+
+
+def test_audible_difference_counts_where_a_talker_is_without_echo() -> None:
+    torch.manual_seed(3)
+    clean = 0.05 * torch.randn(2, 8192)
+    mic = clean + 0.02 * torch.randn(2, 8192)
+
+    def terms(scenario: Scenario, **weights: float) -> dict[str, float]:
+        clips = clips_of(mic, clean)._replace(scenario=torch.full((2,), int(scenario)))
+        out = objective(**weights)(clips, 1.0)
+        return {name: float(value.detach()) for name, value in out.items()}
+
+    near = terms(Scenario.NEAR_END, audible=0.1)
+    assert near["audible"] == terms(Scenario.HEADPHONES, audible=0.1)["audible"] > 0
+    assert terms(Scenario.DOUBLE_TALK, audible=0.1)["audible"] == 0
+    plain = terms(Scenario.NEAR_END)
+    assert "audible" not in plain
+    assert near["loss"] - plain["loss"] == pytest.approx(0.1 * near["audible"], rel=1e-3)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from voxhop.training.acoustics import active_level
+from voxhop.training.loudness import AudibleDifference
 from voxhop.training.simulate import Scenario
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class LossConfig:
         hardly feels an echo that is 30 dB down and still understood; a decibel does.
     si_sdr : float
         Weight of the negative SI-SDR, clips with a target only.
+    audible : float
+        Weight of the mean audible difference to the target, in clips of a near end whose
+        microphone hears no echo. 0 leaves it out.
     delay : float
         Weight of the cross-entropy of the alignment against the simulated delay.
     deep : float
@@ -64,6 +68,7 @@ class LossConfig:
     without_echo: float = 1.0
     log_spectral: float = 0.002
     si_sdr: float = 0.002
+    audible: float = 0.0
     delay: float = 0.1
     deep: float = 1.0
 
@@ -83,6 +88,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.config = config
+        self.audible = AudibleDifference(model.config.n_freq_bins)
         widths = model.config.mic_channels[:0:-1]  # dec5 first, as decoder_inputs
         positions = [model.config.bottleneck_bins << stage for stage in range(len(widths))]
         bins = model.config.n_freq_bins
@@ -136,6 +142,9 @@ class Objective(nn.Module):
             terms["deep"] = self._deep(clips, output, one_sided)
             loss = terms["spectral"] + weights.si_sdr * terms["si_sdr"]
             loss = loss + weights.log_spectral * terms["log"]
+            if weights.audible > 0:
+                terms["audible"] = self._audible(clips, output.spectrum.float())
+                loss = loss + weights.audible * terms["audible"]
             loss = loss + weights.delay * delay_factor * terms["delay"]
             loss = loss + weights.deep * deep_factor * terms["deep"]
         return {"loss": loss, **terms}
@@ -173,6 +182,15 @@ class Objective(nn.Module):
             "log": decibels.abs().mean(),
             "si_sdr": -limited_si_sdr(estimate, wanted),
         }
+
+    def _audible(self, clips: Clips, spectrum: Tensor) -> Tensor:
+        """Mean audible difference over the clips of a near end without echo; 0 without any."""
+        near = (clips.scenario == Scenario.NEAR_END) | (clips.scenario == Scenario.HEADPHONES)
+        if not near.any():
+            return spectrum.new_zeros(())
+        target, _ = self.model.encoder(clips.target[near])
+        estimate = spectrum[near].square().sum(-1)
+        return self.audible(estimate, target.square().sum(-1)).mean()
 
     def _deep(self, clips: Clips, output: LocalVQEOutput, one_sided: Tensor) -> Tensor:
         """Compressed magnitude that each decoder input could reach with plain gains."""
