@@ -150,19 +150,23 @@ def test_lost_speech_weighs_by_its_factor_where_there_is_no_echo(scenario) -> No
         assert torch.isclose(weighed[term], expected, rtol=1e-5)
 
 
-def test_audible_difference_counts_where_a_talker_is_without_echo() -> None:
+def test_audible_difference_counts_where_a_talker_is() -> None:
     torch.manual_seed(3)
     clean = 0.05 * torch.randn(2, 8192)
     mic = clean + 0.02 * torch.randn(2, 8192)
 
-    def terms(scenario: Scenario, **weights: float) -> dict[str, float]:
-        clips = clips_of(mic, clean)._replace(scenario=torch.full((2,), int(scenario)))
-        out = objective(**weights)(clips, 1.0)
+    def terms(*scenarios: Scenario, **weights: float) -> dict[str, float]:
+        scenario = torch.tensor([int(s) for s in scenarios])
+        out = objective(**weights)(clips_of(mic, clean)._replace(scenario=scenario), 1.0)
         return {name: float(value.detach()) for name, value in out.items()}
 
-    near = terms(Scenario.NEAR_END, audible=0.1)
-    assert near["audible"] == terms(Scenario.HEADPHONES, audible=0.1)["audible"] > 0
-    assert terms(Scenario.DOUBLE_TALK, audible=0.1)["audible"] == 0
-    plain = terms(Scenario.NEAR_END)
+    near, talk, echo = Scenario.NEAR_END, Scenario.DOUBLE_TALK, Scenario.FAR_END
+    heard = terms(near, talk, audible=0.1)
+    assert heard["audible"] > 0
+    assert terms(echo, Scenario.NOISE, audible=0.1)["audible"] == 0
+    # Only the first clip counts.
+    one, other = (terms(*pair, audible=0.1)["audible"] for pair in ((near, echo), (echo, near)))
+    assert (one + other) / 2 == pytest.approx(heard["audible"], rel=1e-4)
+    plain = terms(near, talk)
     assert "audible" not in plain
-    assert near["loss"] - plain["loss"] == pytest.approx(0.1 * near["audible"], rel=1e-3)
+    assert heard["loss"] - plain["loss"] == pytest.approx(0.1 * heard["audible"], rel=1e-3)

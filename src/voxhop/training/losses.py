@@ -54,8 +54,8 @@ class LossConfig:
     si_sdr : float
         Weight of the negative SI-SDR, clips with a target only.
     audible : float
-        Weight of the mean audible difference to the target, in clips of a near end whose
-        microphone hears no echo. 0 leaves it out.
+        Weight of the mean audible difference to the target, in clips with a near end. 0 leaves
+        it out.
     delay : float
         Weight of the cross-entropy of the alignment against the simulated delay.
     deep : float
@@ -184,8 +184,9 @@ class Objective(nn.Module):
         }
 
     def _audible(self, clips: Clips, spectrum: Tensor) -> Tensor:
-        """Mean audible difference over the clips of a near end without echo; 0 without any."""
-        near = (clips.scenario == Scenario.NEAR_END) | (clips.scenario == Scenario.HEADPHONES)
+        """Mean audible difference over the clips with a near end; 0 without any."""
+        alone = (clips.scenario == Scenario.FAR_END) | (clips.scenario == Scenario.NOISE)
+        near = ~alone
         if not near.any():
             return spectrum.new_zeros(())
         target, _ = self.model.encoder(clips.target[near])
