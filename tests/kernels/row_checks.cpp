@@ -6,7 +6,7 @@ namespace voxhop::kernels {
 namespace {
 
 void check_norm(const KernelTable & table, Report & report) {
-  for (const int channels : {1, 2, 5, 16, 27, 32, 40}) {
+  for (const int channels : {1, 2, 4, 5, 8, 16, 20, 24, 27, 32, 40}) {
     for (const float mean : {0.0f, 30.0f}) {
       const int bins = 11, n = bins * channels;
       Random random(static_cast<unsigned>(channels));
