@@ -41,7 +41,7 @@ NOTES = CardNotes(
 def main() -> int:
     """Write the files and name them."""
     parser = argparse.ArgumentParser(description="Put a trained checkpoint into the package.")
-    parser.add_argument("checkpoint", type=Path, help="best.pt of a run")
+    parser.add_argument("checkpoint", type=Path, help="best.pt or last.pt of a run")
     parser.add_argument("--name", default="", help="of the model; the run's")
     parser.add_argument("--results", type=Path, help="results.json with a row of that name")
     parser.add_argument("--history", default="", help="what its initial weights had seen, and such")

@@ -71,6 +71,19 @@ def test_files_lie_beside_the_checkpoint_under_the_name_that_is_asked_for(run: P
     assert "**Audio seen:** 0 s (0.0 h) of simulated clips, raw weights, from random" in card
 
 
+def test_a_card_of_the_last_weights_has_their_figures(run: Path, tmp_path: Path) -> None:
+    publish_with_card(run / "last.pt", tmp_path)
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    last = [r for r in read_log(run / "log.jsonl") if r["kind"] == "valid"][-1]
+    assert last["weights"] == "ema"
+    seen = torch.load(run / "last.pt", weights_only=True)["progress"]["audio_seconds"]
+    assert seen > 0
+    assert f"**Audio seen:** {seen:,.0f} s" in card
+    assert "averaged weights, from random" in card
+    assert "the averaged weights at its end" in card
+    assert f"* far-end suppression: {last['fe_suppression']:.1f} dB\n" in card
+
+
 def test_the_card_tells_what_is_known(run: Path, tmp_path: Path) -> None:
     figures = torch.load(run / "best.pt", weights_only=True)["figures"]
     means = [

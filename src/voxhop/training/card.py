@@ -74,7 +74,8 @@ def model_card(
     Parameters
     ----------
     checkpoint : Path
-        A ``best.pt``; the ``log.jsonl`` beside it tells how much audio its weights saw.
+        A ``best.pt`` or ``last.pt``; the ``log.jsonl`` beside it tells how much audio its
+        weights saw, and the figures of the averaged weights that ``last.pt`` stands for.
     info : ModelInfo
         Of the exported model.
     name : str
@@ -94,7 +95,9 @@ def model_card(
     trained = sum(p.numel() for p in load_model(checkpoint).parameters())
     shape = config.model
     longest_ms = (shape.d_max - 1) * 1000 * shape.hop_length // shape.sample_rate
-    found = content.get("figures", {})
+    best = "figures" in content
+    found = content["figures"] if best else _latest_figures(checkpoint)
+    choice = "the best of all raw and averaged weights by validation score"
     text = f"""# {name}
 
 Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms hops.
@@ -107,9 +110,9 @@ hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}. Lice
 
 ## Training
 
-* **Audio seen:** {_audio_seen(checkpoint, found)}, from {_start(config)}.
-* **Recipe:** `config.toml` beside this file, described in `docs/training.md`; the best of all
-  raw and averaged weights by validation score. `curves.png`, `log.jsonl`: the run.
+* **Audio seen:** {_audio_seen(checkpoint, content)}, from {_start(config)}.
+* **Recipe:** `config.toml` beside this file, described in `docs/training.md`;
+  {choice if best else "the averaged weights at its end"}. `curves.png`, `log.jsonl`: the run.
 """
     if notes:
         text += f"* **Recordings:** {notes.recordings}\n"
@@ -139,15 +142,31 @@ def _start(config: TrainingConfig) -> str:
     return f"the weights in `{config.initial.rsplit('/', 1)[-1]}`"
 
 
-def _audio_seen(checkpoint: Path, figures: Figures) -> str:
-    """Find in the log when the kept weights were validated."""
+def _latest_figures(checkpoint: Path) -> Figures:
+    """Find the last figures of averaged weights in the log; none, if there is none."""
+    averaged = [record for record in _validations(checkpoint) if record["weights"] == "ema"]
+    return averaged[-1] if averaged else {}
+
+
+def _validations(checkpoint: Path) -> list[dict[str, Any]]:
     log = checkpoint.with_name("log.jsonl")
-    for record in read_log(log) if log.exists() else []:
-        if record["kind"] == "valid" and record.get("score") == figures.get("score"):
-            seconds, weights = record["audio_seconds"], record["weights"]
-            kind = "averaged" if weights == "ema" else "raw"
-            return f"{seconds:,.0f} s ({seconds / 3600:.1f} h) of simulated clips, {kind} weights"
+    records = read_log(log) if log.exists() else []
+    return [record for record in records if record["kind"] == "valid"]
+
+
+def _audio_seen(checkpoint: Path, content: Mapping[str, Any]) -> str:
+    """Say what the weights saw: ``last.pt`` knows, for ``best.pt`` the log does."""
+    if "progress" in content:
+        return _seen(content["progress"]["audio_seconds"], "averaged")
+    for record in _validations(checkpoint):
+        if record.get("score") == content["figures"].get("score"):
+            weights = "averaged" if record["weights"] == "ema" else "raw"
+            return _seen(record["audio_seconds"], weights)
     return "not in the log"
+
+
+def _seen(seconds: float, weights: str) -> str:
+    return f"{seconds:,.0f} s ({seconds / 3600:.1f} h) of simulated clips, {weights} weights"
 
 
 def _validation_text(config: TrainingConfig, figures: Figures) -> str:
