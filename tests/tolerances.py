@@ -163,7 +163,3 @@ KERNEL_SHARES = {
     ("avx2", "winograd f32 32->32 F128 s1"): 1.62,
     ("avx2", "winograd f32 40->40 F64 s1"): 1.77,
 }
-
-# Power that the gap guard changes where there is no echo to hold back. Which hops hold one it
-# takes from the model's alignment, so this depends on the weights. Measured: 3e-4 and 1e-3.
-GUARD_REST = 0.003

@@ -83,9 +83,11 @@ float Mixer::gap_gain(const MixControls & controls, double in, double out, int64
   }
   const double share = std::min(1.0, (passed_ + kTiny) / (heard_ + kTiny));
   const double usual = std::min(in, kMargin * level_);
-  // A little less than usual makes up for the edges of the gap; where the near end speaks,
-  // the share is near one and so is what this takes.
-  const double allowed = share * std::sqrt(std::sqrt(share)) * usual + (in - usual);
+  // What is held back is a share of what an echo had: nothing where none is known, even of
+  // an output louder than the microphone. A little more than usual makes up for the edges of
+  // the gap; where the near end speaks, the share is near one and little is held back.
+  const double held = (1.0 - share * std::sqrt(std::sqrt(share))) * usual;
+  const double allowed = std::max(in, out) - held;
   gap_ = std::min(gap_, static_cast<float>(std::sqrt(std::min(1.0, allowed / out))));
   return gap_;
 }

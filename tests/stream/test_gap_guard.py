@@ -27,11 +27,6 @@ def run(model, mic, far, lost, **settings):
         return np.concatenate(parts)[stream.latency_samples :]
 
 
-def differ(one, other):
-    """Power of the difference over that of the signal."""
-    return np.mean((one - other) ** 2) / np.mean(other**2)
-
-
 def erle_db(mic, out, start_s=5):
     start = start_s * RATE
     return 10 * np.log10(np.mean(mic[start:] ** 2) / np.mean(out[start:] ** 2))
@@ -77,24 +72,21 @@ def test_a_louder_talker_is_heard_through_a_gap(model, call, far):
 
 
 def test_the_guard_ends_with_a_long_gap(model, far):
-    """A reference that stays away: after 0.3 s the output is nearly what it is without."""
+    """A reference that stays away: soon after 0.3 s the output is what it is without."""
     mic = rooms.echo(far, 22, 0.12).astype(np.float32)
     lost = set(range(8 * RATE // BLOCK, 10 * RATE // BLOCK))
     guarded, plain = (run(model, mic, far, lost, gap_guard=guard) for guard in (True, False))
     gap = slice(round(8.14 * RATE), round(8.3 * RATE))
     settled = slice(round(8.8 * RATE), round(9.8 * RATE))
     assert np.mean(guarded[gap] ** 2) < 0.3 * np.mean(plain[gap] ** 2)
-    assert differ(guarded[settled], plain[settled]) < tolerances.GUARD_REST
+    assert np.array_equal(guarded[settled], plain[settled])
     assert np.array_equal(guarded[: 8 * RATE - 256], plain[: 8 * RATE - 256])
 
 
 def test_a_gap_that_was_silent_holds_nothing_back(model, call, far):
-    """No echo before the gap, so nothing is known of one: the talker is hardly touched."""
+    """No echo before the gap, so nothing is known of one and the talker is not touched."""
     silent = np.zeros_like(far)
     mic = rooms.speech(call[0], 14, seed=5).astype(np.float32)
     lost = set(range(8 * RATE // BLOCK, 8 * RATE // BLOCK + 5))
     guarded, plain = (run(model, mic, silent, lost, gap_guard=guard) for guard in (True, False))
-    after = slice(8 * RATE, 9 * RATE)
-    assert differ(guarded[after], plain[after]) < tolerances.GUARD_REST
-    for untouched in (slice(8 * RATE - 256), slice(9 * RATE, None)):
-        assert np.array_equal(guarded[untouched], plain[untouched])
+    assert np.array_equal(guarded, plain)

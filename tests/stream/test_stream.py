@@ -102,7 +102,8 @@ def assert_equals_enhance(model, mic, ref, aligned, keywords):
     else:
         expected = voxhop.enhance(mic, ref, **alone)
     assert np.array_equal(aligned, expected)
-    assert np.abs(expected).max() > (20 if mic.dtype == np.int16 else 1e-3)
+    # Not two silences: how much of a synthetic echo is left depends on the weights.
+    assert np.count_nonzero(expected) > expected.size // 10
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
