@@ -103,7 +103,7 @@ def assert_equals_enhance(model, mic, ref, aligned, keywords):
         expected = voxhop.enhance(mic, ref, **alone)
     assert np.array_equal(aligned, expected)
     # Not two silences: how much of a synthetic echo is left depends on the weights.
-    assert np.count_nonzero(expected) > expected.size // 10
+    assert expected.any()
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
