@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -82,6 +83,17 @@ def test_a_card_of_the_last_weights_has_their_figures(run: Path, tmp_path: Path)
     assert "averaged weights, from random" in card
     assert "the averaged weights at its end" in card
     assert f"* far-end suppression: {last['fe_suppression']:.1f} dB\n" in card
+
+
+def test_a_card_has_the_latest_figures_of_averaged_weights(run: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    later.mkdir()
+    shutil.copy(run / "last.pt", later)
+    first = [r for r in read_log(run / "log.jsonl") if r["kind"] == "valid"][-1]
+    records = [first, {**first, "fe_suppression": 77.7}, {**first, "weights": "raw"}]
+    (later / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    publish_with_card(later / "last.pt", later)
+    assert "* far-end suppression: 77.7 dB\n" in (later / "MODEL_CARD.md").read_text()
 
 
 def test_the_card_tells_what_is_known(run: Path, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _validations(checkpoint: Path) -> list[dict[str, Any]]:
 
 def _audio_seen(checkpoint: Path, content: Mapping[str, Any]) -> str:
     """Say what the weights saw: ``last.pt`` knows, for ``best.pt`` the log does."""
-    if "progress" in content:
+    if "figures" not in content:
         return _seen(content["progress"]["audio_seconds"], "averaged")
     for record in _validations(checkpoint):
         if record.get("score") == content["figures"].get("score"):
