@@ -212,7 +212,7 @@ def table(rows: list[dict[str, Any]], refused: dict[str, str], results: Results)
         "# Compression study",
         "",
         f"{len(results.cases)} clips. Machine: {machine_text()}. Size: the file,",
-        " frozen filterbanks (2.1 MB of f32) included. Time: CPU per hop of 16 ms, minimum /",
+        "frozen filterbanks (2.1 MB of f32) included. Time: CPU per hop of 16 ms, minimum /",
         "median of turns of 25 hops, all rows in one run; ratios within the table count. Fidelity:",
         "SI-SDR against the output of the f32 file. The int8 file holds rounded weights as f32;",
         "its size is counted, not stored.",
