@@ -140,10 +140,10 @@ class WeightsOp final : public CustomOp {
   static Dense projection(HopBuilder & b, const Target & target, const Weight & weight,
                           const Weight & bias) {
     const int64_t C = weight.ne[2];
-    return Dense(b, target, weight.name,
-                 {static_cast<int>(C), static_cast<int>(bias.count()),
-                  [&](int k, int c) { return double{weight.data[c * C + k]}; }},
-                 [&](int c) { return double{bias.data[c]}; });
+    return Dense(
+        b, target, weight.name, static_cast<int>(C), static_cast<int>(bias.count()),
+        [&](int k, int c) { return double{weight.data[c * C + k]}; },
+        [&](int c) { return double{bias.data[c]}; });
   }
   void project(const Dense & dense, const ggml_tensor * x, float * out) const {
     kernels::ConvArgs a = dense.args();

@@ -89,22 +89,22 @@ void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
   partial_ = b.ahead(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float));
 }
 
-void Conv::pack_matrix(const kernels::WeightView & view, void * out) const {
+void Conv::pack_matrix(const kernels::WeightMatrix & weight, void * out) const {
   switch (row_type_) {
     case RowType::kF32:
-      kernels::pack_f32(view, kernel_.max_octets, static_cast<float *>(out));
+      kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
       break;
     case RowType::kF16:
-      kernels::pack_f16(view, kernel_.max_octets, static_cast<uint16_t *>(out));
+      kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
       break;
     case RowType::kBf16:
-      kernels::pack_bf16(view, kernel_.max_octets, static_cast<uint16_t *>(out));
+      kernels::pack_bf16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
       break;
     case RowType::kS8: {
       // Units, then the value of one per channel, then the offsets.
       auto * scale = reinterpret_cast<float *>(static_cast<std::byte *>(out) + weight_bytes_);
       auto * offset = reinterpret_cast<int32_t *>(scale + octet_channels());
-      kernels::pack_s8(view, kernel_.max_octets, kernels::kMaxTaps, static_cast<int8_t *>(out),
+      kernels::pack_s8(weight, kernel_.max_octets, kernels::kMaxTaps, static_cast<int8_t *>(out),
                        scale, offset);
       break;
     }
@@ -119,19 +119,20 @@ void Conv::pack_group(HopBuilder & b, const ConvSpec & spec, int group) {
   const auto points = static_cast<size_t>(winograd_ ? kernels::kWinogradPoints : 1);
   const size_t tables =
       row_type_ == RowType::kS8 ? (1 + kernels::kMaxTaps) * padded * sizeof(int32_t) : 0;
-  const auto weight = [&](int tap, int bin, int ci, int c) {
-    return spec.weight(tap, bin, ci, first + c);
-  };
   g.weights = static_cast<const std::byte *>(
       b.weights().get(key + "/weights", points * weight_bytes_ + tables, [&](void * out) {
-        const kernels::WeightView direct{
-            4 * kernels::kMaxTaps * c_in_, c_out_,
-            [&](int k, int c) { return weight(k / (4 * c_in_), k / c_in_ % 4, k % c_in_, c); }};
-        for (size_t p = 0; p < points; ++p) {
-          pack_matrix(winograd_
-                          ? kernels::winograd_point({c_in_, c_out_, weight}, static_cast<int>(p))
-                          : direct,
-                      static_cast<std::byte *>(out) + p * weight_bytes_);
+        const kernels::WeightMatrix filter(
+            4 * kernels::kMaxTaps * c_in_, c_out_, [&](int k, int c) {
+              return spec.weight(k / (4 * c_in_), k / c_in_ % 4, k % c_in_, first + c);
+            });
+        if (!winograd_) {
+          pack_matrix(filter, out);
+          return;
+        }
+        auto * to = static_cast<std::byte *>(out);
+        for (const kernels::WeightMatrix & point : kernels::winograd_points(filter, c_in_)) {
+          pack_matrix(point, to);
+          to += weight_bytes_;
         }
       }));
   if (row_type_ == RowType::kS8) {

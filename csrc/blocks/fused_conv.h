@@ -74,7 +74,7 @@ class Conv {
   };
 
   void pack(HopBuilder & b, const ConvSpec & spec);
-  void pack_matrix(const kernels::WeightView & view, void * out) const;
+  void pack_matrix(const kernels::WeightMatrix & weight, void * out) const;
   void pack_group(HopBuilder & b, const ConvSpec & spec, int group);
   void plan_scratch(HopBuilder & b);
 

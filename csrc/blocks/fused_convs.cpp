@@ -170,10 +170,10 @@ ggml_tensor * FusedBlocks::skip(HopBuilder & b, const SkipBlock & block, ggml_te
                                 ggml_tensor * encoder) const {
   const int64_t C = block.bias.ne[0];
   const fused::RowNorm norm(b, target_, block.norm);
-  const fused::Dense dense(b, target_, block.name,
-                           {static_cast<int>(C), static_cast<int>(C),
-                            [&](int k, int c) { return double{block.weight.data[c * C + k]}; }},
-                           [&](int c) { return double{block.bias.data[c]}; });
+  const fused::Dense dense(
+      b, target_, block.name, static_cast<int>(C), static_cast<int>(C),
+      [&](int k, int c) { return double{block.weight.data[c * C + k]}; },
+      [&](int c) { return double{block.bias.data[c]}; });
   b.shared_scratch(static_cast<size_t>(ggml_nelements(encoder)) * sizeof(float));
   return b.custom(std::make_unique<fused::SkipOp>(dense, norm), {C, x->ne[1]}, {x, encoder});
 }

@@ -87,16 +87,16 @@ ggml_tensor * FusedBlocks::s4d(HopBuilder & b, const S4dBlock & block, ggml_tens
   const auto n = static_cast<int>(ggml_nelements(x));
   const fused::Flatten flat{x->ne[0], x->ne[1]};
   const fused::Dense input(
-      b, target_, block.name + ".input",
-      {n, H, [&](int k, int c) { return double{block.input_weight.data[c * n + flat(k)]}; }},
+      b, target_, block.name + ".input", n, H,
+      [&](int k, int c) { return double{block.input_weight.data[c * n + flat(k)]}; },
       [&](int c) { return double{block.input_bias.data[c]}; });
   const fused::Poles poles{
       fused::packed_copy(b, block.a_real), fused::packed_copy(b, block.a_imag),
       fused::packed_copy(b, block.b_real), fused::packed_copy(b, block.b_imag),
       fused::packed_copy(b, block.c_real), fused::packed_copy(b, block.c_imag)};
   const fused::Dense output(
-      b, target_, block.name + ".output",
-      {H, n, [&](int k, int c) { return double{block.output_weight.data[flat(c) * H + k]}; }},
+      b, target_, block.name + ".output", H, n,
+      [&](int k, int c) { return double{block.output_weight.data[flat(c) * H + k]}; },
       [&](int c) { return double{block.output_bias.data[flat(c)]}; });
   const float * d = b.weights().floats(block.d.name + "/bins_outer_fused", static_cast<size_t>(n),
                                        [&](float * out) {

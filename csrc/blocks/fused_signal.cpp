@@ -16,39 +16,63 @@ constexpr int kFftSize = kernels::FftTables::kSize;
 // rounding of a float near 1, which is what sine tables in single precision carry.
 constexpr double kBasisTolerance = 2.5e-7;
 
-// The window for which `value(bin, part, n)` = window[n] * (cos, -sin)(2 pi k n / N) * scale
-// for all bins k = 1..N/2, or nothing. Fitted over all bins, which averages out most of
-// the rounding of the stored matrix.
+struct FittedWindow {
+  bool fits = false;
+  double window[kFftSize];
+};
+
+// Samples fitted at a time, so that a matrix is read by cache lines whichever way it lies.
+constexpr int kFitSamples = 16;
+
+// The window for which `value(i, n)` = window[n] * (cos, -sin)(2 pi k n / N) * scale, i = 0
+// the real part of bin k = 1 and 2 N - 1 the imaginary one of N/2. Fitted over all bins,
+// which averages out most of the rounding of the stored matrix.
 template <class Value>
-std::optional<std::vector<double>> window_of(int64_t samples, double scale, Value value) {
-  if (samples != kFftSize) return std::nullopt;
+void fit_window(double scale, Value value, FittedWindow & to) {
+  std::vector<double> turns(2 * kFftSize);  // cos, -sin of n / N turns
   const double turn = 2.0 * std::acos(-1.0) / kFftSize;
-  std::vector<double> window;
-  for (int n = 0; n < kFftSize; ++n) {
-    double product = 0.0, square = 0.0, worst = 0.0;
-    const auto basis = [&](int bin, int part) {
-      const double angle = turn * ((bin + 1) * n % kFftSize);
-      return scale * (part == 0 ? std::cos(angle) : -std::sin(angle));
-    };
-    for (int i = 0; i < kFftSize; ++i) {
-      product += value(i / 2, i % 2, n) * basis(i / 2, i % 2);
-      square += basis(i / 2, i % 2) * basis(i / 2, i % 2);
-    }
-    window.push_back(product / square);
-    for (int i = 0; i < kFftSize; ++i) {
-      const double fitted = window.back() * basis(i / 2, i % 2);
-      worst = std::fmax(worst, std::fabs(value(i / 2, i % 2, n) - fitted));
-    }
-    if (!(worst <= kBasisTolerance * scale)) return std::nullopt;
+  for (size_t n = 0; n < kFftSize; ++n) {
+    const double angle = turn * static_cast<double>(n);
+    turns[2 * n] = scale * std::cos(angle);
+    turns[2 * n + 1] = scale * -std::sin(angle);
   }
-  return window;
+  const auto basis = [&](int i, int n) {
+    return turns[static_cast<size_t>(2 * ((i / 2 + 1) * n % kFftSize) + i % 2)];
+  };
+  to.fits = true;
+  for (int first = 0; first < kFftSize; first += kFitSamples) {
+    double product[kFitSamples] = {}, square[kFitSamples] = {};
+    for (int i = 0; i < kFftSize; ++i) {
+      for (int j = 0; j < kFitSamples; ++j) {
+        const double wave = basis(i, first + j);
+        product[j] += value(i, first + j) * wave;
+        square[j] += wave * wave;
+      }
+    }
+    for (int j = 0; j < kFitSamples; ++j) to.window[first + j] = product[j] / square[j];
+    double worst = 0.0;
+    for (int i = 0; i < kFftSize; ++i) {
+      for (int n = first; n < first + kFitSamples; ++n) {
+        worst = std::max(worst, std::abs(value(i, n) - to.window[n] * basis(i, n)));
+      }
+    }
+    if (!(worst <= kBasisTolerance * scale)) to.fits = false;
+  }
 }
 
-const kernels::FftTables * fft_tables(HopBuilder & b, const std::string & key,
-                                      const std::vector<double> & window) {
+// What a transform needs, or null when the matrix is not one of its size. Kept with the
+// packed weights, so that only the first session of a model fits it.
+template <class Value>
+const kernels::FftTables * fft_tables(HopBuilder & b, const Filterbank & bank, double scale,
+                                      Value value) {
+  if (2 * bank.hop != kFftSize) return nullptr;
+  const auto * fitted = static_cast<const FittedWindow *>(b.weights().get(
+      bank.weight.name + "/window", sizeof(FittedWindow),
+      [&](void * out) { fit_window(scale, value, *static_cast<FittedWindow *>(out)); }));
+  if (!fitted->fits) return nullptr;
   return static_cast<const kernels::FftTables *>(
-      b.weights().get(key + "/fft", sizeof(kernels::FftTables), [&](void * out) {
-        kernels::fill_fft_tables(window.data(), *static_cast<kernels::FftTables *>(out));
+      b.weights().get(bank.weight.name + "/fft", sizeof(kernels::FftTables), [&](void * out) {
+        kernels::fill_fft_tables(fitted->window, *static_cast<kernels::FftTables *>(out));
       }));
 }
 
@@ -155,9 +179,9 @@ Dense dense_bank(HopBuilder & b, const Target & target, const Filterbank & bank)
   const auto N = static_cast<int>(2 * bank.hop);
   Target exact = target;
   exact.precision = Precision::kF32;
-  return Dense(b, exact, bank.name,
-               {N, N, [&](int k, int c) { return double{bank.weight.data[c * N + k]}; }},
-               [](int) { return 0.0; });
+  return Dense(
+      b, exact, bank.name, N, N, [&](int k, int c) { return double{bank.weight.data[c * N + k]}; },
+      [](int) { return 0.0; });
 }
 
 }  // namespace
@@ -169,13 +193,11 @@ ggml_tensor * FusedBlocks::analysis(HopBuilder & b, const Filterbank & bank,
   const int64_t N = 2 * bank.hop;
   const ExclusiveSlot past =
       b.exclusive("previous_hop", static_cast<size_t>(bank.hop) * sizeof(float));
-  const auto window = fused::window_of(N, 1.0, [&](int bin, int part, int n) {
-    return double{bank.weight.data[(2 * bin + part) * N + n]};
-  });
+  const kernels::FftTables * tables = fused::fft_tables(
+      b, bank, 1.0, [&](int i, int n) { return double{bank.weight.data[i * N + n]}; });
   std::unique_ptr<CustomOp> op;
-  if (window) {
-    op = std::make_unique<fused::AnalysisFft>(
-        target_, fused::fft_tables(b, bank.weight.name, *window), past);
+  if (tables != nullptr) {
+    op = std::make_unique<fused::AnalysisFft>(target_, tables, past);
   } else {
     op = std::make_unique<fused::AnalysisDense>(fused::dense_bank(b, target_, bank), past);
   }
@@ -188,13 +210,12 @@ ggml_tensor * FusedBlocks::synthesis(HopBuilder & b, const Filterbank & bank,
   const int64_t N = 2 * bank.hop;
   const ExclusiveSlot tail = b.exclusive("overlap", static_cast<size_t>(bank.hop) * sizeof(float));
   b.shared_scratch(static_cast<size_t>(N) * sizeof(float));
-  const auto window = fused::window_of(N, 2.0 / fused::kFftSize, [&](int bin, int part, int n) {
-    return double{bank.weight.data[n * N + 2 * bin + part]};
-  });
+  const kernels::FftTables * tables =
+      fused::fft_tables(b, bank, 2.0 / fused::kFftSize,
+                        [&](int i, int n) { return double{bank.weight.data[n * N + i]}; });
   std::unique_ptr<CustomOp> op;
-  if (window) {
-    op = std::make_unique<fused::SynthesisFft>(
-        target_, fused::fft_tables(b, bank.weight.name, *window), bank.gain, tail);
+  if (tables != nullptr) {
+    op = std::make_unique<fused::SynthesisFft>(target_, tables, bank.gain, tail);
   } else {
     op = std::make_unique<fused::SynthesisDense>(fused::dense_bank(b, target_, bank), bank.gain,
                                                  tail);

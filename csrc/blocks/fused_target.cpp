@@ -19,24 +19,26 @@ kernels::Act act_of(Activation activation) {
   return kernels::Act::kNone;
 }
 
-Dense::Dense(HopBuilder & b, const Target & target, const std::string & key,
-             const kernels::WeightView & weight, const std::function<double(int c)> & bias)
+Dense::Dense(const Target & target, int k, int c_out)
     : kernel_(target.half_weights() ? target.kernels->conv_f16 : target.kernels->conv_f32),
-      k_(weight.k),
-      c_out_(weight.c_out) {
-  const size_t count = kernels::packed_count(k_, c_out_);
-  const size_t element = target.half_weights() ? sizeof(uint16_t) : sizeof(float);
-  weights_ = b.weights().get(key + "/dense", count * element, [&](void * out) {
-    if (target.half_weights()) {
-      kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
-    } else {
-      kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
-    }
-  });
-  const auto padded = static_cast<size_t>(kernels::kOctet * kernels::octets_of(c_out_));
-  bias_ = b.weights().floats(key + "/dense_bias", padded, [&](float * out) {
-    for (int c = 0; c < c_out_; ++c) out[c] = static_cast<float>(bias(c));
-  });
+      half_(target.half_weights()),
+      k_(k),
+      c_out_(c_out) {}
+
+size_t Dense::padded() const {
+  return static_cast<size_t>(kernels::kOctet * kernels::octets_of(c_out_));
+}
+
+size_t Dense::weight_bytes() const {
+  return kernels::packed_count(k_, c_out_) * (half_ ? sizeof(uint16_t) : sizeof(float));
+}
+
+void Dense::pack(const kernels::WeightMatrix & weight, void * out) const {
+  if (half_) {
+    kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
+  } else {
+    kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
+  }
 }
 
 kernels::ConvArgs Dense::args(int taps) const {

@@ -1,7 +1,6 @@
 // What a fused set computes with, and the small things its blocks share.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -29,17 +28,32 @@ kernels::Act act_of(Activation activation);
 /// recurrence's projections, dense filterbanks.
 class Dense {
  public:
-  Dense(HopBuilder & b, const Target & target, const std::string & key,
-        const kernels::WeightView & weight, const std::function<double(int c)> & bias);
+  /// `weight(k, c)` and `bias(c)` are called when the model has no packed copy yet.
+  template <class At, class Bias>
+  Dense(HopBuilder & b, const Target & target, const std::string & key, int k, int c_out, At weight,
+        Bias bias)
+      : Dense(target, k, c_out) {
+    weights_ = b.weights().get(key + "/dense", weight_bytes(),
+                               [&](void * out) { pack({k, c_out, weight}, out); });
+    bias_ = b.weights().floats(key + "/dense_bias", padded(), [&](float * out) {
+      for (int c = 0; c < c_out; ++c) out[c] = static_cast<float>(bias(c));
+    });
+  }
 
   /// Arguments for `taps` rows of k / taps elements each, without input and output.
   kernels::ConvArgs args(int taps = 1) const;
   void run(const kernels::ConvArgs & args) const { kernel_.run(args); }
 
  private:
+  Dense(const Target & target, int k, int c_out);
+  size_t padded() const;
+  size_t weight_bytes() const;
+  void pack(const kernels::WeightMatrix & weight, void * out) const;
+
   kernels::ConvKernel kernel_;
-  const void * weights_;
-  const float * bias_;
+  const void * weights_ = nullptr;
+  const float * bias_ = nullptr;
+  bool half_;
   int k_;
   int c_out_;
 };

@@ -99,7 +99,7 @@ GgufFile::GgufFile(AlignedBuffer bytes) : bytes_(std::move(bytes)) {
 GgufFile GgufFile::from_memory(const void * data, size_t size) {
   VH_CHECK(size <= kMaxFileBytes, VH_E_MODEL, "model of %zu bytes, expected at most %llu", size,
            static_cast<unsigned long long>(kMaxFileBytes));
-  AlignedBuffer bytes(size);
+  auto bytes = AlignedBuffer::uninitialised(size);
   std::memcpy(bytes.data(), data, size);
   return GgufFile(std::move(bytes));
 }
@@ -125,7 +125,7 @@ GgufFile GgufFile::from_path(const std::string & path) {
   VH_CHECK(in && std::memcmp(magic, GGUF_MAGIC, sizeof magic) == 0, VH_E_MODEL,
            "%s: starts with \"%s\", expected \"GGUF\"", shown.c_str(),
            printable({magic, static_cast<size_t>(in.gcount())}).c_str());
-  AlignedBuffer bytes(static_cast<size_t>(size));
+  auto bytes = AlignedBuffer::uninitialised(static_cast<size_t>(size));
   in.seekg(0);
   in.read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(size));
   VH_CHECK(in.gcount() == static_cast<std::streamsize>(size), VH_E_FILE,

@@ -1,6 +1,7 @@
 #include "core/packed_weights.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/status.h"
 
@@ -9,7 +10,7 @@ namespace voxhop {
 std::byte * PackedWeights::allocate(size_t bytes) {
   const size_t padded = align_up(std::max<size_t>(bytes, 1));
   if (chunks_.empty() || chunks_.back().size() - chunk_used_ < padded) {
-    chunks_.emplace_back(std::max(padded, align_up(chunk_bytes_)));
+    chunks_.push_back(AlignedBuffer::uninitialised(std::max(padded, align_up(chunk_bytes_))));
     chunk_used_ = 0;
   }
   std::byte * data = chunks_.back().data() + chunk_used_;
@@ -26,6 +27,7 @@ const void * PackedWeights::get(const std::string & key, size_t bytes,
     return found->second.data;
   }
   std::byte * data = allocate(bytes);
+  std::memset(data, 0, align_up(bytes));
   fill(data);
   entries_.emplace(key, Entry{data, bytes});
   return data;

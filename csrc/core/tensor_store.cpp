@@ -2,7 +2,9 @@
 
 #include <ggml.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/status.h"
 
@@ -18,26 +20,50 @@ bool expandable(const GgufTensor & tensor) {
          tensor.type == GGML_TYPE_BF16;
 }
 
-float expand_half(const GgufTensor & tensor, int64_t i) {
-  uint16_t half;
-  std::memcpy(&half, tensor.data + i * 2, sizeof half);
-  return tensor.type == GGML_TYPE_F16 ? ggml_fp16_to_fp32(half)
-                                      : ggml_bf16_to_fp32(ggml_bf16_t{half});
+// Index of the first element that is not finite, or `count`. The exponents of a stretch
+// are judged together: a test per element would cost more than reading the file.
+int64_t first_not_finite(const float * x, int64_t count) {
+  constexpr int64_t kStretch = 1024;
+  constexpr uint32_t kExponent = 0x7f800000u;
+  for (int64_t first = 0; first < count; first += kStretch) {
+    const int64_t end = std::min(count, first + kStretch);
+    uint32_t largest = 0;
+    for (int64_t i = first; i < end; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, x + i, sizeof bits);
+      largest = std::max(largest, bits & kExponent);
+    }
+    if (largest != kExponent) continue;
+    while (std::isfinite(x[first])) ++first;
+    return first;
+  }
+  return count;
 }
 
 void expand(const GgufTensor & tensor, float * out) {
   const int64_t count = element_count(tensor.ne);
   if (tensor.type == GGML_TYPE_F32) {
     std::memcpy(out, tensor.data, static_cast<size_t>(count) * sizeof(float));
+  } else if (tensor.type == GGML_TYPE_F16) {
+    // ggml reads halves where they lie; a file may put them at odd addresses.
+    constexpr int64_t kPiece = 4096;
+    ggml_fp16_t piece[kPiece];
+    for (int64_t first = 0; first < count; first += kPiece) {
+      const int64_t n = std::min(kPiece, count - first);
+      std::memcpy(piece, tensor.data + first * 2, static_cast<size_t>(n) * sizeof(ggml_fp16_t));
+      ggml_fp16_to_fp32_row(piece, out + first, n);
+    }
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      out[i] = expand_half(tensor, i);
+      uint16_t high;
+      std::memcpy(&high, tensor.data + i * 2, sizeof high);
+      const uint32_t bits = static_cast<uint32_t>(high) << 16;
+      std::memcpy(out + i, &bits, sizeof bits);
     }
   }
-  for (int64_t i = 0; i < count; ++i) {
-    VH_CHECK(std::isfinite(out[i]), VH_E_MODEL, "%s: element %lld is not a finite number",
-             tensor.name.c_str(), static_cast<long long>(i));
-  }
+  const int64_t bad = first_not_finite(out, count);
+  VH_CHECK(bad == count, VH_E_MODEL, "%s: element %lld is not a finite number", tensor.name.c_str(),
+           static_cast<long long>(bad));
 }
 
 }  // namespace
@@ -59,7 +85,7 @@ TensorStore::TensorStore(const GgufFile & file) {
              tensor.name.c_str(), ggml_type_name(static_cast<ggml_type>(tensor.type)));
     bytes += padded_floats(tensor.ne);
   }
-  arena_ = AlignedBuffer(bytes);
+  arena_ = AlignedBuffer::uninitialised(bytes);
   std::byte * at = arena_.data();
   for (const GgufTensor & tensor : file.tensors()) {
     auto * data = reinterpret_cast<float *>(at);

@@ -1,30 +1,27 @@
 #include "kernels/pack.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 namespace voxhop::kernels {
 namespace {
 
-// Visits every packed position in memory order as (k group, channel); `group` k's of a
-// channel lie side by side.
+// Visits every packed position in memory order as (k, channel, value); `group` k's of a
+// channel lie side by side. Channels beyond c_out are zero.
 template <class Fn>
-void for_each_packed(const WeightView & w, int max_octets, int group, Fn fn) {
+void for_each_packed(const WeightMatrix & w, int max_octets, int group, Fn fn) {
   int left = octets_of(w.c_out);
   for (int first = 0; left > 0;) {
     const int octets = next_panel(left, max_octets);
     for (int k = 0; k < w.k; k += group) {
       for (int c = first; c < first + 8 * octets; ++c) {
-        for (int i = 0; i < group; ++i) fn(k + i, c);
+        for (int i = 0; i < group; ++i) fn(k + i, c, c < w.c_out ? w.row(k + i)[c] : 0.0);
       }
     }
     first += 8 * octets;
     left -= octets;
   }
-}
-
-double value(const WeightView & w, int k, int c) {
-  return c < w.c_out ? w.at(k, c) : 0.0;
 }
 
 }  // namespace
@@ -33,59 +30,71 @@ size_t packed_count(int k, int c_out) {
   return static_cast<size_t>(k) * 8 * static_cast<size_t>(octets_of(c_out));
 }
 
-void pack_f32(const WeightView & w, int max_octets, float * out) {
+void pack_f32(const WeightMatrix & w, int max_octets, float * out) {
   for_each_packed(w, max_octets, 1,
-                  [&](int k, int c) { *out++ = static_cast<float>(value(w, k, c)); });
+                  [&](int, int, double value) { *out++ = static_cast<float>(value); });
 }
 
-void pack_f16(const WeightView & w, int max_octets, uint16_t * out) {
+void pack_f16(const WeightMatrix & w, int max_octets, uint16_t * out) {
   for_each_packed(w, max_octets, 1,
-                  [&](int k, int c) { *out++ = to_half(static_cast<float>(value(w, k, c))); });
+                  [&](int, int, double value) { *out++ = to_half(static_cast<float>(value)); });
 }
 
-void pack_bf16(const WeightView & w, int max_octets, uint16_t * out) {
+void pack_bf16(const WeightMatrix & w, int max_octets, uint16_t * out) {
   for_each_packed(w, max_octets, 2,
-                  [&](int k, int c) { *out++ = to_bf16(static_cast<float>(value(w, k, c))); });
+                  [&](int, int, double value) { *out++ = to_bf16(static_cast<float>(value)); });
 }
 
-void pack_s8(const WeightView & w, int max_octets, int taps, int8_t * out, float * scale,
+void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, float * scale,
              int32_t * offset) {
   const int padded = 8 * octets_of(w.c_out);
+  std::vector<double> largest(static_cast<size_t>(padded), 0.0);
+  for (int k = 0; k < w.k; ++k) {
+    const double * row = w.row(k);
+    for (int c = 0; c < w.c_out; ++c) {
+      double & most = largest[static_cast<size_t>(c)];
+      most = std::max(most, std::abs(row[c]));
+    }
+  }
   for (int c = 0; c < padded; ++c) {
-    double largest = 0.0;
-    for (int k = 0; k < w.k; ++k) largest = std::fmax(largest, std::fabs(value(w, k, c)));
-    scale[c] = largest > 0.0 ? static_cast<float>(largest / 127.0) : 1.0f;
+    const double most = largest[static_cast<size_t>(c)];
+    scale[c] = most > 0.0 ? static_cast<float>(most / 127.0) : 1.0f;
   }
   for (int i = 0; i < taps * padded; ++i) offset[i] = 0;
   const int per_tap = w.k / taps;
-  for_each_packed(w, max_octets, 4, [&](int k, int c) {
-    const auto unit = static_cast<int8_t>(std::lround(value(w, k, c) / double{scale[c]}));
+  for_each_packed(w, max_octets, 4, [&](int k, int c, double value) {
+    const auto unit = static_cast<int8_t>(std::lround(value / double{scale[c]}));
     offset[k / per_tap * padded + c] += 128 * unit;
     *out++ = unit;
   });
 }
 
-WeightView winograd_point(const WinogradFilter & filter, int point) {
+std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in) {
   // Evaluation of the filter polynomial g(x) at the seven points, each divided by the
   // product of differences to the other finite points (Lagrange weights).
   static constexpr double points[kWinogradPoints - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
-  WeightView view;
-  view.k = kMaxTaps * filter.c_in;
-  view.c_out = filter.c_out;
-  view.at = [filter, point](int k, int c) {
-    const int tap = k / filter.c_in;
-    const int ci = k % filter.c_in;
-    if (point == kWinogradPoints - 1) return filter.at(tap, 3, ci, c);
-    const double x = points[point];
-    double g = 0.0;
-    for (int bin = 3; bin >= 0; --bin) g = g * x + filter.at(tap, bin, ci, c);
+  std::vector<WeightMatrix> out;
+  for (int point = 0; point < kWinogradPoints; ++point) {
+    WeightMatrix & matrix = out.emplace_back(kMaxTaps * c_in, filter.c_out);
+    const bool infinite = point == kWinogradPoints - 1;
+    const double x = infinite ? 0.0 : points[point];
     double scale = 1.0;
-    for (int j = 0; j < kWinogradPoints - 1; ++j) {
+    for (int j = 0; !infinite && j < kWinogradPoints - 1; ++j) {
       if (j != point) scale *= x - points[j];
     }
-    return g / scale;
-  };
-  return view;
+    for (int k = 0; k < matrix.k; ++k) {
+      const int first = k / c_in * 4 * c_in + k % c_in;  // of bin 0
+      const double * bins[4];
+      for (int bin = 0; bin < 4; ++bin) bins[bin] = filter.row(first + bin * c_in);
+      double * row = matrix.row(k);
+      for (int c = 0; c < filter.c_out; ++c) {
+        double g = bins[3][c];
+        for (int bin = 2; !infinite && bin >= 0; --bin) g = g * x + bins[bin][c];
+        row[c] = g / scale;
+      }
+    }
+  }
+  return out;
 }
 
 uint16_t to_half(float x) {

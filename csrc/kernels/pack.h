@@ -4,40 +4,57 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <vector>
 
 #include "kernels/kernels.h"
 
 namespace voxhop::kernels {
 
-/// A (k, c_out) matrix by element, so that folding and permuting need no copies.
-struct WeightView {
-  int k = 0;
-  int c_out = 0;
-  std::function<double(int k, int c)> at;
+/// A (k, c_out) matrix, row after row: what the packing functions read. Filled from a
+/// formula once, because they read an element several times.
+struct WeightMatrix {
+  WeightMatrix(int k_rows, int columns)
+      : k(k_rows),
+        c_out(columns),
+        values(static_cast<size_t>(k_rows) * static_cast<size_t>(columns)) {}
+
+  /// Element (k, c) is `at(k, c)`: folding and permuting happen here.
+  template <class At>
+  WeightMatrix(int k_rows, int columns, At at) : WeightMatrix(k_rows, columns) {
+    double * to = values.data();
+    for (int row = 0; row < k; ++row) {
+      for (int c = 0; c < c_out; ++c) *to++ = at(row, c);
+    }
+  }
+
+  double * row(int i) {
+    return values.data() + static_cast<size_t>(i) * static_cast<size_t>(c_out);
+  }
+  const double * row(int i) const {
+    return values.data() + static_cast<size_t>(i) * static_cast<size_t>(c_out);
+  }
+
+  int k;
+  int c_out;
+  std::vector<double> values;
 };
 
 /// Elements of a packed matrix: k * 8 * octets.
 size_t packed_count(int k, int c_out);
 
-void pack_f32(const WeightView & w, int max_octets, float * out);
-void pack_f16(const WeightView & w, int max_octets, uint16_t * out);
+void pack_f32(const WeightMatrix & w, int max_octets, float * out);
+void pack_f16(const WeightMatrix & w, int max_octets, uint16_t * out);
 /// Two k's of a channel side by side; w.k must be even.
-void pack_bf16(const WeightView & w, int max_octets, uint16_t * out);
+void pack_bf16(const WeightMatrix & w, int max_octets, uint16_t * out);
 /// Four k's of a channel side by side; w.k must be a multiple of 4 * taps. Fills
 /// scale (8 * octets) with the value of one unit, max|w| / 127 of the channel, and
 /// offset (taps, 8 * octets) with 128 * the tap's sum of units.
-void pack_s8(const WeightView & w, int max_octets, int taps, int8_t * out, float * scale,
+void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, float * scale,
              int32_t * offset);
 
-/// Transformed filters of F(4, 4) along frequency: point p's matrix has k = tap * c_in + ci.
-/// `at(tap, bin, ci, c)` is the 4x4 filter. out: 7 packed matrices.
-struct WinogradFilter {
-  int c_in = 0;
-  int c_out = 0;
-  std::function<double(int tap, int bin, int ci, int c)> at;
-};
-WeightView winograd_point(const WinogradFilter & filter, int point);
+/// Transformed filters of F(4, 4) along frequency, one matrix per point with
+/// k = tap * c_in + ci. `filter`: the 4x4 filter with k = (tap * 4 + bin) * c_in + ci.
+std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in);
 
 uint16_t to_half(float x);
 float from_half(uint16_t h);

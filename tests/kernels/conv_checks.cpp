@@ -100,21 +100,22 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, in
   Fenced<uint16_t> packed16(count);
   Fenced<int8_t> packed8(count);
   std::vector<int32_t> offset(static_cast<size_t>(t.taps * padded));
-  const WeightView view{k_total, t.c_out, [&](int k, int c) {
-                          return double{weights[static_cast<size_t>(k * t.c_out + c)]};
-                        }};
+  const WeightMatrix matrix(k_total, t.c_out, [&](int k, int c) {
+    return double{weights[static_cast<size_t>(k * t.c_out + c)]};
+  });
   switch (format) {
     case Format::kF32:
-      pack_f32(view, kernel.max_octets, packed.data());
+      pack_f32(matrix, kernel.max_octets, packed.data());
       break;
     case Format::kF16:
-      pack_f16(view, kernel.max_octets, packed16.data());
+      pack_f16(matrix, kernel.max_octets, packed16.data());
       break;
     case Format::kBf16:
-      pack_bf16(view, kernel.max_octets, packed16.data());
+      pack_bf16(matrix, kernel.max_octets, packed16.data());
       break;
     case Format::kS8:
-      pack_s8(view, kernel.max_octets, t.taps, packed8.data(), channel_scale.data(), offset.data());
+      pack_s8(matrix, kernel.max_octets, t.taps, packed8.data(), channel_scale.data(),
+              offset.data());
       for (size_t i = 0; i < weights.size(); ++i) {
         const double unit = channel_scale[i % static_cast<size_t>(t.c_out)];
         exact.weights[i] = std::round(double{weights[i]} / unit) * unit;
@@ -214,9 +215,9 @@ void check_winograd(const KernelTable & table, Report & report) {
     std::vector<Unaligned<float>> rows, points;
     std::vector<float> filter(static_cast<size_t>(16 * c_in * c_out));
     random.fill(filter.data(), filter.size());
-    const auto weight = [&](int tap, int bin, int ci, int c) {
-      return double{filter[static_cast<size_t>(((tap * 4 + bin) * c_in + ci) * c_out + c)]};
-    };
+    const WeightMatrix weight(16 * c_in, c_out, [&](int k, int c) {
+      return double{filter[static_cast<size_t>(k * c_out + c)]};
+    });
     for (int tap = 0; tap < 4; ++tap) {
       rows.emplace_back(row_size);
       random.fill(rows.back().data(), row_size);
@@ -224,10 +225,11 @@ void check_winograd(const KernelTable & table, Report & report) {
       table.winograd_in({rows.back().data(), tiles, c_in, points.back().data()});
     }
     Unaligned<float> products(static_cast<size_t>(7 * tiles * padded));
+    const std::vector<WeightMatrix> transformed = winograd_points(weight, c_in);
     for (int p = 0; p < kWinogradPoints; ++p) {
-      const WeightView view = winograd_point({c_in, c_out, weight}, p);
-      std::vector<float> packed(packed_count(view.k, c_out));
-      pack_f32(view, table.conv_f32.max_octets, packed.data());
+      const WeightMatrix & matrix = transformed[static_cast<size_t>(p)];
+      std::vector<float> packed(packed_count(matrix.k, c_out));
+      pack_f32(matrix, table.conv_f32.max_octets, packed.data());
       ConvArgs a;
       for (int tap = 0; tap < 4; ++tap) {
         a.taps[tap] = points[static_cast<size_t>(tap)].data() + p * tiles * c_in;
