@@ -264,7 +264,7 @@ void check_winograd(const KernelTable & table, Report & report) {
         for (int k = 0; k < 16 * c_in; ++k) {
           const int tap = k / (4 * c_in), b = k / c_in % 4, ci = k % c_in;
           const double product =
-              weight(tap, b, ci, c) *
+              weight.row((tap * 4 + b) * c_in + ci)[c] *
               rows[static_cast<size_t>(tap)][static_cast<size_t>((bin + b) * c_in + ci)];
           sum += product;
           magnitude += std::fabs(product);
