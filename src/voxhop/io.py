@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from voxhop._closing import Closing
+from voxhop._partial import partial_beside
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-PARTIAL_SUFFIX: Final = ".part"
 _SUFFIXES: Final = {
     ".aif": "AIFF",
     ".aiff": "AIFF",
@@ -170,9 +169,7 @@ class AudioWriter:
         self._encoding = encoding
         self.frames = 0
         self.clipped = 0
-        self._partial = self._target.with_name(
-            f".{self._target.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
-        )
+        self._partial = partial_beside(self._target)
         try:
             self._file = soundfile.SoundFile(
                 self._partial, "w", rate, channels, encoding[1], format=encoding[0]

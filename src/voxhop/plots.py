@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from voxhop._partial import partial_beside
 
 if TYPE_CHECKING:
     import os
@@ -177,7 +178,7 @@ def _mark(axis: Any, segments: Mapping[str, tuple[float, float]], *, labels: boo
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib has no types here
     """Write beside the target and rename, so that no half picture is left."""
     form = path.suffix.lstrip(".").lower() or "png"
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    partial = partial_beside(path)
     try:
         figure.savefig(partial, format=form, dpi=110)
         partial.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -27,7 +26,6 @@ _Sample = TypeVar("_Sample", np.float32, np.int16)
 _DTYPES: Final = (np.dtype(np.float32), np.dtype(np.int16))
 _NAN_IS_NONE: Final = ("delay_ms", "drift_ppm", "model_delay_ms", "erle_db")
 _FLAGS: Final = tuple(f.name for f in fields(StreamMetrics) if f.type == "bool")
-_log = logging.getLogger("voxhop")
 
 
 class Stream(Owner):
@@ -299,7 +297,9 @@ class Stream(Owner):
     def _tell_missing(self) -> None:
         if not self._told_missing:
             self._told_missing = True
-            _log.warning(
+            import logging  # noqa: PLC0415 - said once; not needed to import voxhop
+
+            logging.getLogger("voxhop").warning(
                 "stream: the reference is missing; policy %r until it comes again "
                 "(said once, counted in metrics.ref_missing_frames)",
                 self._settings.missing_ref,

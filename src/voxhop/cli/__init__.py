@@ -7,8 +7,9 @@ A verb is a module of this package named like the verb, with
 ``run(args) -> int``
     does the work and returns the exit code.
 
-Building the parsers imports every verb, so a verb imports at its top only the standard
-library and this package, and what it works with inside `run`.
+Only the module of the verb that is asked for is imported, and the help of the whole command
+imports them all, so a verb imports at its top only the standard library and this package, and
+what it works with inside `run`.
 
 Exit codes: 0 done, 1 failed, 2 the command line asks for something that does not exist or
 does not fit, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
@@ -54,8 +55,15 @@ VERBS: Final[tuple[str, ...]] = (
 )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command, with one subparser per verb."""
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command.
+
+    Parameters
+    ----------
+    verb
+        The verb that the command line names: the others get no parser. Anything that is no
+        verb: all of them.
+    """
     parser = argparse.ArgumentParser(
         prog="voxhop",
         description="Echo cancellation, noise suppression and dereverberation on one CPU core.",
@@ -63,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"voxhop {__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    for name in VERBS:
+    for name in (verb,) if verb in VERBS else VERBS:
         importlib.import_module(f"voxhop.cli.{name}").add_parser(subparsers)
     return parser
 
@@ -76,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv
         Arguments after the program name; ``sys.argv[1:]`` when None.
     """
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        args = build_parser().parse_args(argv)
+        args = build_parser(argv[0] if argv else None).parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it had to say
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     _end_cleanly_on_sigterm()

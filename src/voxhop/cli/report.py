@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxhop._partial import partial_beside
 from voxhop.cli.tracks import add_track_arguments, read_tracks
 from voxhop.cli.verb import (
     ProgressBar,
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file that appears under its name only when it is complete."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    partial = partial_beside(path)
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
