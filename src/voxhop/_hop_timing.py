@@ -1,4 +1,4 @@
-"""Times hops of real speech under three states of the caches, several sessions in turns."""
+"""Times hops of real speech by what happens between them, several sessions in turns."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 
     Samples = npt.NDArray[np.float32]
 
-CACHES: Final = ("hot", "l2-cold", "dram-cold")
+CACHES: Final = ("hot", "l2-cold", "dram-cold", "paced", "paced-busy")
 _ROUND: Final = 50  # hops of one session in a row, so that contenders meet the same weather
 LEAST_HOPS: Final = 2 * _ROUND  # for a 99th percentile
 _WARM_UP: Final = 5  # hops at the start of a round that refill the caches, not counted
-_COLD_SHARE: Final = 5  # a cold hop costs an eviction, so there are this many times fewer
+_COLD_SHARE: Final = 5  # a hop that waits for something costs more, so there are fewer
 _DEFAULT_L2: Final = 2 << 20
 _DEFAULT_L3: Final = 64 << 20
 
 
 @dataclass(frozen=True)
 class HopTiming:
-    """Times of one hop under one state of the caches, in ms.
+    """Times of one hop after one kind of pause, in ms.
 
     Attributes
     ----------
     cache
         ``"hot"``: hops back to back. ``"l2-cold"``: as much as twice the L2 cache was read
-        in between. ``"dram-cold"``: as much as twice the last-level cache.
+        in between. ``"dram-cold"``: as much as twice the last-level cache. ``"paced"``: one hop
+        per hop's time, asleep in between, as an application calls; ``"paced-busy"``: the same,
+        spinning on the clock in between.
     hops
         How many were timed.
     min_ms, p50_ms, p99_ms, max_ms
@@ -67,7 +69,7 @@ class HopTiming:
 
 @dataclass
 class _Times:
-    """Nanoseconds of each hop of one session under one state of the caches."""
+    """Nanoseconds of each hop of one session after one kind of pause."""
 
     wall: list[int] = field(default_factory=list)
     cpu: list[int] = field(default_factory=list)
@@ -98,12 +100,12 @@ def time_all(
     total = float(sum(count for _, count in parts))
     done = 0.0
     for cache, count in parts:
-        evict = _evictor(cache)
+        pause = _pause(cache, hop / sessions[0].sample_rate)
         times = [_Times() for _ in sessions]
         for start in range(0, count, _ROUND):
             stretch = slice(start * hop, (start + _ROUND + _WARM_UP) * hop)
             for session, into in zip(sessions, times, strict=True):
-                _time_round(session, mic[stretch], ref[stretch], evict, into)
+                _time_round(session, mic[stretch], ref[stretch], pause, into)
             done += _ROUND
             progress(min(done, total), total)
         for i, session in enumerate(sessions):
@@ -115,7 +117,7 @@ def _time_round(
     session: Session,
     mic: Samples,
     ref: Samples,
-    evict: Callable[[], None] | None,
+    pause: Callable[[], None] | None,
     into: _Times,
 ) -> None:
     """Process hop after hop; append what each took, the warm-up left out."""
@@ -123,8 +125,8 @@ def _time_round(
     out = np.empty(hop, np.float32)
     for i in range(len(mic) // hop):
         part = slice(i * hop, (i + 1) * hop)
-        if evict is not None:
-            evict()
+        if pause is not None:
+            pause()
         prepare_start = time.thread_time_ns()
         session.prepare()
         cpu_start = time.thread_time_ns()
@@ -165,10 +167,12 @@ def _cost(cache: str) -> int:
     return 1 if cache == "hot" else _COLD_SHARE
 
 
-def _evictor(cache: str) -> Callable[[], None] | None:
-    """Return what pushes the caches' content out between hops, or None."""
+def _pause(cache: str, hop_s: float) -> Callable[[], None] | None:
+    """Return what comes before each hop, or None."""
     if cache == "hot":
         return None
+    if cache.startswith("paced"):
+        return _metronome(hop_s, asleep=cache == "paced")
     level, default = ((2, _DEFAULT_L2), (3, _DEFAULT_L3))[cache == "dram-cold"]
     buffer = np.zeros(2 * (cache_bytes(level) or default) // 8)
 
@@ -176,3 +180,20 @@ def _evictor(cache: str) -> Callable[[], None] | None:
         np.add(buffer, 1.0, out=buffer)
 
     return evict
+
+
+def _metronome(hop_s: float, *, asleep: bool) -> Callable[[], None]:
+    """Return what waits for the next beat; a beat that was missed by a whole one is skipped."""
+    beat = 0.0
+
+    def wait() -> None:
+        nonlocal beat
+        now = time.perf_counter()
+        beat = beat + hop_s if now < beat + hop_s else now + hop_s
+        if asleep:
+            time.sleep(beat - now)
+        else:
+            while time.perf_counter() < beat:
+                pass
+
+    return wait
