@@ -10,5 +10,13 @@ except ImportError as error:
 
 from voxhop.export.gguf import gguf_metadata, gguf_tensors, write_gguf
 from voxhop.export.reader import read_gguf
+from voxhop.export.streamfm import read_streamfm, write_streamfm
 
-__all__ = ["gguf_metadata", "gguf_tensors", "read_gguf", "write_gguf"]
+__all__ = [
+    "gguf_metadata",
+    "gguf_tensors",
+    "read_gguf",
+    "read_streamfm",
+    "write_gguf",
+    "write_streamfm",
+]

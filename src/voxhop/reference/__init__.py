@@ -14,13 +14,23 @@ from voxhop.reference.checkpoint import load_checkpoint, model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE, LocalVQEOutput, LocalVQEState
 from voxhop.reference.random_model import random_model
+from voxhop.reference.solvers import LearnedTableau, Tableau, named_tableaus
+from voxhop.reference.streamfm import StreamFM, StreamFMState, random_streamfm
+from voxhop.reference.streamfm_config import StreamFMConfig
 
 __all__ = [
+    "LearnedTableau",
     "LocalVQE",
     "LocalVQEConfig",
     "LocalVQEOutput",
     "LocalVQEState",
+    "StreamFM",
+    "StreamFMConfig",
+    "StreamFMState",
+    "Tableau",
     "load_checkpoint",
     "model_from_state_dict",
+    "named_tableaus",
     "random_model",
+    "random_streamfm",
 ]

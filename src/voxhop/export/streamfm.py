@@ -1,0 +1,220 @@
+"""The GGUF contract of Stream.FM, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gguf
+import numpy as np
+import torch
+
+from voxhop.errors import ArgumentError, ModelFileError
+from voxhop.export.gguf import DataType, _replacing, _to_array
+from voxhop.reference.solvers import Tableau
+from voxhop.reference.streamfm import StreamFM
+from voxhop.reference.streamfm_config import (
+    EMBED_SCALE,
+    FREQ_GROUPS,
+    MIN_FREQ_FOR_GROUPS,
+    StreamFMConfig,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+ARCHITECTURE = "streamfm"
+VERSION = 1
+_FIR = [1.0, 3.0, 3.0, 1.0]
+# Fields of the configuration that are metadata of the same name.
+_PLAIN = (
+    "task", "sample_rate", "n_fft", "window", "compress_exponent", "compress_scale", "nf",
+    "num_res_blocks", "time_dilation", "sigma_x", "sigma_y", "decoupled_rank", "input_gain_db",
+)  # fmt: skip
+
+
+def streamfm_metadata(model: StreamFM) -> dict[str, Any]:
+    """Return the ``streamfm.*`` metadata of a model, tableaus included."""
+    c = model.config
+    values: dict[str, Any] = {name: getattr(c, name) for name in _PLAIN}
+    values |= {
+        "version": VERSION,
+        "hop_length": c.hop_length,
+        "n_freq_bins": c.bins,
+        "stft_norm": "ortho",
+        "ch_mult": list(c.ch_mult),
+        "in_channels": c.in_channels,
+        "freq_groups": FREQ_GROUPS,
+        "min_freq_for_groups": MIN_FREQ_FOR_GROUPS,
+        "fir_kernel": _FIR,
+        "embed_scale": EMBED_SCALE,
+        "has_predictor": c.predictor,
+        "condition": "e_and_y" if c.predictor else "y",
+        "solver.default": c.default_solver,
+        "solver.names": list(model.tableaus),
+    }
+    for name, t in model.tableaus.items():
+        values[f"solver.{name}.a"] = [value for row in t.a for value in row]
+        values[f"solver.{name}.b"], values[f"solver.{name}.c"] = list(t.b), list(t.c)
+    return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
+
+
+def streamfm_tensors(
+    model: StreamFM, *, dtype: DataType = "f32"
+) -> dict[str, NDArray[np.float32 | np.float16]]:
+    """Return the tensors of a file: norms folded, convolutions alone in f16 when asked.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown dtype or a value that it cannot hold.
+    """
+    if dtype not in ("f32", "f16"):
+        raise ArgumentError(f"dtype: {dtype!r}, expected 'f32' or 'f16'")
+    state = {k: v.detach().cpu() for k, v in model.fold().state_dict().items()}
+    if bool((state["sigma_y"] == state["sigma_y"][0]).all()):
+        del state["sigma_y"]  # one number, which the metadata hold
+    return {
+        name: _to_array(name, t, dtype if t.dim() == 4 else "f32")  # noqa: PLR2004
+        for name, t in sorted(state.items())
+    }
+
+
+def write_streamfm(
+    model: StreamFM,
+    path: str | os.PathLike[str],
+    *,
+    dtype: DataType = "f32",
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model file. The file appears complete or not at all.
+
+    Parameters
+    ----------
+    model
+        Left as it is; its norms are folded in the file.
+    path
+        Target; an existing file is replaced.
+    dtype
+        ``"f32"``, or ``"f16"`` for the convolutions.
+    metadata
+        More keys, none of the model's own.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown dtype, a reserved key or a value that cannot be stored.
+    OSError
+        When the file cannot be written.
+    """
+    extra = dict(metadata or {})
+    for key in extra:
+        if key == "general.architecture" or key.startswith(f"{ARCHITECTURE}."):
+            raise ArgumentError(f"metadata key {key!r} is written by the model, expected another")
+    tensors = streamfm_tensors(model, dtype=dtype)
+    with _replacing(Path(path)) as temporary:
+        writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
+        try:
+            for key, value in (extra | streamfm_metadata(model)).items():
+                _add(writer, key, value)
+            for name, array in tensors.items():
+                writer.add_tensor(name, array)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
+
+
+def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    elif isinstance(value, str):
+        writer.add_string(key, value)
+    elif isinstance(value, list):
+        writer.add_array(key, value)
+    else:
+        raise ArgumentError(f"metadata {key!r}: {type(value).__name__} cannot be stored")
+
+
+def read_streamfm(path: str | os.PathLike[str]) -> StreamFM:
+    """Read a model file into a folded reference model in float32.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is damaged, of another architecture or version, or a key or tensor is
+        missing, unknown or misshapen.
+    OSError
+        When the file cannot be opened.
+    """
+    try:
+        reader = gguf.GGUFReader(path)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ModelFileError(f"{path}: not a readable GGUF file ({error})") from error
+    try:
+        return _model(reader)
+    except (ModelFileError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def _model(reader: gguf.GGUFReader) -> StreamFM:
+    def value(key: str) -> Any:  # noqa: ANN401
+        field = reader.fields.get(key)
+        if field is None:
+            raise ModelFileError(f"{key}: missing")
+        return field.contents()
+
+    def own(key: str) -> Any:  # noqa: ANN401
+        return value(f"{ARCHITECTURE}.{key}")
+
+    found = value("general.architecture")
+    if found != ARCHITECTURE:
+        raise ModelFileError(f"general.architecture: {found!r}, expected {ARCHITECTURE!r}")
+    predictor = bool(own("has_predictor"))
+    fixed = {
+        "version": VERSION, "stft_norm": "ortho", "freq_groups": FREQ_GROUPS,
+        "min_freq_for_groups": MIN_FREQ_FOR_GROUPS, "fir_kernel": _FIR,
+        "in_channels": 6 if predictor else 4,
+    }  # fmt: skip
+    for key, expected in fixed.items():
+        if own(key) != expected:
+            raise ModelFileError(f"{ARCHITECTURE}.{key}: {own(key)}, expected {expected}")
+    optional = {"input_gain_db"} - {k.partition(".")[2] for k in reader.fields}
+    fields = {name: _rounded(own(name)) for name in _PLAIN if name not in optional}
+    tensors = {t.name: torch.from_numpy(t.data.astype(np.float32)) for t in reader.tensors}
+    if "mel.fb" in tensors:
+        fields["n_mels"] = tensors["mel.fb"].shape[1]
+    config = StreamFMConfig(
+        **fields,
+        ch_mult=tuple(own("ch_mult")),
+        predictor=predictor,
+        default_solver=own("solver.default"),
+    )
+    model = StreamFM(config, folded=True).eval()
+    tensors.setdefault("sigma_y", model.sigma_y)
+    model.load_state_dict(tensors)
+    model.tableaus = {name: _tableau(own, name) for name in own("solver.names")}
+    if config.default_solver not in model.tableaus:
+        raise ModelFileError(f"solver.default: {config.default_solver!r} is not in solver.names")
+    return model
+
+
+def _tableau(own: Any, name: str) -> Tableau:  # noqa: ANN401
+    b, c = own(f"solver.{name}.b"), own(f"solver.{name}.c")
+    a = np.reshape(own(f"solver.{name}.a"), (len(b), len(b)))
+    return Tableau(tuple(tuple(row) for row in a.tolist()), tuple(b), tuple(c))
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401
+    """Through f32 and back: 0.3 reads as 0.3 and not as 0.30000001192."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value

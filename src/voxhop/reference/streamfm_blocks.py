@@ -1,0 +1,282 @@
+"""Norms, causal convolutions and residual blocks of Stream.FM.
+
+B batch, C channels, F bins, T frames; activations are (B, C, F, T).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from voxhop.reference.streamfm_config import FREQ_GROUPS, band_groups, channel_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NORM_EPS = 1e-5
+NORM_MOMENTUM = 0.1
+_SMALL = 1e-5  # scale of layers that start at almost nothing
+_KERNEL = 3
+
+NetworkState = dict[str, Tensor]
+
+
+class Memory:
+    """The past of every convolution: what the last call left, and what this one leaves.
+
+    Parameters
+    ----------
+    past
+        What `left` was after the last call; None starts from zeros.
+    """
+
+    def __init__(self, past: Mapping[str, Tensor] | None) -> None:
+        self._past = past
+        self.left: NetworkState = {}
+
+    def with_past(self, name: str, x: Tensor, frames: int) -> Tensor:
+        """(B, C, F, T) -> (B, C, F, frames + T), and keep the last ``frames``."""
+        past = x.new_zeros(*x.shape[:3], frames) if self._past is None else self._past[name]
+        window = torch.cat((past, x), dim=3)
+        self.left[name] = window[..., window.shape[3] - frames :]
+        return window
+
+
+def _variance_scaled(weight: Tensor, scale: float = 1.0) -> None:
+    """Fill uniformly with variance 1 / (mean of fan-in and fan-out)."""
+    area = weight[0, 0].numel()
+    fan = (weight.shape[0] + weight.shape[1]) * area / 2
+    bound = math.sqrt(3.0 / fan)
+    nn.init.uniform_(weight, -bound, bound)
+    with torch.no_grad():
+        weight.mul_(scale)
+
+
+class PointConv(nn.Conv2d):
+    """A 1x1 convolution."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 1)
+        _variance_scaled(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class CausalConv(nn.Module):
+    """A 3x3 convolution over 3 bins and 3 frames, this one last; zero history and edges.
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels.
+    dilation
+        Distance of its frames.
+    rank
+        0 for a dense kernel; else ``rank`` depthwise kernels per input channel and a 1x1
+        convolution, where neither side has fewer channels than that.
+    scale
+        Factor on the initial weights.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, *, dilation: int = 1, rank: int = 0, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.path = ""  # set by the network: where its history lies
+        self.decoupled = 0 < rank <= min(c_in, c_out)
+        if self.decoupled:
+            self.dw = nn.Conv2d(c_in, c_in * rank, _KERNEL, groups=c_in, bias=False)
+            self.pw = PointConv(c_in * rank, c_out)
+            with torch.no_grad():
+                self.pw.weight.mul_(scale)
+        else:
+            self.weight = nn.Parameter(torch.empty(c_out, c_in, _KERNEL, _KERNEL))
+            self.bias = nn.Parameter(torch.zeros(c_out))
+            _variance_scaled(self.weight, scale)
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """(B, c_in, F, T) -> (B, c_out, F, T)."""
+        window = memory.with_past(self.path, x, (_KERNEL - 1) * self.dilation)
+        step = (1, self.dilation)
+        if self.decoupled:
+            y = functional.conv2d(
+                window,
+                self.dw.weight,
+                None,
+                padding=(1, 0),
+                dilation=step,
+                groups=x.shape[1],
+            )
+            return self.pw(y)
+        return functional.conv2d(window, self.weight, self.bias, padding=(1, 0), dilation=step)
+
+
+class SubbandBatchNorm(nn.Module):
+    """Batch norm with statistics per group of channels and sub-band.
+
+    In training statistics go over batch, channels of the group, bins of the sub-band and
+    time; afterwards it is the fixed map that `SubbandMap` holds.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, bins: int) -> None:
+        super().__init__()
+        self.groups = (channel_groups(channels), band_groups(bins))
+        self.weight = nn.Parameter(torch.ones(channels, self.groups[1]))
+        self.bias = nn.Parameter(torch.zeros(channels, self.groups[1]))
+        self.momentum = NORM_MOMENTUM
+        self.register_buffer("running_mean", torch.zeros(self.groups))
+        self.register_buffer("running_var", torch.ones(self.groups))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, T) -> (B, C, F, T)."""
+        if not self.training:
+            return subband_map(x, *self.folded())
+        B, C, F, T = x.shape
+        cg, fg = self.groups
+        grouped = x.reshape(B, cg, C // cg, fg, F // fg, T)
+        axes = (0, 2, 4, 5)
+        var, mean = torch.var_mean(grouped, dim=axes, correction=0, keepdim=True)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.view(cg, fg).to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(var.view(cg, fg).to(self.running_var.dtype), self.momentum)
+        y = ((grouped - mean) * torch.rsqrt(var + NORM_EPS)).view(B, C, fg, F // fg, T)
+        y = y * self.weight[None, :, :, None, None] + self.bias[None, :, :, None, None]
+        return y.view(B, C, F, T)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift, (4, C) each; with one sub-band row 0 counts alone."""
+        share = self.weight.shape[0] // self.groups[0]
+        mean = self.running_mean.repeat_interleave(share, 0)  # (C, fg)
+        deviation = torch.sqrt(self.running_var + NORM_EPS).repeat_interleave(share, 0)
+        scale = self.weight / deviation
+        shift = self.bias - mean * scale
+        rows = FREQ_GROUPS // self.groups[1]
+        return tuple(v.repeat(1, rows).T.contiguous() for v in (scale, shift))  # type: ignore[return-value]
+
+
+class SubbandMap(nn.Module):
+    """Fixed scale and shift per channel and sub-band, rows of (4, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(FREQ_GROUPS, channels))
+        self.shift = nn.Parameter(torch.zeros(FREQ_GROUPS, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, T) -> (B, C, F, T)."""
+        return subband_map(x, self.scale, self.shift)
+
+
+def subband_map(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Multiply and add per channel and sub-band: (B, C, F, T) with maps (4, C)."""
+    F = x.shape[2]
+    groups = band_groups(F)
+
+    def expand(rows: Tensor) -> Tensor:
+        return rows[:groups].repeat_interleave(F // groups, 0).T[None, :, :, None]
+
+    return x * expand(scale) + expand(shift)
+
+
+def fir_down(x: Tensor) -> Tensor:
+    """Halve the bins with [1, 3, 3, 1] / 8: (B, C, F, T) -> (B, C, F/2, T)."""
+    p = functional.pad(x, (0, 0, 1, 1))  # bin f of x is p[f + 1]
+    return (
+        p[:, :, :-2:2]
+        + 3 * p[:, :, 1:-1:2]
+        + 3 * p[:, :, 2::2][:, :, : x.shape[2] // 2]
+        + p[:, :, 3::2]
+    ) / 8
+
+
+def fir_up(x: Tensor) -> Tensor:
+    """Double the bins, gain 1/2: y[2f] = (3 x[f] + x[f+1]) / 8, y[2f+1] = (x[f] + 3 x[f+1]) / 8."""
+    above = functional.pad(x, (0, 0, 0, 1))[:, :, 1:]
+    pairs = torch.stack((3 * x + above, x + 3 * above), dim=3) / 8  # (B, C, F, 2, T)
+    return pairs.flatten(2, 3)
+
+
+class ResBlock(nn.Module):
+    """Two norms, SiLUs and convolutions around a shortcut; may halve or double the bins.
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels.
+    bins
+        Before resampling.
+    mode
+        ``"same"``, ``"down"`` or ``"up"``.
+    dilation
+        Of the first convolution.
+    embedding
+        Width of the time embedding, 0 for none.
+    folded, rank
+        As in the network.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        bins: int,
+        *,
+        mode: str = "same",
+        dilation: int = 1,
+        embedding: int = 0,
+        folded: bool = False,
+        rank: int = 0,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        after = {"same": bins, "down": bins // 2, "up": bins * 2}[mode]
+        self.norm0 = norm(c_in, bins, folded=folded)
+        self.conv0 = CausalConv(c_in, c_out, dilation=dilation, rank=rank)
+        self.temb = nn.Linear(embedding, c_out) if embedding else None
+        self.norm1 = norm(c_out, after, folded=folded)
+        self.conv1 = CausalConv(c_out, c_out, rank=rank, scale=_SMALL)
+        self.skip = PointConv(c_in, c_out) if c_in != c_out or mode != "same" else None
+        if self.temb is not None:
+            _variance_scaled(self.temb.weight[:, :, None])
+            nn.init.zeros_(self.temb.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor | None, memory: Memory) -> Tensor:
+        """(B, c_in, F, T) -> (B, c_out, F', T); embedding (B, E) after its SiLU."""
+        h = functional.silu(self.norm0(x))
+        if self.mode != "same":
+            resample = fir_down if self.mode == "down" else fir_up
+            h, x = resample(h), resample(x)
+        h = self.conv0(h, memory)
+        if self.temb is not None:
+            assert embedding is not None  # noqa: S101
+            h = h + self.temb(embedding)[:, :, None, None]
+        h = self.conv1(functional.silu(self.norm1(h)), memory)
+        if self.skip is not None:
+            x = self.skip(x)
+        return (x + h) / math.sqrt(2)
+
+
+class Head(nn.Module):
+    """What a level adds to the output pyramid: Conv(SiLU(norm(x))) to 2 channels."""
+
+    def __init__(self, channels: int, bins: int, *, folded: bool, rank: int) -> None:
+        super().__init__()
+        self.norm = norm(channels, bins, folded=folded)
+        self.conv = CausalConv(channels, 2, rank=rank, scale=_SMALL)
+
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        """(B, C, F, T) -> (B, 2, F, T)."""
+        return self.conv(functional.silu(self.norm(x)), memory)
+
+
+def norm(channels: int, bins: int, *, folded: bool) -> nn.Module:
+    """Return the norm of a level, as trained or as a file holds it."""
+    return SubbandMap(channels) if folded else SubbandBatchNorm(channels, bins)
