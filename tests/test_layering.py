@@ -15,7 +15,8 @@ PACKAGE = ROOT / "src" / "voxhop"
 MAY_INCLUDE = {
     "kernels": set(),
     "core": {"voxhop.h"},
-    "blocks": {"voxhop.h", "core", "kernels"},
+    "dsp": set(),
+    "blocks": {"voxhop.h", "core", "kernels", "dsp"},
     "models": {"voxhop.h", "core", "blocks"},
     "stream": {"voxhop.h", "core", "models", "kernels"},
     "group": {"voxhop.h", "core", "models"},

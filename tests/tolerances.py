@@ -167,3 +167,14 @@ KERNEL_SHARES = {
     ("avx2", "winograd f32 32->32 F128 s1"): 1.62,
     ("avx2", "winograd f32 40->40 F64 s1"): 1.77,
 }
+
+# SEFlow in the engine against the golden float64 output, both rates and sub-networks. The
+# contract is 1e-4 / 2e-5; measured: 4.5e-7 absolute, 4.6e-7 relative RMS, 1.6e-6 for voice
+# activity. Small enough to see an epsilon of the norms wrong by ten.
+SEFLOW_ABSOLUTE = 1e-5
+SEFLOW_RELATIVE_RMS = 3e-6
+SEFLOW_VOICE = 1e-5
+
+# The same frames at other rotary positions, relative RMS: 2e-5 is the specification's limit,
+# which angles in float32 fail from a million hops on.
+SEFLOW_FORGOTTEN = 2e-5

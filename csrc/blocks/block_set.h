@@ -13,12 +13,16 @@
 #include <optional>
 #include <string>
 
+#include "blocks/attention/attention.h"
+#include "blocks/bands/bands.h"
+#include "blocks/dense/linear.h"
 #include "core/hop_builder.h"
 #include "core/tensor_store.h"
 
 namespace voxhop {
 
-enum class Activation { kNone, kElu, kRelu6, kSilu };
+/// kGelu is the exact form, with erf.
+enum class Activation { kNone, kElu, kRelu6, kSilu, kGelu, kTanh, kSigmoid };
 
 /// How the two half-channel groups of a sub-pixel convolution become 2F bins.
 /// kHalves: channel c of group 0 is bin g, of group 1 bin F + g.
@@ -171,6 +175,26 @@ class BlockSet {
   /// State: the noise floor of the microphone, and what tells an echo.
   virtual ggml_tensor * comfort_noise(HopBuilder & b, const ComfortNoise & block, ggml_tensor * z,
                                       ggml_tensor * mic, ggml_tensor * ref) const = 0;
+
+  /// act(W x + b), plus `residual` when there is one: (I', K) -> (J', K).
+  virtual ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
+                               Activation activation = Activation::kNone,
+                               ggml_tensor * residual = nullptr) const = 0;
+  /// (C, K) -> (C, K), every column by itself.
+  virtual ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const = 0;
+  /// Causal attention of each band over its own past, by heads: q, k, v (h d, K) and the hop's
+  /// rotary() -> (h d, K). State: see TimeAttention.
+  virtual ggml_tensor * time_attention(HopBuilder & b, const TimeAttention & block,
+                                       ggml_tensor * rotary, const QueryKeyValue & x) const = 0;
+  /// Attention of the hop's bands among each other, by heads: q, k, v (h d, K) -> (h d, K).
+  virtual ggml_tensor * band_attention(HopBuilder & b, const BandAttention & block,
+                                       const QueryKeyValue & x) const = 0;
+  /// Spectrum (2, F) -> (D', K), one column per band.
+  virtual ggml_tensor * band_encoder(HopBuilder & b, const BandEncoder & block,
+                                     ggml_tensor * spectrum) const = 0;
+  /// (D', K) -> spectrum (2, F).
+  virtual ggml_tensor * band_decoder(HopBuilder & b, const BandDecoder & block,
+                                     ggml_tensor * x) const = 0;
 };
 
 /// The block set for vh_session_options' kernels, isa and precision, after their values

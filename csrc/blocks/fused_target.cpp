@@ -13,6 +13,12 @@ kernels::Act act_of(Activation activation) {
       return kernels::Act::kRelu6;
     case Activation::kSilu:
       return kernels::Act::kSilu;
+    case Activation::kGelu:
+      return kernels::Act::kGelu;
+    case Activation::kTanh:
+      return kernels::Act::kTanh;
+    case Activation::kSigmoid:
+      return kernels::Act::kSigmoid;
     case Activation::kNone:
       break;
   }

@@ -65,6 +65,12 @@ ggml_tensor * activated(HopBuilder & b, Activation activation, ggml_tensor * x) 
       return ggml_clamp(b.ggml(), x, 0.0f, 6.0f);  // in place: x must have no other reader
     case Activation::kSilu:
       return ggml_silu(b.ggml(), x);
+    case Activation::kGelu:
+      return ggml_gelu_erf(b.ggml(), x);
+    case Activation::kTanh:
+      return ggml_tanh(b.ggml(), x);
+    case Activation::kSigmoid:
+      return ggml_sigmoid(b.ggml(), x);
     case Activation::kNone:
       return x;
   }

@@ -9,9 +9,9 @@
 namespace voxhop {
 namespace {
 
-// Room for a graph's records. Models here need about 800; the memory is only touched
+// Room for a graph's records. Models here need 800 to 5000; the memory is only touched
 // where it is used.
-constexpr size_t kMaxTensors = 4096;
+constexpr size_t kMaxTensors = 16384;
 // Records that one block may create between two checks in ggml().
 constexpr size_t kReserve = 64;
 

@@ -38,6 +38,8 @@ class TensorStore {
   /// The tensor `name`, which must exist with exactly this shape (VH_E_MODEL).
   Weight bind(const std::string & name, const Shape & expected);
 
+  bool has(const std::string & name) const { return tensors_.count(name) != 0; }
+
   /// The shape of `name`, which must exist; for sizes that only tensors tell.
   Shape shape(const std::string & name) const;
 

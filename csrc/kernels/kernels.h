@@ -10,7 +10,7 @@
 
 namespace voxhop::kernels {
 
-enum class Act { kNone, kElu, kRelu6, kSilu };
+enum class Act { kNone, kElu, kRelu6, kSilu, kGelu, kTanh, kSigmoid };
 
 /// Output channels are computed in octets of eight; packed arrays are padded to whole ones.
 constexpr int kOctet = 8;
@@ -38,6 +38,7 @@ struct ConvArgs {
   const void * weights = nullptr;  // packed for this kernel's max_octets, see pack.h
   int weight_taps = kMaxTaps;      // taps that were packed, of which [first_tap,
   int first_tap = 0;               // first_tap + n_taps) are used
+  int packed_patch = 0;            // elements of a tap that were packed; 0: `patch` of them
   int c_out = 0;
   int begin = 0, end = 0;        // bins
   const float * init = nullptr;  // (bins, 8 * octets), added before the activation
@@ -112,8 +113,40 @@ struct FftTables {
   alignas(64) double split_re[kHalf], split_im[kHalf];      // W512^k
 };
 
+/// A ring of keys and values, d elements each (f32, f16 or int8). Keys lie in groups of
+/// KernelTable::width slots, (d, width) each; values are rows of `row` >= d elements, row a
+/// multiple of the width. int8 has a scale per key and value.
+struct RingArgs {
+  const float * query = nullptr;  // (d), with the scale of the scores
+  const void * keys = nullptr;
+  const float * key_scales = nullptr;
+  const void * values = nullptr;
+  const float * value_scales = nullptr;
+  int slots = 0;  // that hold something, from the first on
+  int d = 0, row = 0;
+  float * scores = nullptr;  // slots, rounded up to whole groups
+  float * out = nullptr;     // (row): softmax(query keys) values
+};
+
+/// Writes one slot of a ring; padding of a row is left alone.
+struct RingStoreArgs {
+  const float * key = nullptr;  // (d)
+  const float * value = nullptr;
+  void * keys = nullptr;
+  float * key_scales = nullptr;
+  void * values = nullptr;
+  float * value_scales = nullptr;
+  int d = 0, row = 0, slot = 0;
+};
+
+struct RingKernel {
+  void (*attend)(const RingArgs & args) = nullptr;
+  void (*store)(const RingStoreArgs & args) = nullptr;
+};
+
 struct KernelTable {
   const char * isa = nullptr;
+  int width = 0;         // floats of a vector
   ConvKernel conv_f32;   // f32 rows and weights
   ConvKernel conv_f16;   // f32 rows, f16 weights
   ConvKernel conv_bf16;  // bf16 rows and weights, f32 sums

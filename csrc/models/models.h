@@ -6,5 +6,6 @@
 namespace voxhop {
 
 ModelDef localvqe_model();
+ModelDef seflow_model();
 
 }  // namespace voxhop

@@ -18,6 +18,7 @@ NamedBlockSet named_block_set(const std::string & kernels, const std::string & i
 const Catalog & catalog() {
   static const ModelDef models[] = {
       localvqe_model(),
+      seflow_model(),
   };
   static const Catalog catalog{models, sizeof models / sizeof models[0], named_block_set};
   return catalog;

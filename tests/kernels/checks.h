@@ -107,6 +107,12 @@ inline double activated(double x, Act act) {
       return x > 0 ? x : std::expm1(x);
     case Act::kSilu:
       return x / (1.0 + std::exp(-x));
+    case Act::kGelu:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Act::kTanh:
+      return std::tanh(x);
+    case Act::kSigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
     case Act::kNone:
       break;
   }

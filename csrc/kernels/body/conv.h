@@ -115,7 +115,8 @@ inline void conv_dispatch(const ConvArgs & a, const typename Kernel::Weight * w,
 template <class Kernel>
 void conv(const ConvArgs & a) {
   const auto * w = static_cast<const typename Kernel::Weight *>(a.weights);
-  const ptrdiff_t k_total = static_cast<ptrdiff_t>(a.weight_taps) * a.patch;
+  const int packed = a.packed_patch > 0 ? a.packed_patch : a.patch;
+  const ptrdiff_t k_total = static_cast<ptrdiff_t>(a.weight_taps) * packed;
   const ptrdiff_t k_first = static_cast<ptrdiff_t>(a.first_tap) * a.patch;
   int left = octets_of(a.c_out);
   for (int channel = 0; left > 0;) {
