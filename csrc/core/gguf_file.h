@@ -47,6 +47,11 @@ class GgufFile {
   std::vector<int64_t> integers(const std::string & key, size_t most, int64_t lowest,
                                 int64_t highest) const;
 
+  /// An array of at most `most` f32 or f64 values, and one of strings.
+  std::vector<double> reals(const std::string & key, size_t most, double lowest,
+                            double highest) const;
+  std::vector<std::string> texts(const std::string & key, size_t most) const;
+
   /// Keys in file order, and a value as text; long arrays are shortened.
   const std::vector<std::string> & keys() const { return keys_; }
   std::string value_text(const std::string & key) const;
@@ -71,6 +76,7 @@ class GgufFile {
   void parse_tensor(Cursor & cursor, uint64_t index);
   void locate_tensors(size_t header_bytes);
   const Entry * find(const std::string & key) const;
+  const Entry & array(const std::string & key, size_t most, const char * of) const;
   static std::optional<int64_t> as_integer(const Entry & entry, uint64_t i);
   static std::string element_text(const Entry & entry, const std::byte *& at);
 

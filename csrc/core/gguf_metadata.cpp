@@ -141,6 +141,49 @@ std::vector<int64_t> GgufFile::integers(const std::string & key, size_t most, in
   return values;
 }
 
+const GgufFile::Entry & GgufFile::array(const std::string & key, size_t most,
+                                        const char * of) const {
+  const Entry * entry = find(key);
+  VH_CHECK(entry != nullptr, VH_E_MODEL, "metadata %s: missing, expected an array of %s",
+           key.c_str(), of);
+  VH_CHECK(entry->array && entry->count <= most, VH_E_MODEL,
+           "metadata %s: %s of %llu, expected an array of at most %zu %s", key.c_str(),
+           type_text(entry->type, entry->array).c_str(),
+           static_cast<unsigned long long>(entry->count), most, of);
+  return *entry;
+}
+
+std::vector<double> GgufFile::reals(const std::string & key, size_t most, double lowest,
+                                    double highest) const {
+  const Entry & entry = array(key, most, "reals");
+  VH_CHECK(entry.type == GGUF_TYPE_FLOAT32 || entry.type == GGUF_TYPE_FLOAT64, VH_E_MODEL,
+           "metadata %s: %s, expected f32 or f64", key.c_str(),
+           type_text(entry.type, true).c_str());
+  std::vector<double> values;
+  for (uint64_t i = 0; i < entry.count; ++i) {
+    const double value = entry.type == GGUF_TYPE_FLOAT32
+                             ? static_cast<double>(load<float>(entry.at + 4 * i))
+                             : load<double>(entry.at + 8 * i);
+    VH_CHECK(std::isfinite(value) && value >= lowest && value <= highest, VH_E_MODEL,
+             "metadata %s: element %llu is %g, expected %g to %g", key.c_str(),
+             static_cast<unsigned long long>(i), value, lowest, highest);
+    values.push_back(value);
+  }
+  return values;
+}
+
+std::vector<std::string> GgufFile::texts(const std::string & key, size_t most) const {
+  const Entry & entry = array(key, most, "strings");
+  VH_CHECK(entry.type == GGUF_TYPE_STRING, VH_E_MODEL, "metadata %s: %s, expected strings",
+           key.c_str(), type_text(entry.type, true).c_str());
+  std::vector<std::string> values;
+  const std::byte * at = entry.at;
+  for (uint64_t i = 0; i < entry.count; ++i) {
+    values.push_back(element_text(entry, at));
+  }
+  return values;
+}
+
 std::string GgufFile::element_text(const Entry & entry, const std::byte *& at) {
   switch (entry.type) {
     case GGUF_TYPE_STRING: {

@@ -7,5 +7,6 @@ namespace voxhop {
 
 ModelDef localvqe_model();
 ModelDef seflow_model();
+ModelDef streamfm_model();
 
 }  // namespace voxhop

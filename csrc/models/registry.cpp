@@ -19,6 +19,7 @@ const Catalog & catalog() {
   static const ModelDef models[] = {
       localvqe_model(),
       seflow_model(),
+      streamfm_model(),
   };
   static const Catalog catalog{models, sizeof models / sizeof models[0], named_block_set};
   return catalog;

@@ -1,0 +1,127 @@
+// Stream.FM: generative restoration by flow matching. One causal U-Net, called once per
+// solver stage within a hop, each call with a state of its own.
+#include <cmath>
+#include <optional>
+
+#include "blocks/block_set.h"
+#include "core/hop_builder.h"
+#include "core/model.h"
+#include "core/status.h"
+#include "models/models.h"
+#include "models/streamfm_config.h"
+#include "models/streamfm_signal.h"
+#include "models/streamfm_unet.h"
+
+namespace voxhop {
+namespace {
+
+class StreamFm final : public Network {
+ public:
+  StreamFm(StreamFmConfig config, TensorStore & tensors)
+      : c_(std::move(config)), transforms_(make_fm_transforms(c_)) {
+    flow_ = bind_fm_network(c_, tensors, "flow", c_.in_channels, true);
+    if (c_.predictor) predictor_ = bind_fm_network(c_, tensors, "pred", 2, false);
+    bind_sigma(tensors);
+    if (c_.task == FmTask::kMel) bind_mel(tensors);
+    describe();
+  }
+
+  const ModelInfo & info() const override { return info_; }
+
+  void hop(HopBuilder & b, const BlockSet & /*blocks*/) const override {
+    const Tableau & solver = c_.solver(c_.default_solver);
+    ggml_tensor * samples = b.input("in", c_.F);
+    if (c_.input_gain_db != 0.0) {
+      samples = ggml_scale(b.ggml(), samples,
+                           static_cast<float>(std::pow(10.0, c_.input_gain_db / 20.0)));
+    }
+    ggml_tensor * y = fm_analysis(b, c_, transforms_, mel_ ? &*mel_ : nullptr, samples);
+    ggml_tensor * base = y;
+    ggml_tensor * condition = y;
+    if (predictor_) {
+      const HopBuilder::Scope scope(b, "p");
+      base = fm_call(b, *predictor_, y, nullptr, "");
+      condition = ggml_concat(b.ggml(), base, y, 0);
+    }
+    ggml_tensor * noise =
+        ggml_mul(b.ggml(), fm_noise(b, c_.F, 0), b.constant(sigma_.data(), {1, c_.F}));
+    ggml_tensor * x = solve(b, solver, ggml_add(b.ggml(), base, noise), condition);
+    b.output("out", fm_synthesis(b, c_, transforms_, x));
+  }
+
+ private:
+  ggml_tensor * solve(HopBuilder & b, const Tableau & t, ggml_tensor * x0,
+                      ggml_tensor * condition) const {
+    const size_t q = t.stages();
+    std::vector<ggml_tensor *> slopes;
+    for (size_t i = 0; i < q; ++i) {
+      ggml_tensor * x = combined(b, x0, slopes, &t.a[i * q]);
+      const HopBuilder::Scope scope(b, "s" + std::to_string(i));
+      const std::vector<double> e = fm_embedding(flow_, t.c[i]);
+      const std::string stage = t.name + "/" + std::to_string(i);
+      slopes.push_back(fm_call(b, flow_, ggml_concat(b.ggml(), x, condition, 0), &e, stage));
+    }
+    return combined(b, x0, slopes, t.b.data());
+  }
+
+  /// x + sum_j weights[j] slopes[j].
+  static ggml_tensor * combined(HopBuilder & b, ggml_tensor * x,
+                                const std::vector<ggml_tensor *> & slopes, const double * weights) {
+    for (size_t j = 0; j < slopes.size(); ++j) {
+      if (weights[j] == 0.0) continue;
+      x = ggml_add(b.ggml(), x, ggml_scale(b.ggml(), slopes[j], static_cast<float>(weights[j])));
+    }
+    return x;
+  }
+
+  void bind_sigma(TensorStore & tensors) {
+    const auto F = static_cast<size_t>(c_.F);
+    sigma_.assign(F, static_cast<float>(c_.sigma_y));
+    if (!tensors.has("sigma_y")) return;
+    const Weight w = tensors.bind("sigma_y", {c_.F, 1, 1, 1});
+    sigma_.assign(w.data, w.data + F);
+  }
+
+  void bind_mel(TensorStore & tensors) {
+    const Shape shape = tensors.shape("mel.fb");  // torch's (F, M)
+    FmMel mel;
+    mel.mels = shape[0];
+    const Weight filters = tensors.bind("mel.fb", {mel.mels, c_.F, 1, 1});
+    const Weight inverse = tensors.bind("mel.pinv", {c_.F, mel.mels, 1, 1});
+    mel.filters.assign(filters.data, filters.data + filters.count());
+    mel.inverse.assign(inverse.data, inverse.data + inverse.count());
+    mel_ = std::move(mel);
+  }
+
+  void describe() {
+    info_.architecture = "streamfm";
+    info_.version = 1;
+    info_.sample_rate = static_cast<int32_t>(c_.sample_rate);
+    info_.hop_samples = static_cast<int32_t>(c_.F);
+    info_.latency_samples = static_cast<int32_t>(c_.F);
+    info_.input_count = 1;
+    const auto calls = static_cast<int64_t>(c_.solver(c_.default_solver).stages());
+    info_.macs_per_hop = calls * macs(c_, flow_) + (predictor_ ? macs(c_, *predictor_) : 0) +
+                         8 * c_.F * c_.F;  // both transforms
+  }
+
+  StreamFmConfig c_;
+  FmTransforms transforms_;
+  FmNetwork flow_;
+  std::optional<FmNetwork> predictor_;
+  std::optional<FmMel> mel_;
+  std::vector<float> sigma_;
+  ModelInfo info_;
+};
+
+std::unique_ptr<Network> load(const GgufFile & file, TensorStore & tensors) {
+  return std::make_unique<StreamFm>(read_streamfm_config(file, tensors), tensors);
+}
+
+}  // namespace
+
+ModelDef streamfm_model() {
+  return {"streamfm", load};
+}
+
+}  // namespace voxhop
