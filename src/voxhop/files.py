@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from voxhop._enhancer import Enhancer, at_source_rate, stream_settings, stream_source
 from voxhop._formats import ChannelRule
 from voxhop._meter import Figures
+from voxhop._outputs import choose_output, open_output
 from voxhop._sources import CrossTalk, SharedReference
 from voxhop.errors import ArgumentError
-from voxhop.io import AudioReader, AudioWriter, choose_encoding
+from voxhop.io import AudioReader
 from voxhop.offline import opened
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class EnhanceReport(Figures):
         Output samples beyond full scale that were cut to it.
     sides
         The figures of each stream at the end: one per output channel.
+    notes
+        One line for each recording that ends before its header says, or gives no length.
     elapsed_s, speed
         Wall time, and seconds of audio per second of it.
     """
@@ -64,6 +67,7 @@ class EnhanceReport(Figures):
     ref_missing_s: float
     clipped_samples: int
     sides: tuple[StreamMetrics, ...]
+    notes: tuple[str, ...]
     elapsed_s: float
     speed: float
 
@@ -137,16 +141,18 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
             recording = CrossTalk(stream_source(reader), reader.name)
         else:
             recording = SharedReference(stream_source(reader), ref_reader, rule)
-        encoding = choose_encoding(out, reader, subtype)
+        encoding = choose_output(out, reader, subtype)
         loaded = stack.enter_context(opened(model))
         enhancer = stack.enter_context(Enhancer(recording, loaded, options, chosen))
         writer = stack.enter_context(
-            AudioWriter(out, rate=reader.rate, channels=recording.sides, encoding=encoding)
+            open_output(out, channels=recording.sides, like=reader, encoding=encoding)
         )
         for block in at_source_rate(enhancer.blocks(), recording.rate, reader):
             writer.write(block)
             if progress is not None:
                 progress(writer.frames / reader.rate, reader.seconds)
+        readers = (reader,) if ref_reader is None else (reader, ref_reader)
+        notes = tuple(each.note for each in readers if each.note is not None)
         model_source, seconds = loaded.source, reader.seconds
         missing_s = 0.0 if ref_reader is None else max(0.0, seconds - ref_reader.seconds)
     elapsed = time.monotonic() - start
@@ -164,6 +170,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
         ref_missing_s=missing_s,
         clipped_samples=writer.clipped,
         sides=enhancer.sides,
+        notes=notes,
         elapsed_s=elapsed,
         speed=seconds / elapsed,
     )

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop._closing import Closing
+from voxhop._media import MediaFile, looks_like_media
 from voxhop._partial import partial_beside
+from voxhop._wav_header import Samples, WavHeader, read_wav_header
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class AudioReader(Closing):
     Parameters
     ----------
     path
-        Any file that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF and others.
+        Any file that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF and others; with PyAV (the
+        extra ``av``) also M4A, AAC, AMR, WMA and the sound of videos.
 
     Attributes
     ----------
@@ -58,6 +61,8 @@ class AudioReader(Closing):
         Sample rate in Hz, channels, and samples per channel.
     format, subtype
         libsndfile's names, for example ``"WAV"`` and ``"PCM_24"``.
+    has_video
+        Whether the file holds moving pictures too.
 
     Raises
     ------
@@ -77,10 +82,10 @@ class AudioReader(Closing):
             raise AudioFileError(f"{self.name}: {found}, expected an audio file")
         if self.path.stat().st_size == 0:
             raise AudioFileError(f"{self.name}: an empty file, expected audio")
-        try:
-            self._file = soundfile.SoundFile(self.path)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioFileError(f"{self.name}: cannot be read: {_reason(error)}") from error
+        header = read_wav_header(self.path)
+        self._file: Any = self._open(soundfile, header)
+        self._note = None if header is None else header.note
+        self.has_video = bool(getattr(self._file, "has_video", False))
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int = self._file.frames
@@ -94,6 +99,35 @@ class AudioReader(Closing):
     def seconds(self) -> float:
         """Length in seconds."""
         return self.frames / self.rate
+
+    @property
+    def note(self) -> str | None:
+        """What is wrong with the end of the file, in one line that names it, or None.
+
+        Its header promises more than there is, or gives no length, or its last samples are
+        damaged: what is there is read.
+        """
+        note = self._note or getattr(self._file, "note", None)
+        return None if note is None else f"{self.name}: {note}"
+
+    def _open(self, soundfile: Any, header: WavHeader | None) -> Any:  # noqa: ANN401 - one of two
+        """Return what reads the file: libsndfile, or PyAV for what that does not know."""
+        try:
+            if header is not None and header.promised is None and header.subtype is not None:
+                return soundfile.SoundFile(
+                    Samples(self.path, header),
+                    "r",
+                    header.rate,
+                    header.channels,
+                    header.subtype,
+                    "LITTLE",
+                    "RAW",
+                )
+            return soundfile.SoundFile(self.path)
+        except (soundfile.LibsndfileError, OSError) as error:
+            if self.path.suffix.lower() not in _SUFFIXES or looks_like_media(self.path):
+                return MediaFile(self.path, self.name)
+            raise AudioFileError(f"{self.name}: cannot be read: {_reason(error)}") from error
 
     def read(self, frames: int) -> npt.NDArray[np.float32]:
         """Return the next block, ``(frames, channels)`` float32 in about [-1, 1].
@@ -165,7 +199,7 @@ class AudioWriter:
 
         self._soundfile = soundfile
         self._name = str(path)
-        self._target = _target(path)
+        self._target = target_of(path)
         self._encoding = encoding
         self.frames = 0
         self.clipped = 0
@@ -260,11 +294,16 @@ class AudioWriter:
 
 
 def choose_encoding(
-    out: str | os.PathLike[str], like: AudioReader, subtype: str | None = None
+    out: str | os.PathLike[str],
+    like: AudioReader,
+    subtype: str | None = None,
+    *,
+    also: tuple[str, ...] = (),
 ) -> tuple[str, str]:
     """Return libsndfile's format and subtype for an output file.
 
     The format follows the suffix of `out`; a WAV too long for its header becomes RF64.
+    `also` are the suffixes that another writer takes, for the message.
     The subtype is `subtype`, or that of `like` where the format has it and it is 16 bits or
     better, or else the format's own default.
 
@@ -277,7 +316,7 @@ def choose_encoding(
 
     suffix = Path(out).suffix.lower()
     if suffix not in _SUFFIXES:
-        known = " ".join(_SUFFIXES)
+        known = " ".join((*_SUFFIXES, *also))
         raise ArgumentError(f"{out}: suffix {suffix or 'missing'}, expected one of {known}")
     form = _SUFFIXES[suffix]
     if subtype is not None:
@@ -306,8 +345,14 @@ def _keeps(form: str, like: AudioReader) -> bool:
     return like.subtype in _KEPT and bool(soundfile.check_format(form, like.subtype))
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
-    """Return the file to replace, symbolic links followed."""
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """Return the file to replace, symbolic links followed.
+
+    Raises
+    ------
+    AudioFileError
+        When that is a folder or a device, or its folder does not exist.
+    """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise AudioFileError(f"{path}: a folder, expected a file name")

@@ -35,7 +35,8 @@ def test_json_is_the_report(capsys):
     found = json.loads(capsys.readouterr().out)
     expected = voxhop.enhance_file("mic.wav", "same.wav", ref="speaker.wav")
     assert set(found) == set(vars(expected))
-    for name in set(found) - {"out", "elapsed_s", "speed", "sides"}:
+    assert found["notes"] == []
+    for name in set(found) - {"out", "elapsed_s", "speed", "sides", "notes"}:
         assert found[name] == getattr(expected, name), name
     (side,) = found["sides"]
     same = plain(expected.sides[0])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from voxhop.cli.standard_streams import STANDARD, quiet_decoders, standard_files
 from voxhop.cli.verb import (
     ProgressBar,
     add_session_options,
@@ -34,12 +38,28 @@ def add_parser(subparsers: Subparsers) -> None:
         example=(
             "voxhop enhance mic.wav --ref speaker.wav -o clean.wav\n"
             "  voxhop enhance mic.wav --ref speaker.wav -o clean.wav --align\n"
-            "  voxhop enhance call.wav --cross -o clean.wav"
+            "  voxhop enhance call.wav --cross -o clean.wav\n"
+            "  voxhop enhance film.mp4 -o clean.mp4\n"
+            "  cat mic.wav | voxhop enhance - -o - > clean.wav"
         ),
     )
-    parser.add_argument("mic", help="microphone recording, any format, rate and channels")
+    parser.add_argument("mic", help="microphone recording or video, - for standard input")
     parser.add_argument(
-        "-o", "--out", required=True, help="file to make; its suffix says the format"
+        "-o",
+        "--out",
+        required=True,
+        help="file to make; its suffix says the format; - for standard output",
+    )
+    parser.add_argument(
+        "--format",
+        default="wav",
+        metavar="SUFFIX",
+        help="with -o -: the format, as a suffix such as flac (default wav)",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 1 when a recording ends before its header says; the output is made",
     )
     parser.add_argument("--ref", help="what the loudspeaker played; without it no echo is removed")
     parser.add_argument(
@@ -103,11 +123,17 @@ def run(args: argparse.Namespace) -> int:
     """Enhance the file and say what changed."""
     from voxhop import SessionOptions, enhance_file  # noqa: PLC0415 - the parser needs none of it
 
-    with ProgressBar("enhancing") as bar:
+    inputs = (args.mic,) if args.ref is None else (args.mic, args.ref)
+    suffix = "." + args.format.lower().removeprefix(".")
+    with (
+        standard_files(inputs, args.out, suffix) as (files, out),
+        quiet_decoders(),
+        ProgressBar("enhancing") as bar,
+    ):
         report = enhance_file(
-            args.mic,
-            args.out,
-            ref=args.ref,
+            files[0],
+            out,
+            ref=files[1] if args.ref is not None else None,
             cross=args.cross,
             model=args.model,
             mic_channel=args.mic_channel,
@@ -117,13 +143,23 @@ def run(args: argparse.Namespace) -> int:
             options=SessionOptions(**session_options(args)),
             **_settings(args),
         )
-    if args.json:
-        print_json(report)
-    else:
-        aligned = _settings(args).get("delay_ms", "auto" if args.cross else 0.0) == "auto"
-        has_ref = args.cross or args.ref is not None or args.ref_channel is not None
-        _tell(report, cross=args.cross, aligned=aligned, has_ref=has_ref)
-    return 0
+    told = dataclasses.replace(report, mic=args.mic, ref=args.ref, out=args.out)
+    for name, file in zip(inputs, files, strict=True):
+        if name == STANDARD:
+            notes = tuple(note.replace(file, "standard input") for note in told.notes)
+            told = dataclasses.replace(told, notes=notes)
+    for note in told.notes:
+        sys.stderr.write(f"voxhop enhance: {note}\n")
+    # Standard output may be sound: what is said goes beside it then.
+    beside = sys.stderr if args.out == STANDARD else sys.stdout
+    with contextlib.redirect_stdout(beside):
+        if args.json:
+            print_json(told)
+        else:
+            aligned = _settings(args).get("delay_ms", "auto" if args.cross else 0.0) == "auto"
+            has_ref = args.cross or args.ref is not None or args.ref_channel is not None
+            _tell(told, cross=args.cross, aligned=aligned, has_ref=has_ref)
+    return 1 if args.strict and told.notes else 0
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""Which writer makes an output file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from voxhop._media_writer import MEDIA_SUFFIXES, MediaWriter, media_encoding
+from voxhop.io import AudioWriter, choose_encoding
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from voxhop._formats import Floats
+    from voxhop.io import AudioReader
+
+
+class Output(Protocol):
+    """A file that appears when it is complete, as `AudioWriter` makes one."""
+
+    frames: int
+    clipped: int
+
+    def write(self, block: Floats) -> None:
+        """Append ``(frames, channels)`` float32 samples."""
+
+    def __enter__(self) -> Output: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def choose_output(
+    out: str | os.PathLike[str], like: AudioReader, subtype: str | None
+) -> tuple[str, str]:
+    """Return format and subtype of an output file, by its suffix and the recording.
+
+    Raises
+    ------
+    ArgumentError
+        For a suffix or a subtype that cannot be written.
+    """
+    if _by_pyav(out):
+        return media_encoding(out, subtype)
+    return choose_encoding(out, like, subtype, also=tuple(MEDIA_SUFFIXES))
+
+
+def open_output(
+    out: str | os.PathLike[str], *, channels: int, like: AudioReader, encoding: tuple[str, str]
+) -> Output:
+    """Return the writer of an output file with the rate, and the pictures, of `like`.
+
+    Raises
+    ------
+    AudioFileError
+        When the file cannot be made.
+    """
+    if _by_pyav(out):
+        return MediaWriter(out, rate=like.rate, channels=channels, like=like)
+    return AudioWriter(out, rate=like.rate, channels=channels, encoding=encoding)
+
+
+def _by_pyav(out: str | os.PathLike[str]) -> bool:
+    return Path(out).suffix.lower() in MEDIA_SUFFIXES
