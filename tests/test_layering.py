@@ -21,6 +21,7 @@ MAY_INCLUDE = {
     "stream": {"voxhop.h", "core", "models", "kernels"},
     "group": {"voxhop.h", "core", "models"},
     "": {"voxhop.h", "core", "blocks", "models", "stream", "group", "kernels"},
+    "plugins": {"voxhop.h"},
     "include": set(),
 }
 
