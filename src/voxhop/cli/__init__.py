@@ -41,6 +41,7 @@ EXIT_TERMINATED: Final = 143
 VERBS: Final[tuple[str, ...]] = (
     "enhance",
     "pipe",
+    "live",
     "probe",
     "plot",
     "report",
@@ -49,6 +50,7 @@ VERBS: Final[tuple[str, ...]] = (
     "info",
     "eval",
     "models",
+    "plugin",
     "bench",
     "train",
     "export",
