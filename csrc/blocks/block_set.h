@@ -9,6 +9,7 @@
 #include <ggml.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -130,6 +131,31 @@ struct ComfortNoise {
   float gain;
 };
 
+/// Scale and shift per channel and sub-band, (C, 4): a frozen norm. Levels of fewer than 16
+/// bins have one sub-band and use row 0 alone.
+struct BandMap {
+  Weight scale, shift;
+
+  static int64_t bands(int64_t bins) { return bins >= 16 ? 4 : 1; }
+};
+
+/// Causal convolution over 3 frames, `dilation` apart and this one last, and 3 bins,
+/// zero-padded by one on both sides, of SiLU(map(x)) when there is a map.
+/// State: 2 * dilation frames of the convolution's input, after the map.
+struct Conv3x3 {
+  static constexpr int kTaps = 3;
+
+  std::string state;     // name of the slot
+  std::string key;       // of the packed weights
+  std::string bias_key;  // of the packed bias, which may differ where the weights do not
+  int64_t c_in = 0, c_out = 0;
+  int64_t dilation = 1;
+  std::optional<BandMap> map;
+  /// Called when the model has no packed copy yet.
+  std::function<double(int64_t c_out, int64_t c_in, int64_t bin, int64_t frame)> weight;
+  std::function<double(int64_t c_out)> bias;
+};
+
 class BlockSet {
  public:
   virtual ~BlockSet() = default;
@@ -153,6 +179,10 @@ class BlockSet {
   /// (C_in, F) -> (C_out, F / stride).
   virtual ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block,
                                    ggml_tensor * x) const = 0;
+  /// SiLU(map(x)): (C, F) -> (C, F).
+  virtual ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const = 0;
+  /// (C_in, F) -> (C_out, F).
+  virtual ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const = 0;
   /// Channels of `x`, then of `y`: (C_x, F), (C_y, F) -> (C_x + C_y, F).
   virtual ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const = 0;
   /// x (C, F), encoder (C, F) -> (C, F).

@@ -21,6 +21,8 @@ class FusedBlocks final : public StockBlocks {
                           ggml_tensor * spectrum) const override;
   ggml_tensor * features(HopBuilder & b, float exponent, ggml_tensor * z) const override;
   ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block, ggml_tensor * x) const override;
+  ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const override;
+  ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const override;
   ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const override;
   ggml_tensor * skip(HopBuilder & b, const SkipBlock & block, ggml_tensor * x,
                      ggml_tensor * encoder) const override;

@@ -70,6 +70,16 @@ struct NormArgs {
   float * out = nullptr;  // (bins, channels); may be x
 };
 
+/// out[bin][c] = SiLU(x[bin][c] * scale[band][c] + shift[band][c]); `bands` equal ranges of bins.
+struct BandMapArgs {
+  const float * x = nullptr;  // (bins, channels)
+  int bins = 0, channels = 0;
+  int bands = 1;
+  const float * scale = nullptr;  // (bands, channels)
+  const float * shift = nullptr;
+  float * out = nullptr;  // (bins, channels); may be x
+};
+
 /// Toom-Cook F(4, 4): four outputs of a four-point filter from seven products, at the
 /// points 0, 1, -1, 2, -2, 1/2 and infinity.
 constexpr int kWinogradPoints = 7;
@@ -153,6 +163,7 @@ struct KernelTable {
   ConvKernel conv_s8;    // s8 rows and weights, exact int32 sums per tap
 
   void (*norm)(const NormArgs & args) = nullptr;
+  void (*silu_map)(const BandMapArgs & args) = nullptr;
   void (*winograd_in)(const WinogradInArgs & args) = nullptr;
   void (*winograd_out)(const WinogradOutArgs & args) = nullptr;
 

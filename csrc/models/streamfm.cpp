@@ -28,7 +28,7 @@ class StreamFm final : public Network {
 
   const ModelInfo & info() const override { return info_; }
 
-  void hop(HopBuilder & b, const BlockSet & /*blocks*/) const override {
+  void hop(HopBuilder & b, const BlockSet & blocks) const override {
     const Tableau & solver = c_.solver(c_.default_solver);
     ggml_tensor * samples = b.input("in", c_.F);
     if (c_.input_gain_db != 0.0) {
@@ -40,17 +40,17 @@ class StreamFm final : public Network {
     ggml_tensor * condition = y;
     if (predictor_) {
       const HopBuilder::Scope scope(b, "p");
-      base = fm_call(b, *predictor_, y, nullptr, "");
+      base = fm_call(b, blocks, *predictor_, y, nullptr, "");
       condition = ggml_concat(b.ggml(), base, y, 0);
     }
     ggml_tensor * noise =
         ggml_mul(b.ggml(), fm_noise(b, c_.F, 0), b.constant(sigma_.data(), {1, c_.F}));
-    ggml_tensor * x = solve(b, solver, ggml_add(b.ggml(), base, noise), condition);
+    ggml_tensor * x = solve(b, blocks, solver, ggml_add(b.ggml(), base, noise), condition);
     b.output("out", fm_synthesis(b, c_, transforms_, x));
   }
 
  private:
-  ggml_tensor * solve(HopBuilder & b, const Tableau & t, ggml_tensor * x0,
+  ggml_tensor * solve(HopBuilder & b, const BlockSet & blocks, const Tableau & t, ggml_tensor * x0,
                       ggml_tensor * condition) const {
     const size_t q = t.stages();
     std::vector<ggml_tensor *> slopes;
@@ -59,7 +59,8 @@ class StreamFm final : public Network {
       const HopBuilder::Scope scope(b, "s" + std::to_string(i));
       const std::vector<double> e = fm_embedding(flow_, t.c[i]);
       const std::string stage = t.name + "/" + std::to_string(i);
-      slopes.push_back(fm_call(b, flow_, ggml_concat(b.ggml(), x, condition, 0), &e, stage));
+      slopes.push_back(
+          fm_call(b, blocks, flow_, ggml_concat(b.ggml(), x, condition, 0), &e, stage));
     }
     return combined(b, x0, slopes, t.b.data());
   }

@@ -9,8 +9,6 @@ namespace voxhop {
 namespace {
 
 constexpr int64_t kTaps = 3;
-constexpr int64_t kBandsFrom = 16;  // fewer bins have one sub-band
-constexpr int64_t kBands = 4;
 const float kHalfPower = static_cast<float>(std::sqrt(0.5));
 
 double silu(double x) {
@@ -50,29 +48,11 @@ double kernel(const FmConv & conv, int64_t o, int64_t i, int64_t tap) {
   return sum;
 }
 
-// Rows of an unfolded window: frame-major, then bin, then channel.
-const float * columns(HopBuilder & b, const FmConv & conv) {
-  const int64_t K = kTaps * kTaps * conv.c_in;
-  return b.weights().floats(conv.bias.name + "/columns", static_cast<size_t>(K * conv.c_out),
-                            [&](float * packed) {
-                              for (int64_t o = 0; o < conv.c_out; ++o) {
-                                for (int64_t t = 0; t < kTaps; ++t) {
-                                  for (int64_t p = 0; p < kTaps; ++p) {
-                                    for (int64_t i = 0; i < conv.c_in; ++i) {
-                                      const int64_t from = file_channel(conv.spectra, i, conv.c_in);
-                                      packed[o * K + (t * kTaps + p) * conv.c_in + i] =
-                                          static_cast<float>(kernel(conv, o, from, p * kTaps + t));
-                                    }
-                                  }
-                                }
-                              }
-                            });
-}
-
 class Call {
  public:
-  Call(HopBuilder & b, const std::vector<double> * embedding, const std::string & stage)
-      : b_(b), g_(b.ggml()), embedding_(embedding), stage_(stage) {}
+  Call(HopBuilder & b, const BlockSet & blocks, const std::vector<double> * embedding,
+       const std::string & stage)
+      : b_(b), blocks_(blocks), g_(b.ggml()), embedding_(embedding), stage_(stage) {}
 
   ggml_tensor * run(const FmNetwork & n, ggml_tensor * x) {
     ggml_tensor * h = conv(n.in, "in", x, nullptr);
@@ -102,7 +82,7 @@ class Call {
         if (level.combine[i]) skip = point(*level.combine[i], skip);
         h = block(level.up_blocks[i], "u" + number + ".rb" + std::to_string(i), joined(skip, h));
       }
-      ggml_tensor * y = conv(level.head, "head" + number, active(level.head_norm, h), nullptr);
+      ggml_tensor * y = conv(level.head, "head" + number, h, &level.head_norm);
       pyramid = pyramid == nullptr ? y : ggml_add(b_.ggml(), fm_up(b_, pyramid), y);
       if (level.up) h = block(*level.up, "up" + number, h);
     }
@@ -111,9 +91,15 @@ class Call {
 
  private:
   ggml_tensor * block(const FmBlock & block, const std::string & name, ggml_tensor * x) {
-    ggml_tensor * h = resampled(block, active(block.norm0, x));
-    h = conv(block.conv0, name + ".c0", h, block.time_weight ? &block : nullptr);
-    h = conv(block.conv1, name + ".c1", active(block.norm1, h), nullptr);
+    const FmBlock * timed = block.time_weight ? &block : nullptr;
+    ggml_tensor * h = nullptr;
+    if (block.resample == FmResample::kNone) {
+      h = conv(block.conv0, name + ".c0", x, &block.norm0, timed);
+    } else {
+      h = resampled(block, blocks_.silu_map(b_, block.norm0, x));
+      h = conv(block.conv0, name + ".c0", h, nullptr, timed);
+    }
+    h = conv(block.conv1, name + ".c1", h, &block.norm1);
     x = resampled(block, x);
     if (block.skip) x = point(*block.skip, x);
     return joined(x, h);
@@ -126,27 +112,6 @@ class Call {
 
   ggml_tensor * joined(ggml_tensor * a, ggml_tensor * b) {
     return ggml_scale(b_.ggml(), ggml_add(g_, a, b), kHalfPower);
-  }
-
-  // SiLU(scale x + shift).
-  ggml_tensor * active(const FmMap & map, ggml_tensor * x) {
-    ggml_tensor * y = ggml_mul(b_.ggml(), x, over_bins(map.scale, x->ne[1]));
-    return ggml_silu(g_, ggml_add(g_, y, over_bins(map.shift, x->ne[1])));
-  }
-
-  // (C, 4) rows of sub-bands -> (C, F).
-  ggml_tensor * over_bins(const Weight & rows, int64_t F) {
-    const int64_t C = rows.ne[0];
-    const int64_t bands = F >= kBandsFrom ? kBands : 1;
-    const auto fill = [&](float * out) {
-      for (int64_t f = 0; f < F; ++f) {
-        for (int64_t c = 0; c < C; ++c) {
-          out[f * C + c] = rows.data[f * bands / F * C + c];
-        }
-      }
-    };
-    return b_.constant(b_.weights().floats(rows.name + "/bins", static_cast<size_t>(C * F), fill),
-                       {C, F});
   }
 
   ggml_tensor * point(const FmPointConv & p, ggml_tensor * x) {
@@ -168,43 +133,32 @@ class Call {
   }
 
   // The time embedding adds a constant per channel: it goes into the bias of this stage.
-  ggml_tensor * bias(const FmConv & conv, const FmBlock * timed) {
-    if (timed == nullptr) return stock::leaf(b_, conv.bias, {conv.c_out});
-    const auto fill = [&](float * out) {
-      const std::vector<double> e = layer(*timed->time_weight, *timed->time_bias, *embedding_);
-      for (size_t o = 0; o < e.size(); ++o) {
-        out[o] = static_cast<float>(static_cast<double>(conv.bias.data[o]) + e[o]);
-      }
+  ggml_tensor * conv(const FmConv & conv, const std::string & state, ggml_tensor * x,
+                     const BandMap * map, const FmBlock * timed = nullptr) {
+    Conv3x3 c;
+    c.state = state;
+    c.key = conv.bias.name;
+    c.bias_key = conv.bias.name + "/" + (timed != nullptr ? stage_ : "bias");
+    c.c_in = conv.c_in;
+    c.c_out = conv.c_out;
+    c.dilation = conv.dilation;
+    if (map != nullptr) c.map = *map;
+    c.weight = [&conv](int64_t o, int64_t i, int64_t bin, int64_t frame) {
+      return kernel(conv, o, file_channel(conv.spectra, i, conv.c_in), bin * kTaps + frame);
     };
-    const std::string key = conv.bias.name + "/" + stage_;
-    return b_.constant(b_.weights().floats(key, static_cast<size_t>(conv.c_out), fill),
-                       {conv.c_out});
-  }
-
-  // Exact f32: ggml's own convolution would unfold to f16.
-  ggml_tensor * conv(const FmConv & conv, const std::string & name, ggml_tensor * x,
-                     const FmBlock * timed) {
-    const int64_t C = x->ne[0];
-    const int64_t F = x->ne[1];
-    const auto dilation = static_cast<size_t>(conv.dilation);
-    ggml_tensor * window = stock::with_history(b_, name, x, (kTaps - 1) * conv.dilation);
-    window = stock::pad_bins(b_, window, 1, 1);  // (C, F + 2, frames)
-    // A patch of three bins is one run of 3 C floats. Patches overlap, so the view has more
-    // elements than its parent, which ggml's view functions refuse; it never leaves it.
-    ggml_tensor * patches =
-        ggml_view_3d(b_.ggml(), window, kTaps * C, 1, 1, window->nb[2], window->nb[2], 0);
-    patches->ne[1] = kTaps;
-    patches->ne[2] = F;
-    patches->nb[1] = dilation * window->nb[2];
-    patches->nb[2] = window->nb[1];
-    patches->nb[3] = patches->nb[2] * static_cast<size_t>(F);
-    const int64_t K = kTaps * kTaps * C;
-    ggml_tensor * unfolded = ggml_reshape_2d(g_, ggml_cont(g_, patches), K, F);
-    ggml_tensor * weight = b_.constant(columns(b_, conv), {K, conv.c_out});
-    return ggml_add(g_, ggml_mul_mat(g_, weight, unfolded), bias(conv, timed));
+    std::vector<double> added;
+    if (timed != nullptr) {
+      added = layer(*timed->time_weight, *timed->time_bias, *embedding_);
+    }
+    c.bias = [&](int64_t o) {
+      const auto own = static_cast<double>(conv.bias.data[o]);
+      return added.empty() ? own : own + added[static_cast<size_t>(o)];
+    };
+    return blocks_.conv3x3(b_, c, x);
   }
 
   HopBuilder & b_;
+  const BlockSet & blocks_;
   ggml_context * g_;
   const std::vector<double> * embedding_;
   const std::string & stage_;
@@ -232,9 +186,10 @@ std::vector<double> fm_embedding(const FmNetwork & network, double tau) {
   return e;
 }
 
-ggml_tensor * fm_call(HopBuilder & b, const FmNetwork & network, ggml_tensor * x,
-                      const std::vector<double> * embedding, const std::string & stage) {
-  return Call(b, embedding, stage).run(network, x);
+ggml_tensor * fm_call(HopBuilder & b, const BlockSet & blocks, const FmNetwork & network,
+                      ggml_tensor * x, const std::vector<double> * embedding,
+                      const std::string & stage) {
+  return Call(b, blocks, embedding, stage).run(network, x);
 }
 
 }  // namespace voxhop

@@ -1,6 +1,7 @@
 // One call of Stream.FM's causal U-Net.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/hop_builder.h"
@@ -15,7 +16,8 @@ std::vector<double> fm_embedding(const FmNetwork & network, double tau);
 /// per convolution: the past 2 * dilation frames of its input, in the current scope; calls of
 /// the same network in other scopes share weights and nothing else. `stage` names what is
 /// packed for this embedding.
-ggml_tensor * fm_call(HopBuilder & b, const FmNetwork & network, ggml_tensor * x,
-                      const std::vector<double> * embedding, const std::string & stage);
+ggml_tensor * fm_call(HopBuilder & b, const BlockSet & blocks, const FmNetwork & network,
+                      ggml_tensor * x, const std::vector<double> * embedding,
+                      const std::string & stage);
 
 }  // namespace voxhop

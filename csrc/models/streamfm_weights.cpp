@@ -67,8 +67,8 @@ class Binder {
   }
   Weight vector(const std::string & name, int64_t n) { return tensor(name, {n, 1, 1, 1}); }
 
-  FmMap map(const std::string & name, int64_t C) {
-    FmMap m;
+  BandMap map(const std::string & name, int64_t C) {
+    BandMap m;
     m.scale = tensor(name + ".scale", {C, kBands, 1, 1});
     m.shift = tensor(name + ".shift", {C, kBands, 1, 1});
     return m;

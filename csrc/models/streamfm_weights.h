@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "blocks/block_set.h"
 #include "core/tensor_store.h"
 #include "models/streamfm_config.h"
 
@@ -28,15 +29,10 @@ struct FmPointConv {
   bool spectra = false;
 };
 
-/// A folded norm: (C, 4), one row per sub-band.
-struct FmMap {
-  Weight scale, shift;
-};
-
 enum class FmResample { kNone, kDown, kUp };
 
 struct FmBlock {
-  FmMap norm0, norm1;
+  BandMap norm0, norm1;
   FmConv conv0, conv1;
   std::optional<Weight> time_weight, time_bias;
   std::optional<FmPointConv> skip;
@@ -48,7 +44,7 @@ struct FmLevel {
   std::optional<FmBlock> down, up;                  // to and from the next level
   std::optional<FmPointConv> input;                 // of the halved input
   std::vector<std::optional<FmPointConv>> combine;  // per up block
-  FmMap head_norm;
+  BandMap head_norm;
   FmConv head;
 };
 

@@ -5,6 +5,41 @@
 namespace voxhop::kernels {
 namespace {
 
+void check_silu_map(const KernelTable & table, Report & report) {
+  for (const int channels : {1, 7, 8, 24, 33}) {
+    for (const int bands : {1, 4}) {
+      constexpr int kBins = 20;
+      const auto n = static_cast<size_t>(kBins * channels);
+      const auto rows = static_cast<size_t>(bands * channels);
+      Random random(static_cast<unsigned>(channels));
+      Unaligned<float> x(n), y(n + 1), scale(rows), shift(rows);
+      random.fill(x.data(), n);
+      random.fill(scale.data(), rows);
+      random.fill(shift.data(), rows);
+      y[n] = 77.0f;
+      BandMapArgs a;
+      a.x = x.data();
+      a.bins = kBins;
+      a.channels = channels;
+      a.bands = bands;
+      a.scale = scale.data();
+      a.shift = shift.data();
+      a.out = y.data();
+      table.silu_map(a);
+      double worst = y[n] == 77.0f ? 0.0 : INFINITY;  // nothing beyond the end
+      for (size_t i = 0; i < n; ++i) {
+        const size_t bin = i / static_cast<size_t>(channels);
+        const size_t band = bin * static_cast<size_t>(bands) / kBins;
+        const size_t at = band * static_cast<size_t>(channels) + i % static_cast<size_t>(channels);
+        const double z = double{x[i]} * double{scale[at]} + double{shift[at]};
+        worst = std::fmax(worst, std::fabs(z / (1.0 + std::exp(-z)) - y[i]));
+      }
+      report.check(std::string(table.isa) + " silu_map " + std::to_string(channels), worst,
+                   16 * kUnit);
+    }
+  }
+}
+
 void check_norm(const KernelTable & table, Report & report) {
   for (const int channels : {1, 2, 4, 5, 8, 16, 20, 24, 27, 32, 40}) {
     for (const float mean : {0.0f, 30.0f}) {
@@ -209,6 +244,7 @@ void check_fft(const KernelTable & table, Report & report) {
 
 void check_rows(const KernelTable & table, Report & report) {
   check_norm(table, report);
+  check_silu_map(table, report);
   check_formats(table, report);
   check_align<float>(table, false, report);
   check_align<uint16_t>(table, true, report);

@@ -84,6 +84,26 @@ def test_parity(tmp_path, case, kernels):
         assert_close(run(session, audio), reference(model, audio))
 
 
+@pytest.mark.parametrize(
+    ("isa", "precision"), [(i, "f32") for i in voxhop.cpu_isas()] + [("auto", "f16")]
+)
+def test_fused_is_stock(tmp_path, isa, precision):
+    config = StreamFMConfig(nf=12, n_fft=160, predictor=True, task="se", default_solver="ralston2")
+    write_streamfm(random_streamfm(config, 5), tmp_path / "m.gguf")
+    loaded = voxhop.load(tmp_path / "m.gguf")
+    audio = speech_like(HOPS * 80)
+    with (
+        voxhop.Session(loaded, kernels="stock") as stock,
+        voxhop.Session(loaded, isa=isa, precision=precision) as fused,
+        voxhop.Session(loaded, isa=isa, precision=precision, threads=2) as threads,
+    ):
+        expected, out = run(stock, audio), run(fused, audio)
+        assert np.array_equal(run(threads, audio), out)
+    nmse = np.square(out - expected).sum() / np.square(expected).sum()
+    assert nmse <= (tolerances.FUSED_NMSE["direct"] if precision == "f32" else 1e-5)
+    assert (nmse > 1e-9) == (precision == "f16")
+
+
 def test_input_gain_is_applied(tmp_path):
     config = StreamFMConfig(nf=4, n_fft=128, default_solver="euler1", input_gain_db=6.0)
     model = random_streamfm(config, 2)

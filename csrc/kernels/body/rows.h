@@ -94,6 +94,26 @@ void norm(const NormArgs & a) {
   }
 }
 
+void silu_map(const BandMapArgs & a) {
+  const int C = a.channels;
+  for (int bin = 0; bin < a.bins; ++bin) {
+    const float * x = a.x + static_cast<ptrdiff_t>(bin) * C;
+    const int band = bin * a.bands / a.bins;
+    const float * scale = a.scale + static_cast<ptrdiff_t>(band) * C;
+    const float * shift = a.shift + static_cast<ptrdiff_t>(band) * C;
+    float * to = a.out + static_cast<ptrdiff_t>(bin) * C;
+    for_vectors(
+        C,
+        [&](int i) {
+          v_store(to + i, v_silu(v_fma(v_load(x + i), v_load(scale + i), v_load(shift + i))));
+        },
+        [&](int i) {
+          const float y = x[i] * scale[i] + shift[i];
+          to[i] = y / (1.0f + expf(-y));
+        });
+  }
+}
+
 // The last, partial vector of a row goes through a full one on the stack.
 template <class T, class Fn>
 inline void with_tail(const T * x, int n, Fn fn) {

@@ -18,6 +18,7 @@ constexpr KernelTable base_table(const char * isa) {
   t.conv_f32 = {conv<FloatConv<float>>, kMaxOctets};
   t.conv_f16 = {conv<FloatConv<uint16_t>>, kMaxOctets};
   t.norm = norm;
+  t.silu_map = silu_map;
   t.winograd_in = winograd_in;
   t.winograd_out = winograd_out;
   t.to_f16 = to_f16;
