@@ -42,6 +42,7 @@ VERBS: Final[tuple[str, ...]] = (
     "enhance",
     "pipe",
     "live",
+    "serve",
     "probe",
     "plot",
     "report",
