@@ -33,6 +33,17 @@ class FusedBlocks final : public StockBlocks {
   ggml_tensor * s4d(HopBuilder & b, const S4dBlock & block, ggml_tensor * x) const override;
   ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
                           ggml_tensor * spectrum) const override;
+  ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
+                       Activation activation, ggml_tensor * residual) const override;
+  ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const override;
+  ggml_tensor * time_attention(HopBuilder & b, const TimeAttention & block, ggml_tensor * rotary,
+                               const QueryKeyValue & x) const override;
+  ggml_tensor * band_attention(HopBuilder & b, const BandAttention & block,
+                               const QueryKeyValue & x) const override;
+  ggml_tensor * band_encoder(HopBuilder & b, const BandEncoder & block,
+                             ggml_tensor * spectrum) const override;
+  ggml_tensor * band_decoder(HopBuilder & b, const BandDecoder & block,
+                             ggml_tensor * x) const override;
 
  private:
   fused::Target target_;

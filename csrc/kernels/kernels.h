@@ -123,6 +123,15 @@ struct FftTables {
   alignas(64) double split_re[kHalf], split_im[kHalf];      // W512^k
 };
 
+/// Each row divided by its root mean square, eps under the root, times a gain per channel.
+struct RmsNormArgs {
+  const float * x = nullptr;  // (rows, channels)
+  int rows = 0, channels = 0;
+  const float * gain = nullptr;
+  float eps = 0.0f;
+  float * out = nullptr;  // (rows, channels); may be x
+};
+
 /// A ring of keys and values, d elements each (f32, f16 or int8). Keys lie in groups of
 /// KernelTable::width slots, (d, width) each; values are rows of `row` >= d elements, row a
 /// multiple of the width. int8 has a scale per key and value.
@@ -181,6 +190,13 @@ struct KernelTable {
   /// out[bin][c] = sum_frame weights[frame] * frames[frame][bin][c].
   void (*align_mix_f32)(const AlignArgs & args, const float * weights, float * out) = nullptr;
   void (*align_mix_f16)(const AlignArgs & args, const float * weights, float * out) = nullptr;
+  RingKernel ring_f32;
+  RingKernel ring_f16;
+  RingKernel ring_s8;
+  /// y = x times the logistic function of the gate.
+  void (*glu)(const float * x, const float * gate, float * y, int n) = nullptr;
+  void (*rms_norm)(const RmsNormArgs & args) = nullptr;
+
   /// sum_i x[i] * y[i].
   float (*dot)(const float * x, const float * y, int n) = nullptr;
   void (*softmax)(float * x, int n) = nullptr;

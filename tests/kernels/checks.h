@@ -124,6 +124,8 @@ using FirstBits = std::map<int, std::vector<float>>;
 
 void check_convs(const KernelTable & table, FirstBits & bits, Report & report);
 void check_winograd(const KernelTable & table, Report & report);
+/// Attention over rings and what a prefix of a network needs.
+void check_rings(const KernelTable & table, Report & report);
 /// Everything else.
 void check_rows(const KernelTable & table, Report & report);
 

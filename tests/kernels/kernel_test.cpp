@@ -20,6 +20,7 @@ int main(int argc, char ** argv) {
     const KernelTable & table = *find_table(isa);
     check_convs(table, bits, report);
     check_winograd(table, report);
+    check_rings(table, report);
     check_rows(table, report);
   }
   return report.finish();

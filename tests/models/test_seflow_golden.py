@@ -22,11 +22,12 @@ def clip():
     return np.fromfile(GOLDEN / "in.16000.f32", "<f4")
 
 
-@pytest.mark.parametrize("kernels", ["stock", "auto"])
-def test_streamed_output_and_voice_activity(model, clip, kernels):
+@pytest.mark.parametrize("isa", ["stock", *voxhop.cpu_isas()])
+def test_streamed_output_and_voice_activity(model, clip, isa):
     expected = np.fromfile(GOLDEN / "out.16000.3-2.f64", "<f8")
     voice = np.fromfile(GOLDEN / "vad.16000.3-2.f64", "<f8")
-    with voxhop.Session(model, kernels=kernels) as session:
+    how = {"kernels": "stock"} if isa == "stock" else {"isa": isa}
+    with voxhop.Session(model, **how) as session:
         out, found = run(session, clip, tap="vad")
     assert np.abs(out - expected).max() <= tolerances.SEFLOW_ABSOLUTE
     assert relative_rms(out, expected) <= tolerances.SEFLOW_RELATIVE_RMS
@@ -43,11 +44,21 @@ def test_figures_follow_from_the_file(model):
     assert info.macs_per_hop == linear + attention
 
 
+@pytest.mark.parametrize("precision", ["f16", "bf16", "int8"])
+def test_reduced_precision_stays_near(model, clip, precision):
+    with voxhop.Session(model) as session:
+        exact = run(session, clip)
+    with voxhop.Session(model, precision=precision) as session:
+        out = run(session, clip)
+    error = relative_rms(out, exact)
+    assert 0 < error <= tolerances.SEFLOW_REDUCED[precision]
+
+
 def test_hops_before_the_window_are_forgotten(model, clip):
     """After b (C - 1) + 2 equal hops nothing of the past is left, whatever its positions."""
     hops = 3 * 19 + 2
     tail = clip[: (2 * hops) * 256]
-    with voxhop.Session(model, kernels="stock") as session:
+    with voxhop.Session(model) as session:
         fresh = run(session, tail)[-hops * 256 // 2 :]
         session.reset()
         run(session, np.tile(clip, 3))

@@ -6,6 +6,7 @@
 #include "kernels/body/conv.h"
 #include "kernels/body/fft.h"
 #include "kernels/body/peak.h"
+#include "kernels/body/ring.h"
 #include "kernels/body/rows.h"
 #include "kernels/body/winograd.h"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr KernelTable base_table(const char * isa) {
   KernelTable t;
   t.isa = isa;
+  t.width = kWidth;
   t.conv_f32 = {conv<FloatConv<float>>, kMaxOctets};
   t.conv_f16 = {conv<FloatConv<uint16_t>>, kMaxOctets};
   t.norm = norm;
@@ -29,6 +31,11 @@ constexpr KernelTable base_table(const char * isa) {
   t.align_scores_f16 = align_scores<uint16_t>;
   t.align_mix_f32 = align_mix<float>;
   t.align_mix_f16 = align_mix<uint16_t>;
+  t.ring_f32 = {ring_attend<float>, ring_store<float>};
+  t.ring_f16 = {ring_attend<uint16_t>, ring_store<uint16_t>};
+  t.ring_s8 = {ring_attend<int8_t>, ring_store<int8_t>};
+  t.glu = glu;
+  t.rms_norm = rms_norm;
   t.dot = dot;
   t.softmax = softmax;
   t.power_law = power_law;

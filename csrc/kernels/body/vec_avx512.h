@@ -91,6 +91,11 @@ inline void v_store(uint16_t * half, Vec x) {
                       _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
+inline Vec v_load(const int8_t * p) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+
 inline float half_to_float(uint16_t h) {
   return _cvtsh_ss(h);
 }

@@ -89,6 +89,11 @@ inline Vec v_load(const uint16_t * p) {
 inline void v_store(uint16_t * p, Vec x) {
   vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
 }
+inline Vec v_load(const int8_t * p) {
+  int8_t padded[8] = {};
+  memcpy(padded, p, kWidth);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(padded)))));
+}
 inline float half_to_float(uint16_t h) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
 }

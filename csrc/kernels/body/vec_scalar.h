@@ -120,6 +120,10 @@ inline uint16_t float_to_half(float x) {
 inline Vec v_load(const uint16_t * p) {
   return Vec{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
 }
+inline Vec v_load(const int8_t * p) {
+  return Vec{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
+             static_cast<float>(p[3])};
+}
 inline void v_store(uint16_t * p, Vec x) {
   for (int i = 0; i < kWidth; ++i) p[i] = float_to_half(x[i]);
 }
