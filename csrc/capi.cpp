@@ -1,4 +1,5 @@
 // The C interface: argument checks and the exception barrier, no logic.
+#include <cstddef>
 #include <string>
 
 #include "blocks/block_set.h"
@@ -18,13 +19,25 @@ namespace voxhop {
 namespace {
 
 constexpr int32_t kMaxThreads = 64;
+constexpr size_t kFirstOptionsSize = offsetof(vh_session_options, values);  // of version 1
+
+OptionValues option_values(const vh_option * values, size_t n) {
+  OptionValues map;
+  if (n > 0) require(values, "options: values");
+  for (size_t i = 0; i < n; ++i) {
+    require(values[i].name, "options: name");
+    require(values[i].value, "options: value");
+    map[values[i].name] = values[i].value;
+  }
+  return map;
+}
 
 }  // namespace
 
 PlanOptions plan_options(const vh_session_options * options) {
   PlanOptions plan;
   if (options == nullptr) return plan;
-  VH_CHECK(options->struct_size >= sizeof(vh_session_options), VH_E_ARGUMENT,
+  VH_CHECK(options->struct_size >= kFirstOptionsSize, VH_E_ARGUMENT,
            "options: struct_size %zu, expected %zu (use vh_session_options_init)",
            options->struct_size, sizeof(vh_session_options));
   require(options->kernels, "options: kernels");
@@ -37,6 +50,9 @@ PlanOptions plan_options(const vh_session_options * options) {
   plan.precision = options->precision;
   plan.n_threads = options->n_threads;
   plan.history_first = as_switch(options->history_first, "options: history_first");
+  if (options->struct_size >= sizeof(vh_session_options)) {
+    plan.values = option_values(options->values, options->n_values);
+  }
   return plan;
 }
 
@@ -132,9 +148,26 @@ int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_info * i
   });
 }
 
+size_t vh_model_option_count(const vh_model * model) {
+  return model == nullptr ? 0 : model->options.size();
+}
+
+int32_t vh_model_get_option(const vh_model * model, size_t i, vh_option_info * info,
+                            vh_error * err) {
+  return guarded(err, [&] {
+    require(model, "model");
+    require(info, "info");
+    VH_CHECK(i < model->options.size(), VH_E_ARGUMENT, "option %zu, expected less than %zu", i,
+             model->options.size());
+    const auto & [option, choices] = model->options[i];
+    *info = {option.name.c_str(), option.fallback.c_str(),      choices.c_str(),    option.lowest,
+             option.highest,      option.while_running ? 1 : 0, option.help.c_str()};
+  });
+}
+
 void vh_session_options_init(vh_session_options * options) {
   if (options != nullptr) {
-    *options = {sizeof(vh_session_options), "auto", "auto", "f32", 1, 0};
+    *options = {sizeof(vh_session_options), "auto", "auto", "f32", 1, 0, nullptr, 0};
   }
 }
 
@@ -179,6 +212,24 @@ int32_t vh_session_set_comfort_noise(vh_session * session, int32_t on, vh_error 
   return guarded(err, [&] {
     require(session, "session");
     session->session.set_comfort_noise(voxhop::as_switch(on, "comfort noise"));
+  });
+}
+
+int32_t vh_session_set_options(vh_session * session, const vh_option * values, size_t n,
+                               vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    session->session.set_options(voxhop::option_values(values, n));
+  });
+}
+
+int32_t vh_session_get_figures(const vh_session * session, vh_session_figures * figures,
+                               vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(figures, "figures");
+    const voxhop::ModelInfo & m = session->session.info();
+    *figures = {m.sample_rate, m.hop_samples, m.latency_samples, m.macs_per_hop};
   });
 }
 

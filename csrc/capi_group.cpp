@@ -28,7 +28,10 @@ int32_t vh_group_open(const vh_model * model, const vh_session_options * options
     VH_CHECK(n_streams >= 1 && n_streams <= kMaxStreams, VH_E_ARGUMENT,
              "n_streams %lld, expected 1 to %lld", static_cast<long long>(n_streams),
              static_cast<long long>(kMaxStreams));
-    *out = new vh_group(model->engine, voxhop::plan_options(options), n_streams);
+    const voxhop::PlanOptions plan = voxhop::plan_options(options);
+    VH_CHECK(plan.values.empty(), VH_E_UNSUPPORTED,
+             "options: values of a model's own options are for sessions, not for groups");
+    *out = new vh_group(model->engine, plan, n_streams);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/engine.h"
 #include "models/registry.h"
@@ -12,8 +13,20 @@ struct vh_model {
     for (const auto & [key, value] : engine.metadata()) {
       if (key == "general.name") name = value;
     }
+    for (voxhop::OptionInfo info : engine.options()) {
+      std::string choices;
+      for (const std::string & choice : info.choices) {
+        choices += (choices.empty() ? "" : ",") + choice;
+      }
+      options.push_back({std::move(info), std::move(choices)});
+    }
   }
   voxhop::Engine engine;
+  struct Option {
+    voxhop::OptionInfo info;
+    std::string choices;
+  };
+  std::vector<Option> options;
   std::string name;
 };
 

@@ -56,17 +56,18 @@ size_t Engine::weight_bytes() const {
 }
 
 BuiltPlan Engine::make_plan(const PlanOptions & options) const {
+  std::shared_ptr<const Variant> variant = network_->configure(options.values);
   probe_memory();
   NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
   PackedWeights & packed = packed_.try_emplace(blocks.name, tensors_.bytes()).first->second;
   HopBuilder builder(packed, options.history_first);
-  network_->hop(builder, *blocks.blocks);
+  network_->hop(builder, *blocks.blocks, *variant);
   auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads);
   VH_CHECK(!options.history_first || plan->has_prepare(), VH_E_UNSUPPORTED,
            "history_first: the kernels \"%s\" compute nothing ahead of the hop",
            blocks.name.c_str());
-  return {std::move(plan), std::move(blocks)};
+  return {std::move(variant), std::move(plan), std::move(blocks)};
 }
 
 }  // namespace voxhop

@@ -38,10 +38,12 @@ struct PlanOptions {
   std::string precision = "f32";
   int n_threads = 1;
   bool history_first = false;
+  OptionValues values;  // of the model
 };
 
 /// A plan and the block set its graph was built with.
 struct BuiltPlan {
+  std::shared_ptr<const Variant> variant;
   std::unique_ptr<HopPlan> plan;
   NamedBlockSet blocks;
 };
@@ -60,6 +62,8 @@ class Engine {
   Engine(const Engine &) = delete;
   Engine & operator=(const Engine &) = delete;
 
+  /// What sessions may choose.
+  std::vector<OptionInfo> options() const { return network_->options(); }
   const ModelInfo & info() const { return network_->info(); }
   int64_t parameter_count() const { return tensors_.parameter_count(); }
   /// The loaded weights and every packed copy made so far.

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace voxhop {
 
@@ -23,15 +25,43 @@ struct ModelInfo {
   int64_t macs_per_hop = 0;  // dense transforms
 };
 
+/// An option of a model's sessions: a whole number, or a word when there are `words`.
+struct OptionInfo {
+  std::string name;
+  std::string fallback;              // the value when nothing is said
+  std::vector<std::string> choices;  // all of them; empty: any number in the range
+  int64_t lowest = 0, highest = 0;
+  bool while_running = false;  // whether a running session takes another value
+  std::string help;
+};
+
+/// Values by name, as text.
+using OptionValues = std::map<std::string, std::string>;
+
+/// One of the networks that a file holds, as options chose it. Models derive their own.
+struct Variant {
+  virtual ~Variant() = default;
+  ModelInfo info;
+};
+
+/// Checks `values` against what a model offers and adds what they leave out. Throws
+/// VH_E_ARGUMENT naming the option, what was found and what was expected.
+OptionValues resolve_options(const std::vector<OptionInfo> & offered, const OptionValues & values);
+
 /// A loaded network: configuration and bound weights. Immutable.
 class Network {
  public:
   virtual ~Network() = default;
   virtual const ModelInfo & info() const = 0;
 
+  /// What sessions may choose; none by default.
+  virtual std::vector<OptionInfo> options() const { return {}; }
+  /// The network that `values` ask for; info() is what no values ask for.
+  virtual std::unique_ptr<Variant> configure(const OptionValues & values) const;
+
   /// Writes the graph of one hop: `input_count` inputs in order, one output, each of
-  /// `hop_samples` floats.
-  virtual void hop(HopBuilder & b, const BlockSet & blocks) const = 0;
+  /// `hop_samples` floats. `variant` comes from configure().
+  virtual void hop(HopBuilder & b, const BlockSet & blocks, const Variant & variant) const = 0;
 };
 
 /// One architecture: what general.architecture says and how to load it.

@@ -4,12 +4,13 @@
 
 #include "core/run_hop.h"
 #include "core/status.h"
+#include "core/text.h"
 
 namespace voxhop {
 
 Session::Session(const Engine & engine, const PlanOptions & options)
     : engine_(engine),
-      n_threads_(options.n_threads),
+      options_(options),
       built_(engine.make_plan(options)),
       format_(engine, built_),
       state_(built_.plan->layout()) {
@@ -17,9 +18,32 @@ Session::Session(const Engine & engine, const PlanOptions & options)
 }
 
 void Session::check_length(int64_t n) const {
-  const int64_t hop = engine_.info().hop_samples;
+  const int64_t hop = info().hop_samples;
   VH_CHECK(n == hop, VH_E_SHAPE, "%lld samples, expected one hop of %lld",
            static_cast<long long>(n), static_cast<long long>(hop));
+}
+
+void Session::set_options(const OptionValues & values) {
+  PlanOptions options = options_;
+  std::string offered;
+  for (const OptionInfo & option : engine_.options()) {
+    if (option.while_running) offered += (offered.empty() ? "" : ", ") + option.name;
+  }
+  for (const auto & [name, value] : values) {
+    const bool may = (", " + offered + ",").find(", " + name + ",") != std::string::npos;
+    VH_CHECK(may, VH_E_ARGUMENT, "%s: does not change while running; what does: %s",
+             printable(name).c_str(), offered.empty() ? "none" : offered.c_str());
+    options.values[name] = value;
+  }
+  BuiltPlan built = engine_.make_plan(options);
+  State state(built.plan->layout());
+  carry_over(built_.plan->layout(), state_, built.plan->layout(), state);
+  const StateFormat format(engine_, built);
+  options_ = std::move(options);
+  built_ = std::move(built);
+  format_ = format;
+  state_ = std::move(state);
+  built_.plan->bind(state_);
 }
 
 void Session::process(const float * mic, const float * ref, float * out, int64_t n) {

@@ -24,6 +24,11 @@ class Session {
 
   /// Does the next hop's share that depends on the past only. Idempotent.
   void prepare() { built_.plan->prepare(); }
+  /// Gives model options that may change while running another value, from the next hop on;
+  /// what the two networks share of the past goes on. Builds and allocates: not for the
+  /// thread that has a deadline. On an error nothing has changed.
+  void set_options(const OptionValues & values);
+
   void reset() noexcept { state_.reset(); }
   void set_comfort_noise(bool on) noexcept { built_.plan->set_comfort_noise(on); }
 
@@ -34,10 +39,12 @@ class Session {
   const std::vector<HopGraph::Port> & taps() const { return built_.plan->taps(); }
   void read_tap(const std::string & name, float * values, int64_t count) const;
 
+  /// Of the network that the options chose.
+  const ModelInfo & info() const { return built_.variant->info; }
   const Engine & engine() const { return engine_; }
   const BlockSet & blocks() const { return *built_.blocks.blocks; }
   const HopPlan & plan() const { return *built_.plan; }
-  int n_threads() const { return n_threads_; }
+  int n_threads() const { return options_.n_threads; }
   /// Of the stream, what prepare() keeps included.
   size_t state_bytes() const { return state_.memory(); }
 
@@ -45,7 +52,7 @@ class Session {
   void check_length(int64_t n) const;
 
   const Engine & engine_;
-  int n_threads_;
+  PlanOptions options_;
   BuiltPlan built_;
   StateFormat format_;
   State state_;

@@ -1,5 +1,8 @@
 #include "core/state.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "core/hash.h"
 #include "core/status.h"
 
@@ -20,6 +23,16 @@ size_t StateLayout::add_ahead(size_t bytes) {
   const size_t offset = ahead_bytes_;
   ahead_bytes_ += align_up(bytes);
   return offset;
+}
+
+void carry_over(const StateLayout & from, const State & old, const StateLayout & to, State & next) {
+  for (const StateSlot & slot : to.slots()) {
+    for (const StateSlot & source : from.slots()) {
+      if (source.name != slot.name) continue;
+      std::memcpy(next.data() + slot.offset, old.data() + source.offset,
+                  std::min(slot.bytes, source.bytes));
+    }
+  }
 }
 
 uint64_t StateLayout::fingerprint() const {

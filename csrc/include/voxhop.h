@@ -126,14 +126,38 @@ VH_API int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_i
 
 /* ---- session -------------------------------------------------------------- */
 
+/* An option of a model's sessions: choices are all values, comma separated, or "" when any
+ * whole number from lowest to highest will do. Strings live until the model is closed. */
+typedef struct vh_option_info {
+  const char * name;
+  const char * fallback; /* the value when nothing is said */
+  const char * choices;
+  int64_t lowest;
+  int64_t highest;
+  int32_t while_running; /* 1: vh_session_set_options takes it */
+  const char * help;
+} vh_option_info;
+VH_API size_t vh_model_option_count(const vh_model * model);
+VH_API int32_t vh_model_get_option(const vh_model * model, size_t i, vh_option_info * info,
+                                   vh_error * err);
+
+/* A value of an option, as text. */
+typedef struct vh_option {
+  const char * name;
+  const char * value;
+} vh_option;
+
 typedef struct vh_session_options {
   size_t struct_size;
-  const char * kernels;   /* "auto" (default, = "fused"), "fused", "direct" (fused
-                             without fast convolution algorithms) or "stock" */
-  const char * isa;       /* "auto" (default) or one of vh_cpu_isas() */
-  const char * precision; /* "f32" (default), "f16", "bf16" or "int8" */
-  int32_t n_threads;      /* default 1 */
-  int32_t history_first;  /* 1: vh_session_prepare does the past's share; default 0 */
+  const char * kernels;     /* "auto" (default, = "fused"), "fused", "direct" (fused
+                               without fast convolution algorithms) or "stock" */
+  const char * isa;         /* "auto" (default) or one of vh_cpu_isas() */
+  const char * precision;   /* "f32" (default), "f16", "bf16" or "int8" */
+  int32_t n_threads;        /* default 1 */
+  int32_t history_first;    /* 1: vh_session_prepare does the past's share; default 0 */
+  const vh_option * values; /* n_values options of the model; default none. Callers built
+                               without these two may pass the struct_size they know */
+  size_t n_values;
 } vh_session_options;
 
 VH_API void vh_session_options_init(vh_session_options * options);
@@ -173,6 +197,22 @@ VH_API int32_t vh_session_reset(vh_session * session, vh_error * err);
  * `on` is 1, as in a new session, or 0. From the next hop on; reset and states do not touch
  * it. Errors: VH_E_ARGUMENT. */
 VH_API int32_t vh_session_set_comfort_noise(vh_session * session, int32_t on, vh_error * err);
+
+/* Gives options that may change while running another value, from the next hop on; what both
+ * networks share of the past goes on. Allocates: not for the thread with the deadline. On an
+ * error nothing has changed. Errors: VH_E_ARGUMENT, VH_E_MEMORY. */
+VH_API int32_t vh_session_set_options(vh_session * session, const vh_option * values, size_t n,
+                                      vh_error * err);
+
+/* What the session's options made of the model's figures. */
+typedef struct vh_session_figures {
+  int32_t sample_rate;     /* Hz */
+  int32_t hop_samples;     /* samples per hop */
+  int32_t latency_samples; /* output lags the input by this many samples */
+  int64_t macs_per_hop;
+} vh_session_figures;
+VH_API int32_t vh_session_get_figures(const vh_session * session, vh_session_figures * figures,
+                                      vh_error * err);
 
 /* Bytes of a saved state; save into, and load from, a buffer of that size.
  * A blob loads into any session of the same model opened with the same options

@@ -184,7 +184,7 @@ class LocalVqe final : public Network {
 
   const ModelInfo & info() const override { return info_; }
 
-  void hop(HopBuilder & b, const BlockSet & blocks) const override {
+  void hop(HopBuilder & b, const BlockSet & blocks, const Variant &) const override {
     ggml_tensor * mic = b.input("mic", c_.hop);
     ggml_tensor * ref = b.input("ref", c_.hop);
 

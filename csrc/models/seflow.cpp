@@ -120,25 +120,53 @@ class Binder {
   TensorStore & tensors_;
 };
 
-/// One of the networks of a file at one of its rates.
-struct SubNetwork {
+/// One of the networks of a file at one of its rates, with C hops of time window.
+struct SubNetwork final : Variant {
   SeFlowConfig::Rate rate;
-  int64_t b = 0, h = 0;
+  int64_t b = 0, h = 0, C = 0;
+  std::string cache;
 };
 
 class SeFlow final : public Network {
  public:
   SeFlow(const SeFlowConfig & config, Weights weights)
-      : c_(config), w_(std::move(weights)), info_(describe(full())) {}
+      : c_(config), w_(std::move(weights)), info_(sub_network({})->info) {}
 
   const ModelInfo & info() const override { return info_; }
 
-  void hop(HopBuilder & b, const BlockSet & blocks) const override { hop(b, blocks, full()); }
+  std::vector<OptionInfo> options() const override {
+    OptionInfo rate{"sample_rate",
+                    std::to_string(c_.rates[c_.default_rate()].sample_rate),
+                    {},
+                    0,
+                    0,
+                    false,
+                    "Hz; the file holds the bands of these rates"};
+    for (const SeFlowConfig::Rate & r : c_.rates) {
+      rate.choices.push_back(std::to_string(r.sample_rate));
+    }
+    const auto number = [](const char * name, int64_t most, bool running, const char * help) {
+      return OptionInfo{name, std::to_string(most), {}, 1, most, running, help};
+    };
+    return {rate,
+            number("depth", c_.B, true, "blocks of the network"),
+            number("heads", c_.H, true, "heads of every layer, the network's width"),
+            number("window", c_.C, false, "hops of the past that a hop attends to"),
+            {"cache",
+             "auto",
+             {"auto", "f32", "f16", "int8"},
+             0,
+             0,
+             false,
+             "how that past is kept; auto is what precision says"}};
+  }
 
- private:
-  SubNetwork full() const { return {c_.rates[c_.default_rate()], c_.B, c_.H}; }
+  std::unique_ptr<Variant> configure(const OptionValues & values) const override {
+    return sub_network(values);
+  }
 
-  void hop(HopBuilder & b, const BlockSet & blocks, const SubNetwork & n) const {
+  void hop(HopBuilder & b, const BlockSet & blocks, const Variant & variant) const override {
+    const auto & n = static_cast<const SubNetwork &>(variant);
     const int64_t F = n.rate.hop + 1;
     const double scale = 1.0 / std::sqrt(2.0 * static_cast<double>(n.rate.hop));
     const Stft transform{"stft", 2 * n.rate.hop, n.rate.hop, F, Window::kSqrtHannPeriodic, scale};
@@ -153,10 +181,25 @@ class SeFlow final : public Network {
     b.output("out", istft(b, transform, blocks.band_decoder(b, decoder(n), x)));
   }
 
+ private:
+  std::unique_ptr<SubNetwork> sub_network(const OptionValues & values) const {
+    const OptionValues v = resolve_options(options(), values);
+    auto n = std::make_unique<SubNetwork>();
+    for (const SeFlowConfig::Rate & rate : c_.rates) {
+      if (std::to_string(rate.sample_rate) == v.at("sample_rate")) n->rate = rate;
+    }
+    n->b = std::stoll(v.at("depth"));
+    n->h = std::stoll(v.at("heads"));
+    n->C = std::stoll(v.at("window"));
+    n->cache = v.at("cache");
+    n->info = describe(*n);
+    return n;
+  }
+
   ggml_tensor * over_time(HopBuilder & b, const BlockSet & blocks, const SubNetwork & n, int64_t i,
                           ggml_tensor * angles, ggml_tensor * x) const {
     const Transformer & t = w_.time[static_cast<size_t>(i)];
-    const TimeAttention attention{"time." + std::to_string(i), c_.d, c_.C, c_.H};
+    const TimeAttention attention{"time." + std::to_string(i), c_.d, n.C, n.h, n.cache};
     const QueryKeyValue qkv = heads(b, blocks, n, t, x);
     x = blocks.linear(b, sliced(t.o, n.h), blocks.time_attention(b, attention, angles, qkv),
                       Activation::kNone, x);
@@ -238,7 +281,7 @@ class SeFlow final : public Network {
   int64_t macs(const SubNetwork & n) const {
     const int64_t D = n.h * c_.d, K = n.rate.bands, F = n.rate.hop + 1;
     const int64_t transformer = D * D * (4 + 2 * c_.ffn_mult);
-    const int64_t attention = 2 * D * (c_.C + K);
+    const int64_t attention = 2 * D * (n.C + K);
     return n.b * K * (2 * transformer + attention) + 3 * F * D + c_.dec_mult * D * (K * D + 4 * F);
   }
 

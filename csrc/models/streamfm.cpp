@@ -28,7 +28,7 @@ class StreamFm final : public Network {
 
   const ModelInfo & info() const override { return info_; }
 
-  void hop(HopBuilder & b, const BlockSet & blocks) const override {
+  void hop(HopBuilder & b, const BlockSet & blocks, const Variant & /*variant*/) const override {
     const Tableau & solver = c_.solver(c_.default_solver);
     ggml_tensor * samples = b.input("in", c_.F);
     if (c_.input_gain_db != 0.0) {

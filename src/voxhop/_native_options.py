@@ -14,6 +14,35 @@ if TYPE_CHECKING:
     from voxhop.stream_types import StreamOptions
 
 
+class NativeValues:
+    """An array of ``vh_option`` and its strings.
+
+    Parameters
+    ----------
+    values
+        Names and values.
+    """
+
+    def __init__(self, values: tuple[tuple[str, str], ...]) -> None:
+        n = native()
+        self.array = n.ffi.new("vh_option[]", max(1, len(values)))
+        self._strings = []
+        for i, pair in enumerate(values):
+            for field, text in zip(("name", "value"), pair, strict=True):
+                self._strings.append(n.ffi.new("char[]", text.encode()))
+                setattr(self.array[i], field, self._strings[-1])
+
+
+def option_values(options: dict[str, int | str]) -> tuple[tuple[str, str], ...]:
+    """Return a model's options as C takes them: whole numbers and words, as text."""
+    values = []
+    for name, value in options.items():
+        if isinstance(value, bool) or not (isinstance(value, str) or hasattr(value, "__index__")):
+            raise DtypeError(f"{name}: {value!r}, expected a whole number or a string")
+        values.append((name, value if isinstance(value, str) else str(value.__index__())))
+    return tuple(values)
+
+
 class NativeSessionOptions:
     """A ``vh_session_options`` and its strings.
 
@@ -21,6 +50,8 @@ class NativeSessionOptions:
     ----------
     options
         What it says.
+    values
+        Names and values of the model's own options.
 
     Raises
     ------
@@ -28,7 +59,7 @@ class NativeSessionOptions:
         For a value that C could not take.
     """
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, values: tuple[tuple[str, str], ...] = ()) -> None:
         n = native()
         self.struct = n.ffi.new("vh_session_options *")
         n.lib.vh_session_options_init(self.struct)
@@ -45,6 +76,9 @@ class NativeSessionOptions:
             raise DtypeError(f"comfort_noise: {options.comfort_noise!r}, expected True or False")
         self.struct.n_threads = options.threads
         self.struct.history_first = int(options.history_first)
+        self._values = NativeValues(values)
+        self.struct.values = self._values.array
+        self.struct.n_values = len(values)
 
 
 def native_stream_options(options: StreamOptions, session: NativeSessionOptions) -> Any:  # noqa: ANN401

@@ -72,6 +72,31 @@ class TensorInfo:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class OptionInfo:
+    """An option of a model's sessions.
+
+    Attributes
+    ----------
+    name, default, help
+        What it is called, its value when nothing is said, and what it does.
+    choices
+        All values, or empty when any whole number from `lowest` to `highest` will do.
+    lowest, highest
+        The range of numbers.
+    while_running
+        Whether a running session takes another value.
+    """
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    lowest: int
+    highest: int
+    while_running: bool
+    help: str
+
+
 class Model(Closing):
     """The weights of a model: immutable, shared by any number of sessions and threads.
 
@@ -129,6 +154,26 @@ class Model(Closing):
             _read_tensor(self.handle, i)
             for i in range(native().lib.vh_model_tensor_count(self.handle))
         )
+
+    @property
+    def options(self) -> tuple[OptionInfo, ...]:
+        """The options that sessions of this model have beside the general ones."""
+        n = native()
+        raw, found = n.ffi.new("vh_option_info *"), []
+        for i in range(n.lib.vh_model_option_count(self.handle)):
+            n.call(n.lib.vh_model_get_option, self.handle, i, raw)
+            found.append(
+                OptionInfo(
+                    name=n.text(raw.name),
+                    default=n.text(raw.fallback),
+                    choices=tuple(filter(None, n.text(raw.choices).split(","))),
+                    lowest=int(raw.lowest),
+                    highest=int(raw.highest),
+                    while_running=bool(raw.while_running),
+                    help=n.text(raw.help),
+                )
+            )
+        return tuple(found)
 
     def session(self, **options: Any) -> Session:  # noqa: ANN401 - the options of Session
         """Open a stream on this model; the options are those of `voxhop.Session`."""

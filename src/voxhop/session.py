@@ -10,7 +10,12 @@ import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
-from voxhop._native_options import NativeSessionOptions, state_buffer
+from voxhop._native_options import (
+    NativeSessionOptions,
+    NativeValues,
+    option_values,
+    state_buffer,
+)
 from voxhop._owner import Owner
 from voxhop.errors import ArgumentError, ShapeError
 from voxhop.session_info import (
@@ -50,6 +55,9 @@ class Session(Owner):
     comfort_noise
         Whether to add the noise that a model may ask for where it suppresses an echo; see
         ``docs/models.md``.
+    values
+        The model's own options, by name; see `Model.options`. SEFlow has ``sample_rate``,
+        ``depth``, ``heads``, ``window`` and ``cache``.
 
     Raises
     ------
@@ -72,13 +80,17 @@ class Session(Owner):
         threads: int = 1,
         history_first: bool = False,
         comfort_noise: bool = True,
+        **values: int | str,
     ) -> None:
         self._options = SessionOptions(
             kernels, isa, precision, threads, history_first, comfort_noise
         )
+        self._values = option_values(values)
         self._model = model
-        super().__init__(_open(model, self._options))
+        super().__init__(_open(model, self._options, self._values))
         n = native()
+        self._figures = n.ffi.new("vh_session_figures *")
+        self._call("get_figures", self._figures)
         if not comfort_noise:
             self._call("set_comfort_noise", 0)
         self._err = n.ffi.new("vh_error *")
@@ -87,7 +99,8 @@ class Session(Owner):
         self._floats, self._shorts = n.ffi.typeof("float[]"), n.ffi.typeof("int16_t[]")
         self._process_f32 = n.lib.vh_session_process_f32
         self._process_s16 = n.lib.vh_session_process_s16
-        self._hop = model.info.hop_samples
+        self._hop = int(self._figures.hop_samples)
+        self._takes_ref = model.info.input_count > 1
         self._shape = (self._hop,)
         self._taps = _read_taps(self._handle)
         self._hops = self._last_ns = self._worst_ns = 0
@@ -95,7 +108,11 @@ class Session(Owner):
     # -- audio --------------------------------------------------------------------------
 
     def process_hop(
-        self, mic: npt.NDArray[_Sample], ref: npt.NDArray[_Sample] | None = None
+        self,
+        mic: npt.NDArray[_Sample],
+        ref: npt.NDArray[_Sample] | None = None,
+        *,
+        lost: bool = False,
     ) -> npt.NDArray[_Sample]:
         """Enhance one hop.
 
@@ -104,7 +121,10 @@ class Session(Owner):
         mic
             Microphone, ``(hop_length,)`` float32 in about [-1, 1] or int16, C-contiguous.
         ref
-            What the loudspeaker plays, like `mic`; None means silence.
+            What the loudspeaker plays, like `mic`; None means silence. A model without a
+            reference refuses one.
+        lost
+            The packet did not arrive: zeros are processed, whatever `mic` holds.
 
         Returns
         -------
@@ -124,6 +144,8 @@ class Session(Owner):
         `reset`; `voxhop.enhance` refuses such input.
         """
         check_hop("mic", mic, self._shape)
+        if lost:
+            mic = np.zeros(self._shape, mic.dtype)
         out = np.empty(self._shape, mic.dtype)
         self.process_hop_into(mic, ref, out)
         return out
@@ -142,6 +164,8 @@ class Session(Owner):
         check_hop("out", out, self._shape, mic.dtype)
         if not out.flags.writeable:
             raise ShapeError("out: a read-only array, expected a writeable one")
+        if ref is not None and not self._takes_ref:
+            raise ArgumentError("ref: this model takes a microphone alone, expected None")
         if ref is not None:
             check_hop("ref", ref, self._shape, mic.dtype)
         is_float = mic.dtype == FLOAT32
@@ -171,6 +195,31 @@ class Session(Owner):
     def prepare(self) -> None:
         """Do the past's share of the next hop now; nothing without ``history_first``."""
         self._call("prepare")
+
+    def resize(self, depth: int, heads: int) -> None:
+        """Go on with the network of another depth and width, from the next hop on.
+
+        Layers and heads that both networks have keep their past; others start with none.
+
+        Parameters
+        ----------
+        depth, heads
+            Blocks and heads, 1 to what the model has.
+
+        Raises
+        ------
+        ArgumentError
+            For a model without these options, or a value it does not have; nothing is changed.
+
+        Notes
+        -----
+        It builds and allocates: call it between hops, not against a deadline.
+        """
+        changed = option_values({"depth": depth, "heads": heads})
+        native_values = NativeValues(changed)
+        self._call("set_options", native_values.array, len(changed))
+        self._values = tuple((dict(self._values) | dict(changed)).items())
+        self._call("get_figures", self._figures)
 
     def reset(self) -> None:
         """Go back to the state of a new session."""
@@ -202,7 +251,8 @@ class Session(Owner):
 
     def fork(self) -> Session:
         """Return a new session that continues from where this one is."""
-        twin = Session(self._model, **asdict(self._options))
+        options: dict[str, Any] = asdict(self._options) | dict(self._values)
+        twin = Session(self._model, **options)
         twin.load_state(self.state())
         return twin
 
@@ -211,7 +261,7 @@ class Session(Owner):
     @property
     def sample_rate(self) -> int:
         """Sample rate in Hz."""
-        return self._model.info.sample_rate
+        return int(self._figures.sample_rate)
 
     @property
     def hop_length(self) -> int:
@@ -221,7 +271,7 @@ class Session(Owner):
     @property
     def latency_samples(self) -> int:
         """Samples by which the output lags the input, beyond the hop itself."""
-        return self._model.info.latency_samples
+        return int(self._figures.latency_samples)
 
     @property
     def model(self) -> Model:
@@ -232,6 +282,11 @@ class Session(Owner):
     def options(self) -> SessionOptions:
         """The options it was opened with."""
         return self._options
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The model's own options that were given, as they are now."""
+        return dict(self._values)
 
     @property
     def info(self) -> SessionInfo:
@@ -272,9 +327,9 @@ class Session(Owner):
         self._hops = self._last_ns = self._worst_ns = 0
 
 
-def _open(model: Model, options: SessionOptions) -> Any:  # noqa: ANN401 - a vh_session *
+def _open(model: Model, options: SessionOptions, values: tuple[tuple[str, str], ...]) -> Any:  # noqa: ANN401 - a vh_session *
     n = native()
-    native_options = NativeSessionOptions(options)
+    native_options = NativeSessionOptions(options, values)
     out = n.ffi.new("vh_session **")
     n.call(n.lib.vh_session_open, model.handle, native_options.struct, out)
     return n.own(out[0], n.lib.vh_session_close, model.handle)

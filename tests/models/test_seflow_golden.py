@@ -22,36 +22,32 @@ def clip():
     return np.fromfile(GOLDEN / "in.16000.f32", "<f4")
 
 
+@pytest.mark.parametrize("network", [(3, 2), (2, 1)])
+@pytest.mark.parametrize("rate", [8000, 16000])
 @pytest.mark.parametrize("isa", ["stock", *voxhop.cpu_isas()])
-def test_streamed_output_and_voice_activity(model, clip, isa):
-    expected = np.fromfile(GOLDEN / "out.16000.3-2.f64", "<f8")
-    voice = np.fromfile(GOLDEN / "vad.16000.3-2.f64", "<f8")
+def test_streamed_output_and_voice_activity(model, isa, rate, network):
+    depth, heads = network
+    clip = np.fromfile(GOLDEN / f"in.{rate}.f32", "<f4")
+    expected = np.fromfile(GOLDEN / f"out.{rate}.{depth}-{heads}.f64", "<f8")
+    voice = np.fromfile(GOLDEN / f"vad.{rate}.{depth}-{heads}.f64", "<f8")
     how = {"kernels": "stock"} if isa == "stock" else {"isa": isa}
-    with voxhop.Session(model, **how) as session:
+    with model.session(sample_rate=rate, depth=depth, heads=heads, **how) as session:
+        assert (session.sample_rate, session.latency_samples) == (rate, rate * 16 // 1000)
         out, found = run(session, clip, tap="vad")
     assert np.abs(out - expected).max() <= tolerances.SEFLOW_ABSOLUTE
     assert relative_rms(out, expected) <= tolerances.SEFLOW_RELATIVE_RMS
     assert np.abs(found[:, 0] - voice).max() <= tolerances.SEFLOW_VOICE
 
 
-def test_figures_follow_from_the_file(model):
-    info = model.info
-    assert (info.architecture, info.sample_rate, info.hop_samples) == ("seflow", 16000, 256)
-    assert info.latency_samples == 256  # the overlap-add of the frame before
-    # 3.7 of the specification, with D = 48, C = 20, K = 29 and F = 257, by hand.
-    linear = 3 * 29 * 16 * 48**2 + 3 * 257 * 48 + 29 * 4 * 48**2 + 16 * 48 * 257
-    attention = 2 * 3 * 29**2 * 48 + 2 * 3 * 29 * 48 * 20
-    assert info.macs_per_hop == linear + attention
-
-
-@pytest.mark.parametrize("precision", ["f16", "bf16", "int8"])
-def test_reduced_precision_stays_near(model, clip, precision):
+@pytest.mark.parametrize(
+    "how", [{"precision": "f16"}, {"precision": "bf16"}, {"precision": "int8"}, {"cache": "int8"}]
+)
+def test_reduced_precision_stays_near(model, clip, how):
     with voxhop.Session(model) as session:
         exact = run(session, clip)
-    with voxhop.Session(model, precision=precision) as session:
-        out = run(session, clip)
-    error = relative_rms(out, exact)
-    assert 0 < error <= tolerances.SEFLOW_REDUCED[precision]
+    with model.session(**how) as session:
+        error = relative_rms(run(session, clip), exact)
+    assert 0 < error <= tolerances.SEFLOW_REDUCED[next(iter(how.values()))]
 
 
 def test_hops_before_the_window_are_forgotten(model, clip):

@@ -38,8 +38,9 @@ struct QueryKeyValue {
 struct TimeAttention {
   std::string name;
   int64_t d = 0;
-  int64_t window = 0;  // hops
-  int64_t heads = 0;   // rings of the state, at least as many as q, k and v have
+  int64_t window = 0;          // hops
+  int64_t heads = 0;           // rings of the state, at least as many as q, k and v have
+  std::string cache = "auto";  // "f32", "f16", "int8", or "auto": the set's precision
 };
 
 /// softmax(q k / sqrt(d)) v over all bands of the hop, positions 0 .. K - 1.

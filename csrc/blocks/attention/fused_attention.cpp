@@ -22,11 +22,18 @@ RingFormat format_of(const fused::Target & target, fused::Precision precision) {
   return format;
 }
 
+fused::Precision kept_in(const std::string & cache, fused::Precision set) {
+  if (cache == "f32") return fused::Precision::kF32;
+  if (cache == "f16") return fused::Precision::kF16;
+  return cache == "int8" ? fused::Precision::kInt8 : set;
+}
+
 }  // namespace
 
 ggml_tensor * FusedBlocks::time_attention(HopBuilder & b, const TimeAttention & block,
                                           ggml_tensor * rotary, const QueryKeyValue & x) const {
-  return ring_attention(b, format_of(target_, target_.precision), block, rotary, x);
+  return ring_attention(b, format_of(target_, kept_in(block.cache, target_.precision)), block,
+                        rotary, x);
 }
 
 ggml_tensor * FusedBlocks::band_attention(HopBuilder & b, const BandAttention & block,

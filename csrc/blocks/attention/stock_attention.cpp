@@ -2,6 +2,7 @@
 
 #include "blocks/attention/ring_attention.h"
 #include "blocks/stock_blocks.h"
+#include "core/status.h"
 
 namespace voxhop {
 namespace {
@@ -36,6 +37,8 @@ ggml_tensor * turned(HopBuilder & b, const BandAttention & block, ggml_tensor * 
 
 ggml_tensor * StockBlocks::time_attention(HopBuilder & b, const TimeAttention & block,
                                           ggml_tensor * rotary, const QueryKeyValue & x) const {
+  VH_CHECK(block.cache == "auto" || block.cache == "f32", VH_E_UNSUPPORTED,
+           "cache: %s, but stock kernels keep f32", block.cache.c_str());
   return ring_attention(b, plain_ring(), block, rotary, x);
 }
 
