@@ -17,6 +17,7 @@ from voxhop.files import EnhanceReport, enhance_file
 from voxhop.group import SessionGroup
 from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_models, load
 from voxhop.offline import enhance
+from voxhop.restoration import restore
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.stream import Stream
@@ -55,4 +56,5 @@ __all__ = [
     "ggml_version",
     "load",
     "probe_delay",
+    "restore",
 ]
