@@ -122,3 +122,10 @@ def test_the_base_package_does_not_import_the_torch_packages(graph):
 def test_only_the_bindings_touch_cffi(imports):
     users = {module for module, names in imports.items() if "cffi" in names}
     assert users == {"_bindings"}
+
+
+def test_a_download_does_not_need_the_registry_that_asks_for_it():
+    tree = ast.parse((PACKAGE / "_download.py").read_text())
+    reached = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert "voxhop.errors" in reached
+    assert "voxhop.registry" not in reached

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
 
+from voxhop._hash import sha256_of
 from voxhop._version import __version__
 from voxhop.errors import DownloadError
-from voxhop.registry import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,13 +17,13 @@ VOXHOP_OFFLINE
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from voxhop._hash import sha256_of
 from voxhop.errors import ArgumentError, DownloadError, ModelFileError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ HUB: Final = "https://huggingface.co"
 REPOSITORY: Final = "LocalAI-io/LocalVQE"
 REVISION: Final = "29ca38495cba9d6393a92a4dd890f28dd81f758d"
 LICENCE: Final = "Apache-2.0"
-
-_HASH_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -276,15 +274,6 @@ def fetch(
     target = cache_dir() / model.file
     download(source, target, progress=progress, timeout_s=timeout_s)
     return target
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _offline_by_environment() -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxhop._bindings import engine_file
+from voxhop._hash import sha256_of
 from voxhop.errors import ArgumentError
 from voxhop.evaluation.systems import FoundDelays
 from voxhop.models import DEFAULT_MODEL, find_model, load
-from voxhop.registry import sha256_of
 from voxhop.session_info import ALIGN_TAP, read_delay
 
 if TYPE_CHECKING:
