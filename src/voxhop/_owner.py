@@ -52,6 +52,10 @@ class Owner(Closing):
             native().ffi.release(self._handle)
             self._handle = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What `copy`, `deepcopy` and `pickle` ask for; by default they would share the handle.
+        raise TypeError(f"{self._noun}: cannot be copied or pickled{self._advice}")
+
     def _live_handle(self) -> Any:  # noqa: ANN401 - a C pointer
         if self._handle is None:
             raise StateError(f"{self._noun}: used after close()")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from voxhop._bindings import native
 from voxhop._native_options import NativeSessionOptions, state_buffer
 from voxhop._owner import Owner
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
-from voxhop.session_info import SessionInfo, SessionOptions, read_info
+from voxhop.session_info import SessionInfo, SessionOptions, computed_by, read_info
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,6 +49,11 @@ class SessionGroup(Owner):
         For an option that does not exist.
     EngineError
         For an option that this CPU, build or model cannot serve.
+
+    Notes
+    -----
+    ``copy.copy``, ``copy.deepcopy`` and pickles make a new group whose streams continue from
+    where these are.
     """
 
     _noun = "group"
@@ -66,9 +72,11 @@ class SessionGroup(Owner):
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
-        options = NativeSessionOptions(
-            SessionOptions(kernels, isa, precision, threads, history_first, comfort_noise)
+        self._model = model
+        self._options = SessionOptions(
+            kernels, isa, precision, threads, history_first, comfort_noise
         )
+        options = NativeSessionOptions(self._options)
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
@@ -177,6 +185,29 @@ class SessionGroup(Owner):
         """Let the stream `into` continue from where `stream` is."""
         self._call("fork", self._index("stream", stream), self._index("into", into))
 
+    def __copy__(self) -> SessionGroup:
+        return _resume(self._model, asdict(self._options), self._states())
+
+    def __deepcopy__(self, memo: object) -> SessionGroup:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = asdict(self._options) | computed_by(self.info)
+        return _resume, (self._model, options, self._states())
+
+    def _states(self) -> list[bytes]:
+        return [self.state(stream) for stream in range(self._streams)]
+
+    @property
+    def model(self) -> Model:
+        """The model of this group."""
+        return self._model
+
+    @property
+    def options(self) -> SessionOptions:
+        """The options it was opened with."""
+        return self._options
+
     @property
     def streams(self) -> int:
         """Number of streams."""
@@ -212,3 +243,11 @@ class SessionGroup(Owner):
             )
         flags = np.ascontiguousarray(active).view(np.uint8)
         return native().ffi.from_buffer("uint8_t[]", flags)
+
+
+def _resume(model: Model, options: dict[str, Any], states: list[bytes]) -> SessionGroup:
+    """Open a group whose streams continue from states."""
+    group = SessionGroup(model, len(states), **options)
+    for stream, state in enumerate(states):
+        group.load_state(stream, state)
+    return group

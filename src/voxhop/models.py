@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._bindings import native
 from voxhop._closing import Closing
+from voxhop._origin import ContentOrigin, FileOrigin
 from voxhop.errors import DtypeError, ModelFileError, StateError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
 _WEIGHTS: Final = Path(__file__).parent / "weights"
+# The native models that pickles opened and that are still in use, by the hash of the file.
+_REOPENED: Final[weakref.WeakValueDictionary[str, Any]] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,24 @@ class Model(Closing):
 
     Made by `load`. A context manager; `close` gives the memory back once the last session
     on it is closed too.
+
+    Notes
+    -----
+    A copy shares the weights and is closed on its own. A pickle holds the name, the absolute
+    path or the content that `load` was given, and a hash: where it is opened, the file must be
+    there and be the same. A process that opens several pickles of one model has its weights
+    once.
     """
 
-    def __init__(self, handle: Any, source: str) -> None:  # noqa: ANN401 - a vh_model *
+    def __init__(
+        self,
+        handle: Any,  # noqa: ANN401 - a vh_model *
+        source: str,
+        origin: ContentOrigin | FileOrigin,
+    ) -> None:
         self._handle = handle
         self._source = source
+        self._origin = origin
         self._info = _read_info(handle)
 
     @property
@@ -203,6 +220,17 @@ class Model(Closing):
         """Let go of the weights; sessions that are open keep working. May be repeated."""
         self._handle = None
 
+    def __copy__(self) -> Model:
+        return Model(self.handle, self._source, self._origin)
+
+    def __deepcopy__(self, memo: object) -> Model:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.closed:
+            raise StateError(f"model {self._source}: pickled after close()")
+        return _reopen, (self._origin.reference, self._origin.digest())
+
     def __repr__(self) -> str:
         info = self._info
         state = " (closed)" if self.closed else ""
@@ -228,7 +256,8 @@ def load(
     source
         The name of a model inside the package (see `bundled_models`) or of a published one
         that was downloaded (``voxhop models get``), the path of a GGUF file, or the content
-        of one as bytes. Nothing is ever downloaded here.
+        of one as bytes, which is kept with the model for its pickles. Nothing is ever
+        downloaded here.
 
     Returns
     -------
@@ -242,17 +271,41 @@ def load(
     EngineError
         When the engine library is missing or memory runs out.
     """
+    name, origin = _located(source)
+    return Model(_opened(source, name), name, origin)
+
+
+def _located(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+) -> tuple[str, ContentOrigin | FileOrigin]:
+    """Return what a model calls its source, and its origin."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "<memory>", ContentOrigin(bytes(source))
+    path = find_model(source)
+    is_name = isinstance(source, str) and path != Path(source)
+    return str(path), FileOrigin(str(source) if is_name else None, path)
+
+
+def _opened(source: object, path: str) -> Any:  # noqa: ANN401 - a vh_model *
     n = native()
     out = n.ffi.new("vh_model **")
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = n.ffi.from_buffer(source)
         n.call(n.lib.vh_model_open_memory, data, len(data), out)
-        name = "<memory>"
     else:
-        path = find_model(source)
         n.call(n.lib.vh_model_open, os.fsencode(path), out)
-        name = str(path)
-    return Model(n.own(out[0], n.lib.vh_model_close), name)
+    return n.own(out[0], n.lib.vh_model_close)
+
+
+def _reopen(reference: str | bytes, digest: str) -> Model:
+    """Return the model of a pickle; `reference` and `digest` are those of its origin."""
+    name, origin = _located(reference)
+    if origin.digest() != digest:
+        raise ModelFileError(f"{name}: not the file that was pickled (SHA-256 {digest})")
+    handle = _REOPENED.get(digest)
+    if handle is None:
+        handle = _REOPENED[digest] = _opened(reference, name)
+    return Model(handle, name, origin)
 
 
 def find_model(source: str | os.PathLike[str]) -> Path:

@@ -23,6 +23,7 @@ from voxhop.session_info import (
     SessionInfo,
     SessionMetrics,
     SessionOptions,
+    computed_by,
     read_delay,
     read_info,
 )
@@ -250,11 +251,22 @@ class Session(Owner):
         self._forget_metrics()
 
     def fork(self) -> Session:
-        """Return a new session that continues from where this one is."""
-        options: dict[str, Any] = asdict(self._options) | dict(self._values)
-        twin = Session(self._model, **options)
-        twin.load_state(self.state())
-        return twin
+        """Return a new session that continues from where this one is.
+
+        ``copy.copy`` and ``copy.deepcopy`` do the same. A pickle holds the model, the options
+        and the state, and opens with the kernels and the instruction set that computed it.
+        """
+        return _resume(self._model, asdict(self._options) | dict(self._values), self.state())
+
+    def __copy__(self) -> Session:
+        return self.fork()
+
+    def __deepcopy__(self, memo: object) -> Session:
+        return self.fork()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = asdict(self._options) | computed_by(self.info) | dict(self._values)
+        return _resume, (self._model, options, self.state())
 
     # -- figures ------------------------------------------------------------------------
 
@@ -325,6 +337,13 @@ class Session(Owner):
 
     def _forget_metrics(self) -> None:
         self._hops = self._last_ns = self._worst_ns = 0
+
+
+def _resume(model: Model, options: dict[str, Any], state: bytes) -> Session:
+    """Open a session that continues from a state."""
+    session = Session(model, **options)
+    session.load_state(state)
+    return session
 
 
 def _open(model: Model, options: SessionOptions, values: tuple[tuple[str, str], ...]) -> Any:  # noqa: ANN401 - a vh_session *

@@ -93,6 +93,12 @@ def read_info(call: Callable[..., None]) -> SessionInfo:
     )
 
 
+def computed_by(info: SessionInfo) -> dict[str, str]:
+    """Return the options that give the same kernels elsewhere: states are of one kernel set."""
+    isa = info.isa if info.kernels == "fused" else "auto"
+    return {"kernels": info.kernels, "isa": isa}
+
+
 def read_delay(weights: npt.NDArray[np.floating[Any]], hop_ms: float) -> tuple[float, float]:
     """Return delay in ms and confidence of alignment weights, oldest delay first.
 
