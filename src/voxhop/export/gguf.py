@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import gguf
-import numpy as np
 import torch
-from torch import Tensor
 
-from voxhop.errors import ArgumentError
+from voxhop.export.model_file import DataType, check_dtype, to_array, write_model_file
 from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import os
+    from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from voxhop.reference.config import LocalVQEConfig
     from voxhop.reference.localvqe import LocalVQE
@@ -28,7 +24,6 @@ ARCHITECTURE = "localvqe"
 FILTERBANKS = ("encoder.conv.weight", "decoder.linear.weight")
 
 MetadataValue = str | bool | int | float
-DataType = Literal["f32", "f16"]
 
 # In the state dict only: folded into other tensors, or constants of the formula.
 _STATE_DICT_ONLY = (
@@ -105,8 +100,7 @@ def gguf_tensors(
     ArgumentError
         For an unknown dtype, or a value that is not finite or does not fit f16.
     """
-    if dtype not in ("f32", "f16"):
-        raise ArgumentError(f"dtype: {dtype!r}, expected 'f32' or 'f16'")
+    check_dtype(dtype)
     state = {name: t.detach().cpu().double() for name, t in model.state_dict().items()}
     temperature = state["align.temperature"]
     for name in ("align.conv.1.weight", "align.conv.1.bias"):
@@ -115,18 +109,14 @@ def gguf_tensors(
     state["bottleneck.a_real"], state["bottleneck.a_imag"] = pole.real, pole.imag
     for name in _STATE_DICT_ONLY:
         del state[name]
-    return {name: _to_array(name, state[name], dtype) for name in sorted(state)}
+    return {
+        name: to_array(name, state[name], _stored(name, state, dtype)) for name in sorted(state)
+    }
 
 
-def _to_array(name: str, tensor: Tensor, dtype: DataType) -> NDArray[np.float32 | np.float16]:
-    """Convert one tensor to its stored type, refusing what that cannot hold."""
-    half = dtype == "f16" and tensor.dim() > 1 and name not in FILTERBANKS
-    with np.errstate(over="ignore"):
-        array = tensor.numpy().astype(np.float16 if half else np.float32)
-    if not np.isfinite(array).all():
-        found = float(tensor.abs().max())
-        raise ArgumentError(f"{name}: magnitude {found}, expected finite {array.dtype} values")
-    return np.ascontiguousarray(array)
+def _stored(name: str, state: Mapping[str, Tensor], dtype: DataType) -> DataType:
+    """Vectors and filterbanks stay f32."""
+    return "f32" if state[name].dim() < 2 or name in FILTERBANKS else dtype  # noqa: PLR2004
 
 
 def write_gguf(
@@ -157,56 +147,5 @@ def write_gguf(
     OSError
         When the file cannot be written.
     """
-    extra = dict(metadata or {})
-    for key in extra:
-        if key == "general.architecture" or key.startswith(f"{ARCHITECTURE}."):
-            raise ArgumentError(f"metadata key {key!r} is written by the model, expected another")
     tensors = gguf_tensors(model, dtype=dtype)
-    with _replacing(Path(path)) as temporary:
-        writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
-        try:
-            for key, value in (extra | gguf_metadata(model.config)).items():
-                _add_value(writer, key, value)
-            for name, array in tensors.items():
-                writer.add_tensor(name, array)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-        finally:
-            writer.close()
-
-
-def _add_value(writer: gguf.GGUFWriter, key: str, value: MetadataValue) -> None:
-    """Add one metadata value with the type that its Python type stands for."""
-    if isinstance(value, bool):
-        writer.add_bool(key, value)
-    elif isinstance(value, int):
-        writer.add_uint32(key, value)
-    elif isinstance(value, float):
-        writer.add_float32(key, value)
-    elif isinstance(value, str):
-        writer.add_string(key, value)
-    else:
-        raise ArgumentError(
-            f"metadata {key!r}: {type(value).__name__}, expected str, bool, int or float"
-        )
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary neighbour of ``path`` that takes its place on success."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        # mkstemp makes private files; a model is as readable as any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_model_file(path, ARCHITECTURE, gguf_metadata(model.config), tensors, metadata)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import gguf
 import numpy as np
 import torch
 from torch import Tensor
 
 from voxhop.errors import ModelFileError
 from voxhop.export.gguf import ARCHITECTURE
+from voxhop.export.model_file import open_model_file
 from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
 from voxhop.reference.checkpoint import model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
@@ -18,6 +18,8 @@ from voxhop.reference.s4d import polar_from_pole
 
 if TYPE_CHECKING:
     import os
+
+    import gguf
 
     from voxhop.reference.localvqe import LocalVQE
 
@@ -51,13 +53,7 @@ def read_gguf(path: str | os.PathLike[str]) -> LocalVQE:
     OSError
         When the file cannot be opened.
     """
-    try:
-        reader = gguf.GGUFReader(path)
-    except OSError:
-        raise
-    except Exception as error:
-        # The reader indexes into the file without checks: damage shows as any error.
-        raise ModelFileError(f"{path}: not a readable GGUF file ({error})") from error
+    reader = open_model_file(path)
     try:
         config = _config(reader)
         tensors = {tensor.name: _tensor(tensor) for tensor in reader.tensors}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gguf
 import numpy as np
 import torch
 
-from voxhop.errors import ArgumentError, ModelFileError
-from voxhop.export.gguf import DataType, _replacing, _to_array
+from voxhop.errors import ModelFileError
+from voxhop.export.model_file import (
+    DataType,
+    Metadata,
+    check_dtype,
+    open_model_file,
+    to_array,
+    write_model_file,
+)
 from voxhop.reference.solvers import Tableau
 from voxhop.reference.streamfm import StreamFM
 from voxhop.reference.streamfm_config import (
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    import gguf
     from numpy.typing import NDArray
 
 ARCHITECTURE = "streamfm"
@@ -72,13 +78,12 @@ def streamfm_tensors(
     ArgumentError
         For an unknown dtype or a value that it cannot hold.
     """
-    if dtype not in ("f32", "f16"):
-        raise ArgumentError(f"dtype: {dtype!r}, expected 'f32' or 'f16'")
+    check_dtype(dtype)
     state = {k: v.detach().cpu() for k, v in model.fold().state_dict().items()}
     if bool((state["sigma_y"] == state["sigma_y"][0]).all()):
         del state["sigma_y"]  # one number, which the metadata hold
     return {
-        name: _to_array(name, t, dtype if t.dim() == 4 else "f32")  # noqa: PLR2004
+        name: to_array(name, t, dtype if t.dim() == 4 else "f32")  # noqa: PLR2004
         for name, t in sorted(state.items())
     }
 
@@ -110,38 +115,8 @@ def write_streamfm(
     OSError
         When the file cannot be written.
     """
-    extra = dict(metadata or {})
-    for key in extra:
-        if key == "general.architecture" or key.startswith(f"{ARCHITECTURE}."):
-            raise ArgumentError(f"metadata key {key!r} is written by the model, expected another")
     tensors = streamfm_tensors(model, dtype=dtype)
-    with _replacing(Path(path)) as temporary:
-        writer = gguf.GGUFWriter(temporary, ARCHITECTURE)
-        try:
-            for key, value in (extra | streamfm_metadata(model)).items():
-                _add(writer, key, value)
-            for name, array in tensors.items():
-                writer.add_tensor(name, array)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-        finally:
-            writer.close()
-
-
-def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
-    if isinstance(value, bool):
-        writer.add_bool(key, value)
-    elif isinstance(value, int):
-        writer.add_uint32(key, value)
-    elif isinstance(value, float):
-        writer.add_float32(key, value)
-    elif isinstance(value, str):
-        writer.add_string(key, value)
-    elif isinstance(value, list):
-        writer.add_array(key, value)
-    else:
-        raise ArgumentError(f"metadata {key!r}: {type(value).__name__} cannot be stored")
+    write_model_file(path, ARCHITECTURE, streamfm_metadata(model), tensors, metadata)
 
 
 def read_streamfm(path: str | os.PathLike[str]) -> StreamFM:
@@ -155,12 +130,7 @@ def read_streamfm(path: str | os.PathLike[str]) -> StreamFM:
     OSError
         When the file cannot be opened.
     """
-    try:
-        reader = gguf.GGUFReader(path)
-    except OSError:
-        raise
-    except Exception as error:
-        raise ModelFileError(f"{path}: not a readable GGUF file ({error})") from error
+    reader = open_model_file(path)
     try:
         return _model(reader)
     except (ModelFileError, ValueError, TypeError, RuntimeError) as error:
@@ -168,18 +138,8 @@ def read_streamfm(path: str | os.PathLike[str]) -> StreamFM:
 
 
 def _model(reader: gguf.GGUFReader) -> StreamFM:
-    def value(key: str) -> Any:  # noqa: ANN401
-        field = reader.fields.get(key)
-        if field is None:
-            raise ModelFileError(f"{key}: missing")
-        return field.contents()
-
-    def own(key: str) -> Any:  # noqa: ANN401
-        return value(f"{ARCHITECTURE}.{key}")
-
-    found = value("general.architecture")
-    if found != ARCHITECTURE:
-        raise ModelFileError(f"general.architecture: {found!r}, expected {ARCHITECTURE!r}")
+    metadata = Metadata(reader, ARCHITECTURE)
+    own = metadata.own
     predictor = bool(own("has_predictor"))
     fixed = {
         "version": VERSION, "stft_norm": "ortho", "freq_groups": FREQ_GROUPS,
@@ -187,10 +147,9 @@ def _model(reader: gguf.GGUFReader) -> StreamFM:
         "in_channels": 6 if predictor else 4,
     }  # fmt: skip
     for key, expected in fixed.items():
-        if own(key) != expected:
-            raise ModelFileError(f"{ARCHITECTURE}.{key}: {own(key)}, expected {expected}")
-    optional = {"input_gain_db"} - {k.partition(".")[2] for k in reader.fields}
-    fields = {name: _rounded(own(name)) for name in _PLAIN if name not in optional}
+        metadata.expect(key, expected)
+    optional = {"input_gain_db"}
+    fields = {name: own(name) for name in _PLAIN if name in metadata or name not in optional}
     tensors = {t.name: torch.from_numpy(t.data.astype(np.float32)) for t in reader.tensors}
     if "mel.fb" in tensors:
         fields["n_mels"] = tensors["mel.fb"].shape[1]
@@ -213,8 +172,3 @@ def _tableau(own: Any, name: str) -> Tableau:  # noqa: ANN401
     b, c = own(f"solver.{name}.b"), own(f"solver.{name}.c")
     a = np.reshape(own(f"solver.{name}.a"), (len(b), len(b)))
     return Tableau(tuple(tuple(row) for row in a.tolist()), tuple(b), tuple(c))
-
-
-def _rounded(value: Any) -> Any:  # noqa: ANN401
-    """Through f32 and back: 0.3 reads as 0.3 and not as 0.30000001192."""
-    return float(str(np.float32(value))) if isinstance(value, float) else value

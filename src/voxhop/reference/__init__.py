@@ -17,6 +17,8 @@ from voxhop.reference.random_model import random_model
 from voxhop.reference.solvers import LearnedTableau, Tableau, named_tableaus
 from voxhop.reference.streamfm import StreamFM, StreamFMState, random_streamfm
 from voxhop.reference.streamfm_config import StreamFMConfig
+from voxhop.reference.sublime import Sublime, random_sublime
+from voxhop.reference.sublime_config import SublimeConfig
 
 __all__ = [
     "LearnedTableau",
@@ -27,10 +29,13 @@ __all__ = [
     "StreamFM",
     "StreamFMConfig",
     "StreamFMState",
+    "Sublime",
+    "SublimeConfig",
     "Tableau",
     "load_checkpoint",
     "model_from_state_dict",
     "named_tableaus",
     "random_model",
     "random_streamfm",
+    "random_sublime",
 ]

@@ -6,7 +6,6 @@ whole clips and single hops are the same computation.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from voxhop.errors import ArgumentError, ShapeError
 from voxhop.reference.mel import Mel
+from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.philox import complex_normal
 from voxhop.reference.solvers import Tableau, named_tableaus
 from voxhop.reference.streamfm_unet import UNet
@@ -22,7 +22,7 @@ from voxhop.reference.streamfm_unet import UNet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxhop.reference.streamfm_blocks import NetworkState
+    from voxhop.reference.memory import NetworkState
     from voxhop.reference.streamfm_config import StreamFMConfig
 
 POWER_EPS = 1e-24  # inside the power law's root
@@ -63,9 +63,7 @@ class StreamFM(nn.Module):
         self.mel = Mel(config.bins, config.n_mels, config.sample_rate) if melvoc else None
         self.tableaus: dict[str, Tableau] = named_tableaus()
         self.register_buffer("sigma_y", torch.full((config.bins,), config.sigma_y))
-        n = torch.arange(config.n_fft, dtype=torch.float64)
-        hann = 0.5 - 0.5 * torch.cos(2 * math.pi * n / config.n_fft)
-        window = hann if config.window == "hann_periodic" else hann.sqrt()
+        window = periodic_window(config.window, config.n_fft)
         self.register_buffer("window", window, persistent=False)
 
     def forward(
@@ -251,11 +249,9 @@ class StreamFM(nn.Module):
         spectrum = functional.pad(self.decompress(compressed).transpose(1, 2), (0, 1))
         w = self.window.to(spectrum.real.dtype)
         frames = torch.fft.irfft(spectrum, n=N, norm="ortho") * w
-        if overlap is None:
-            overlap = frames.new_zeros(frames.shape[0], H)
-        tails = torch.cat((overlap[:, None], frames[:, :, H:]), dim=1)
+        audio, overlap = overlap_add(frames, overlap)
         divisor = w[:H].square() + w[H:].square()
-        return ((frames[:, :, :H] + tails[:, :-1]) / divisor).flatten(1), tails[:, -1]
+        return (audio / divisor).flatten(1), overlap
 
 
 def _stacked(*spectra: Tensor) -> Tensor:

@@ -15,35 +15,12 @@ from torch.nn import functional
 from voxhop.reference.streamfm_config import FREQ_GROUPS, band_groups, channel_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from voxhop.reference.memory import Memory
 
 NORM_EPS = 1e-5
 NORM_MOMENTUM = 0.1
 _SMALL = 1e-5  # scale of layers that start at almost nothing
 _KERNEL = 3
-
-NetworkState = dict[str, Tensor]
-
-
-class Memory:
-    """The past of every convolution: what the last call left, and what this one leaves.
-
-    Parameters
-    ----------
-    past
-        What `left` was after the last call; None starts from zeros.
-    """
-
-    def __init__(self, past: Mapping[str, Tensor] | None) -> None:
-        self._past = past
-        self.left: NetworkState = {}
-
-    def with_past(self, name: str, x: Tensor, frames: int) -> Tensor:
-        """(B, C, F, T) -> (B, C, F, frames + T), and keep the last ``frames``."""
-        past = x.new_zeros(*x.shape[:3], frames) if self._past is None else self._past[name]
-        window = torch.cat((past, x), dim=3)
-        self.left[name] = window[..., window.shape[3] - frames :]
-        return window
 
 
 def _variance_scaled(weight: Tensor, scale: float = 1.0) -> None:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxhop.reference.memory import Memory, NetworkState
 from voxhop.reference.streamfm_blocks import (
     CausalConv,
     Head,
-    Memory,
-    NetworkState,
     PointConv,
     ResBlock,
     SubbandBatchNorm,
