@@ -10,6 +10,7 @@ except ImportError as error:
 
 from voxhop.export.gguf import gguf_metadata, gguf_tensors, write_gguf
 from voxhop.export.reader import read_gguf
+from voxhop.export.seflow import read_seflow, write_seflow
 from voxhop.export.streamfm import read_streamfm, write_streamfm
 from voxhop.export.sublime import read_sublime, write_sublime
 
@@ -17,9 +18,11 @@ __all__ = [
     "gguf_metadata",
     "gguf_tensors",
     "read_gguf",
+    "read_seflow",
     "read_streamfm",
     "read_sublime",
     "write_gguf",
+    "write_seflow",
     "write_streamfm",
     "write_sublime",
 ]

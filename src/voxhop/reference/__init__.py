@@ -14,6 +14,8 @@ from voxhop.reference.checkpoint import load_checkpoint, model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE, LocalVQEOutput, LocalVQEState
 from voxhop.reference.random_model import random_model
+from voxhop.reference.seflow import SEFlow, SEFlowOutput, SEFlowState, random_seflow
+from voxhop.reference.seflow_config import SEFlowConfig
 from voxhop.reference.solvers import LearnedTableau, Tableau, named_tableaus
 from voxhop.reference.streamfm import StreamFM, StreamFMState, random_streamfm
 from voxhop.reference.streamfm_config import StreamFMConfig
@@ -26,6 +28,10 @@ __all__ = [
     "LocalVQEConfig",
     "LocalVQEOutput",
     "LocalVQEState",
+    "SEFlow",
+    "SEFlowConfig",
+    "SEFlowOutput",
+    "SEFlowState",
     "StreamFM",
     "StreamFMConfig",
     "StreamFMState",
@@ -36,6 +42,7 @@ __all__ = [
     "model_from_state_dict",
     "named_tableaus",
     "random_model",
+    "random_seflow",
     "random_streamfm",
     "random_sublime",
 ]
