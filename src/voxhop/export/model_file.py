@@ -98,9 +98,9 @@ def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
         writer.add_float32(key, value)
     elif isinstance(value, str):
         writer.add_string(key, value)
-    elif isinstance(value, list) and all(type(item) is int for item in value):
-        kind = gguf.GGUFValueType  # left alone, the writer makes them i32
-        writer.add_key_value(key, value, kind.ARRAY, sub_type=kind.UINT32)
+    elif isinstance(value, np.ndarray) and value.dtype == np.uint32:
+        kind = gguf.GGUFValueType  # a list would become i32
+        writer.add_key_value(key, value.tolist(), kind.ARRAY, sub_type=kind.UINT32)
     elif isinstance(value, list):
         writer.add_array(key, value)
 

@@ -42,6 +42,7 @@ _FIXED: dict[str, Any] = {
     "stft_norm": "ortho",
     "attn_gates": False,
 }
+_SUBNETS = f"{ARCHITECTURE}.subnets"  # the only list of texts
 _WINDOW_TOLERANCE = 1e-6
 
 
@@ -159,7 +160,10 @@ def write_seflow(
     OSError
         When the file cannot be written.
     """
-    values = seflow_metadata(model.config, subnets=subnets)
+    values = {
+        key: np.array(value, np.uint32) if isinstance(value, list) and key != _SUBNETS else value
+        for key, value in seflow_metadata(model.config, subnets=subnets).items()
+    }
     write_model_file(path, ARCHITECTURE, values, seflow_tensors(model, dtype=dtype), metadata)
 
 
