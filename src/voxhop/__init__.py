@@ -1,5 +1,7 @@
 """Real-time echo cancellation, noise suppression and dereverberation."""
 
+from typing import TYPE_CHECKING, Any
+
 from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
 from voxhop.alignment import DelayEstimate, DelayTrack, probe_delay
@@ -23,10 +25,14 @@ from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.stream import Stream
 from voxhop.stream_types import StreamMetrics, StreamOptions
 
+if TYPE_CHECKING:
+    from voxhop.batching import BatchReport, batch
+
 __all__ = [
     "DEFAULT_MODEL",
     "ArgumentError",
     "AudioFileError",
+    "BatchReport",
     "DelayEstimate",
     "DelayTrack",
     "DtypeError",
@@ -48,6 +54,7 @@ __all__ = [
     "TensorInfo",
     "VoxhopError",
     "__version__",
+    "batch",
     "bundled_models",
     "cpu_isas",
     "engine_version",
@@ -58,3 +65,12 @@ __all__ = [
     "probe_delay",
     "restore",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
+    """Return a name of `voxhop.batching`, which one recording or stream does not need."""
+    if name in {"BatchReport", "batch"}:
+        from voxhop import batching  # noqa: PLC0415 - a third of the time of `import voxhop`
+
+        return getattr(batching, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,7 @@ _SUFFIXES: Final = {
     ".w64": "W64",
     ".wav": "WAV",
 }
+AUDIO_SUFFIXES: Final = tuple(_SUFFIXES)
 # Encodings that are worth keeping; 8-bit and telephone codecs would add noise of their own.
 _KEPT: Final = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _LOSSY: Final = ("VORBIS", "OPUS", "MPEG_LAYER_III")

@@ -20,6 +20,9 @@ MAKES = {
     "> clean.raw": "clean.raw",
     "-o call.html": "call.html",
     '"calls"': "clean/two.wav",
+    "batch calls": "clean/two.wav",
+    "batch meetings": "clean/a_mic.wav",
+    "batch list.csv": "clean/meetings/a_mic.wav",
 }
 
 
@@ -43,7 +46,10 @@ def folder(tmp_path, monkeypatch):
     both = np.stack(sides, axis=1)
     for name, samples in (("mic", sides[0]), ("speaker", sides[1]), ("both", both)):
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
-    (tmp_path / "calls").mkdir()
+    for name in ("calls", "meetings"):
+        (tmp_path / name).mkdir()
+    for name, samples in (("mic", sides[0]), ("ref", sides[1])):
+        soundfile.write(tmp_path / "meetings" / f"a_{name}.wav", samples, RATE)
     for name in ("one", "two"):
         soundfile.write(tmp_path / "calls" / f"{name}.wav", both, RATE)
     for name, samples in (("mic", sides[0]), ("ref", sides[1]), ("both", both)):

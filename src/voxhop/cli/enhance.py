@@ -76,12 +76,13 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as the recording)")
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
-    _add_alignment(parser)
-    _add_taste(parser)
+    add_alignment(parser)
+    add_taste(parser)
     add_session_options(parser)
 
 
-def _add_alignment(parser: argparse.ArgumentParser) -> None:
+def add_alignment(parser: argparse.ArgumentParser) -> None:
+    """Add how the reference is aligned: ``--align``, ``--delay-ms``, ``--lookahead-ms``."""
     group = parser.add_argument_group("alignment")
     group.add_argument(
         "--align",
@@ -101,7 +102,8 @@ def _add_alignment(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_taste(parser: argparse.ArgumentParser) -> None:
+def add_taste(parser: argparse.ArgumentParser) -> None:
+    """Add how much is done: strength, floor, gate and the upper band."""
     group = parser.add_argument_group("how much")
     group.add_argument(
         "--strength", type=float, metavar="S", help="0 (microphone) to 1 (the model, default)"
@@ -141,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
             subtype=args.subtype,
             progress=bar.update,
             options=SessionOptions(**session_options(args)),
-            **_settings(args),
+            **stream_settings(args),
         )
     told = dataclasses.replace(report, mic=args.mic, ref=args.ref, out=args.out)
     for name, file in zip(inputs, files, strict=True):
@@ -156,13 +158,13 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json(told)
         else:
-            aligned = _settings(args).get("delay_ms", "auto" if args.cross else 0.0) == "auto"
+            aligned = stream_settings(args).get("delay_ms", "auto" if args.cross else 0.0) == "auto"
             has_ref = args.cross or args.ref is not None or args.ref_channel is not None
             _tell(told, cross=args.cross, aligned=aligned, has_ref=has_ref)
     return 1 if args.strict and told.notes else 0
 
 
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
+def stream_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the stream that the command line asks for."""
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     delay = settings.get("delay_ms", "auto")

@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop.cli.verb import add_session_options, new_verb, plain, session_options
+from voxhop._plain import plain
+from voxhop.cli.verb import add_session_options, new_verb, session_options
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from voxhop._plain import plain
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
@@ -96,23 +96,6 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, any JSON value out
-    """Return `value` as JSON types: dataclasses as objects, paths and scalars as themselves."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    elif hasattr(value, "item"):  # a numpy scalar
-        value = value.item()
-    elif isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 class ProgressBar:
     """A bar on stderr while it is a terminal, and nothing at all otherwise.
 
@@ -145,8 +128,8 @@ class ProgressBar:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def update(self, done_s: float, total_s: float) -> None:
-        """Show that `done_s` of `total_s` seconds of audio are done."""
+    def update(self, done_s: float, total_s: float, note: str = "") -> None:
+        """Show that `done_s` of `total_s` seconds of audio are done, and a note behind."""
         now = time.monotonic()
         if not self._shown or (now < self._next and done_s < total_s):
             return
@@ -157,5 +140,5 @@ class ProgressBar:
         left = elapsed * (1.0 - share) / share if share > 0 else math.nan
         eta = f"{left:.0f} s left" if math.isfinite(left) else ""
         bar = "#" * cells + "." * (_BAR_CELLS - cells)
-        sys.stderr.write(f"\r\x1b[K{self._label} [{bar}] {share:4.0%} {eta}")
+        sys.stderr.write(f"\r\x1b[K{self._label} [{bar}] {share:4.0%} {eta}{note}")
         sys.stderr.flush()

@@ -1,0 +1,164 @@
+"""``voxhop batch``: clean many recordings."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from voxhop.cli.enhance import add_alignment, add_taste, stream_settings
+from voxhop.cli.standard_streams import STANDARD
+from voxhop.cli.verb import (
+    ProgressBar,
+    add_session_options,
+    new_verb,
+    print_json,
+    say,
+    session_options,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from voxhop.batching import BatchReport
+    from voxhop.cli.verb import Subparsers
+
+_HOUR_S: Final = 3600.0
+_SHOWN: Final = 20  # failures and doubts; all of them are in the manifest
+_OWN: Final = ("pair", "suffix", "pass_through", "cross", "mic_channel", "ref_channel", "subtype")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = new_verb(
+        subparsers,
+        run,
+        name="batch",
+        summary="clean a folder or a list of recordings; run it again to go on",
+        example=(
+            "voxhop batch calls/ -o clean/ --cross\n"
+            "  voxhop batch meetings/ -o clean/ --pair _mic=_system --align\n"
+            "  voxhop batch list.csv -o clean/ --format flac --pass-through\n"
+            "  find calls -name '*.wav' -newer last | voxhop batch - -o clean/"
+        ),
+    )
+    parser.add_argument(
+        "source",
+        metavar="FOLDER_OR_LIST",
+        help="a folder, with all below it; or a file with one recording per line and, behind a "
+        "comma or tab, its reference; - for such a list on standard input",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="do everything anew, also what is done"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 1 also when a result is doubtful, or a recording ends before its header "
+        "says",
+    )
+    add_recipe(parser)
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add what is done with each recording, and where the results go."""
+    parser.add_argument("-o", "--out", required=True, help="folder for the results")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--pair",
+        metavar="MIC=REF",
+        help="a recording with MIC in its name has the one with REF there as its reference",
+    )
+    parser.add_argument(
+        "--pass-through",
+        action="store_true",
+        help="where the result is doubtful, keep the recording as it is",
+    )
+    parser.add_argument(
+        "--format",
+        dest="suffix",
+        metavar="SUFFIX",
+        help="format of the results, such as flac (default: as each recording)",
+    )
+    parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as each recording)")
+    parser.add_argument(
+        "--mic-channel", type=int, metavar="N", help="enhance this channel only; the first is 0"
+    )
+    parser.add_argument(
+        "--ref-channel",
+        type=int,
+        metavar="N",
+        help="the reference is this channel of it; without references, of each recording",
+    )
+    parser.add_argument(
+        "--cross", action="store_true", help="calls, one party per channel: clean both sides"
+    )
+    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_alignment(parser)
+    add_taste(parser)
+    add_session_options(parser)
+
+
+def recipe_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what `add_recipe` read, as keywords of `voxhop.batch`."""
+    from voxhop import SessionOptions  # noqa: PLC0415 - the parser needs none of it
+
+    own = {name: getattr(args, name) for name in _OWN}
+    settings = stream_settings(args)
+    options = SessionOptions(**session_options(args))
+    return {**own, "model": args.model, "workers": args.workers, "options": options, **settings}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is not done yet, and say what came of it."""
+    from voxhop import batch  # noqa: PLC0415 - the parser needs none of it
+
+    source = sys.stdin if args.source == STANDARD else args.source
+    try:
+        with ProgressBar("cleaning") as bar:
+            report = batch(
+                source, args.out, restart=args.restart, progress=bar.update, **recipe_of(args)
+            )
+    except KeyboardInterrupt:
+        sys.stderr.write("voxhop batch: the same command goes on from here\n")
+        raise
+    _complain(report)
+    if args.json:
+        print_json(report)
+    else:
+        _tell(report)
+    doubtful = bool(report.flagged) or report.noted > 0
+    return 1 if report.failed or (args.strict and doubtful) else 0
+
+
+def _tell(report: BatchReport) -> None:
+    before = f", {report.already_done} before" if report.already_done else ""
+    say(
+        f"{report.out}: {report.done} of {report.recordings} recordings done{before}, "
+        f"{len(report.failed)} failed, {len(report.flagged)} doubtful"
+    )
+    if report.done:
+        say(f"{_length(report.seconds)} of audio, at {report.speed:.1f} times real time")
+    if report.passed_through:
+        say(f"passed through as they are: {report.passed_through}")
+    say(f"figures of each: {report.manifest}")
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds:.1f} seconds" if seconds < _HOUR_S else f"{seconds / _HOUR_S:.1f} hours"
+
+
+def _complain(report: BatchReport) -> None:
+    """Name on stderr what people should look at, a screen full at most."""
+    lines = [f"failed: {error}" for _, error in report.failed]
+    lines += [f"doubtful: {name}: {', '.join(flags)}" for name, flags in report.flagged]
+    if report.left_out:
+        lines.append(
+            f"left out: {len(report.left_out)} recordings that no pair has, such as "
+            f"{report.left_out[0]}"
+        )
+    for line in lines[:_SHOWN]:
+        sys.stderr.write(f"voxhop batch: {line}\n")
+    if len(lines) > _SHOWN:
+        sys.stderr.write(f"voxhop batch: and {len(lines) - _SHOWN} more; see the manifest\n")
