@@ -111,7 +111,7 @@ int32_t vh_model_get_info(const vh_model * model, vh_model_info * info, vh_error
              m.sample_rate,
              m.hop_samples,
              m.latency_samples,
-             m.input_count,
+             voxhop::audio_count(m.inputs),
              m.d_max,
              engine.parameter_count(),
              m.macs_per_hop,
@@ -145,6 +145,22 @@ int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_info * i
              records.size());
     const voxhop::TensorRecord & t = records[i];
     *info = {t.name.c_str(), t.type.c_str(), {t.ne[0], t.ne[1], t.ne[2], t.ne[3]}};
+  });
+}
+
+const char * vh_model_purpose(const vh_model * model) {
+  return model == nullptr ? nullptr : model->engine.info().purpose.c_str();
+}
+
+size_t vh_model_port_count(const vh_model * model) {
+  return model == nullptr ? 0 : voxhop::port_count(model->engine.info());
+}
+
+int32_t vh_model_get_port(const vh_model * model, size_t i, vh_port_info * info, vh_error * err) {
+  return guarded(err, [&] {
+    require(model, "model");
+    require(info, "info");
+    *info = voxhop::port_info(model->engine.info(), i);
   });
 }
 
@@ -189,7 +205,7 @@ int32_t vh_session_process_f32(vh_session * session, const float * mic, const fl
                                float * out, int64_t n, vh_error * err) {
   return guarded(err, [&] {
     check_hop(session, mic, out);
-    session->session.process(mic, ref, out, n);
+    session->session.process(mic, ref, out, n, voxhop::SampleType::kF32);
   });
 }
 
@@ -197,7 +213,29 @@ int32_t vh_session_process_s16(vh_session * session, const int16_t * mic, const 
                                int16_t * out, int64_t n, vh_error * err) {
   return guarded(err, [&] {
     check_hop(session, mic, out);
-    session->session.process(mic, ref, out, n);
+    session->session.process(mic, ref, out, n, voxhop::SampleType::kS16);
+  });
+}
+
+int32_t vh_session_process(vh_session * session, const void * const * inputs,
+                           void * const * outputs, int32_t sample_type, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    voxhop::check_arrays(session->session.info(), inputs, outputs);
+    session->session.process(inputs, outputs, voxhop::sample_type_of(sample_type));
+  });
+}
+
+size_t vh_session_port_count(const vh_session * session) {
+  return session == nullptr ? 0 : voxhop::port_count(session->session.info());
+}
+
+int32_t vh_session_get_port(const vh_session * session, size_t i, vh_port_info * info,
+                            vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(info, "info");
+    *info = voxhop::port_info(session->session.info(), i);
   });
 }
 
@@ -228,8 +266,7 @@ int32_t vh_session_get_figures(const vh_session * session, vh_session_figures * 
   return guarded(err, [&] {
     require(session, "session");
     require(figures, "figures");
-    const voxhop::ModelInfo & m = session->session.info();
-    *figures = {m.sample_rate, m.hop_samples, m.latency_samples, m.macs_per_hop};
+    *figures = voxhop::figures_of(session->session.info());
   });
 }
 

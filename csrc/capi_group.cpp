@@ -28,10 +28,7 @@ int32_t vh_group_open(const vh_model * model, const vh_session_options * options
     VH_CHECK(n_streams >= 1 && n_streams <= kMaxStreams, VH_E_ARGUMENT,
              "n_streams %lld, expected 1 to %lld", static_cast<long long>(n_streams),
              static_cast<long long>(kMaxStreams));
-    const voxhop::PlanOptions plan = voxhop::plan_options(options);
-    VH_CHECK(plan.values.empty(), VH_E_UNSUPPORTED,
-             "options: values of a model's own options are for sessions, not for groups");
-    *out = new vh_group(model->engine, plan, n_streams);
+    *out = new vh_group(model->engine, voxhop::plan_options(options), n_streams);
   });
 }
 
@@ -46,6 +43,35 @@ int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * 
     voxhop::require(mic, "mic");
     voxhop::require(out, "out");
     group->group.process(mic, ref, active, out, n);
+  });
+}
+
+int32_t vh_group_process(vh_group * group, const void * const * inputs, const uint8_t * active,
+                         void * const * outputs, int32_t sample_type, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::check_arrays(group->group.info(), inputs, outputs);
+    group->group.process(inputs, outputs, active, voxhop::sample_type_of(sample_type));
+  });
+}
+
+int32_t vh_group_get_figures(const vh_group * group, vh_session_figures * figures, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(figures, "figures");
+    *figures = voxhop::figures_of(group->group.info());
+  });
+}
+
+size_t vh_group_port_count(const vh_group * group) {
+  return group == nullptr ? 0 : voxhop::port_count(group->group.info());
+}
+
+int32_t vh_group_get_port(const vh_group * group, size_t i, vh_port_info * info, vh_error * err) {
+  return voxhop::guarded(err, [&] {
+    voxhop::require(group, "group");
+    voxhop::require(info, "info");
+    *info = voxhop::port_info(group->group.info(), i);
   });
 }
 

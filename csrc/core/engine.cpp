@@ -20,6 +20,19 @@ const ModelDef & find_model(const Catalog & catalog, const std::string & archite
        printable(architecture).c_str(), known.c_str());
 }
 
+void check_ports(const char * which, const std::vector<HopGraph::Port> & built,
+                 const std::vector<PortInfo> & told) {
+  VH_CHECK(built.size() == told.size() && told.size() <= kMaxPorts, VH_E_INTERNAL,
+           "graph: %zu %s, the model tells of %zu", built.size(), which, told.size());
+  for (size_t i = 0; i < told.size(); ++i) {
+    VH_CHECK(built[i].name == told[i].name && ggml_nelements(built[i].tensor) == told[i].count &&
+                 built[i].type == told[i].type,
+             VH_E_INTERNAL, "graph: %s %s of %lld values, the model tells of %s of %d", which,
+             built[i].name.c_str(), static_cast<long long>(ggml_nelements(built[i].tensor)),
+             told[i].name.c_str(), told[i].count);
+  }
+}
+
 // ggml's small allocations abort the process when they fail. Taking and returning this
 // much first turns a machine out of memory into an error nearly always.
 void probe_memory() {
@@ -64,6 +77,8 @@ BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   HopBuilder builder(packed, options.history_first);
   network_->hop(builder, *blocks.blocks, *variant);
   auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads);
+  check_ports("inputs", plan->inputs(), variant->info.inputs);
+  check_ports("outputs", plan->outputs(), variant->info.outputs);
   VH_CHECK(!options.history_first || plan->has_prepare(), VH_E_UNSUPPORTED,
            "history_first: the kernels \"%s\" compute nothing ahead of the hop",
            blocks.name.c_str());

@@ -4,6 +4,7 @@
 #include <functional>
 #include <numeric>
 
+#include "core/model.h"
 #include "core/status.h"
 
 namespace voxhop {
@@ -74,15 +75,23 @@ std::string HopBuilder::scoped(const std::string & name) const {
   return prefix_ + name;
 }
 
-ggml_tensor * HopBuilder::input(const std::string & name, int64_t samples) {
-  ggml_tensor * port = new_tensor(ggml(), {samples});
-  graph_.inputs.push_back({scoped(name), port});
+ggml_tensor * HopBuilder::input(const std::string & name, int64_t count) {
+  return input(name, PortType::kAudio, count);
+}
+
+ggml_tensor * HopBuilder::input(const std::string & name, PortType type, int64_t count) {
+  ggml_tensor * port =
+      ggml_new_tensor_1d(ggml(), type == PortType::kCodes ? GGML_TYPE_I32 : GGML_TYPE_F32, count);
+  graph_.inputs.push_back({scoped(name), type, port});
   return port;
 }
 
 void HopBuilder::output(const std::string & name, ggml_tensor * value) {
   VH_CHECK(ggml_is_contiguous(value), VH_E_INTERNAL, "output %s: not contiguous", name.c_str());
-  graph_.outputs.push_back({scoped(name), value});
+  VH_CHECK(value->type == GGML_TYPE_F32 || value->type == GGML_TYPE_I32, VH_E_INTERNAL,
+           "output %s: %s, expected f32 or i32", name.c_str(), ggml_type_name(value->type));
+  const PortType type = value->type == GGML_TYPE_I32 ? PortType::kCodes : PortType::kAudio;
+  graph_.outputs.push_back({scoped(name), type, value});
   graph_.kept.push_back(value);
 }
 

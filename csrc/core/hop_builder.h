@@ -16,6 +16,7 @@
 namespace voxhop {
 
 class WorkerPool;
+enum class PortType;
 
 /// What a custom op may use while it runs. Owned by the plan; the address is stable,
 /// `state` and `ahead` change when the plan is bound to another stream.
@@ -25,6 +26,7 @@ struct HopContext {
   std::byte * scratch = nullptr;   // HopBuilder::shared_scratch, one op at a time
   WorkerPool * workers = nullptr;  // null with one thread
   bool comfort_noise = true;       // whether a block for it adds any
+  uint64_t given = 0;              // bit i: the caller gave input i in this hop
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes
@@ -80,6 +82,11 @@ using GgmlContextPtr = std::unique_ptr<ggml_context, GgmlContextRelease>;
 struct HopGraph {
   struct Port {
     std::string name;
+    PortType type;
+    ggml_tensor * tensor;
+  };
+  struct Tap {
+    std::string name;
     ggml_tensor * tensor;
   };
   struct SlotUse {
@@ -93,7 +100,7 @@ struct HopGraph {
   ggml_cgraph * prepare = nullptr;  // null when nothing is computed ahead
   std::vector<Port> inputs;
   std::vector<Port> outputs;
-  std::vector<Port> taps;
+  std::vector<Tap> taps;
   std::vector<SlotUse> slots;
   std::vector<ggml_tensor *> kept;  // memory that outlives its last reader
   StateLayout layout;
@@ -130,9 +137,11 @@ class HopBuilder {
   };
   std::string scoped(const std::string & name) const;
 
-  /// An input port: `samples` floats, filled before each hop.
-  ggml_tensor * input(const std::string & name, int64_t samples);
-  /// An output port: contiguous f32, readable after each hop.
+  /// An input port: `count` values, filled before each hop; zeros when the caller left them
+  /// out. Audio and values are f32, codes i32 from 0 to 255 (255 when left out).
+  ggml_tensor * input(const std::string & name, int64_t count);  // audio
+  ggml_tensor * input(const std::string & name, PortType type, int64_t count);
+  /// An output port, contiguous, readable after each hop: audio when f32, codes when i32.
   void output(const std::string & name, ggml_tensor * value);
   /// Keeps `value` (contiguous f32) readable after each hop.
   void tap(const std::string & name, ggml_tensor * value);

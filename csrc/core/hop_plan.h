@@ -38,12 +38,11 @@ class HopPlan {
   /// Runs one hop on the bound stream, prepare() included.
   void run();
 
-  size_t input_count() const { return graph_.inputs.size(); }
-  float * input(size_t i) { return static_cast<float *>(graph_.inputs[i].tensor->data); }
-  const float * output(size_t i) const {
-    return static_cast<const float *>(graph_.outputs[i].tensor->data);
-  }
-  const std::vector<HopGraph::Port> & taps() const { return graph_.taps; }
+  const std::vector<HopGraph::Port> & inputs() const { return graph_.inputs; }
+  const std::vector<HopGraph::Port> & outputs() const { return graph_.outputs; }
+  const std::vector<HopGraph::Tap> & taps() const { return graph_.taps; }
+  /// Which inputs the caller gave; see HopContext::given.
+  void set_given(uint64_t inputs) noexcept { graph_.context->given = inputs; }
 
   int node_count() const;
   size_t scratch_bytes() const;

@@ -51,6 +51,12 @@ OptionValues resolve_options(const std::vector<OptionInfo> & offered, const Opti
   return all;
 }
 
+int32_t audio_count(const std::vector<PortInfo> & ports) {
+  return static_cast<int32_t>(std::count_if(ports.begin(), ports.end(), [](const PortInfo & port) {
+    return port.type == PortType::kAudio;
+  }));
+}
+
 std::unique_ptr<Variant> Network::configure(const OptionValues & values) const {
   resolve_options(options(), values);
   auto variant = std::make_unique<Variant>();

@@ -14,16 +14,39 @@ class GgufFile;
 class HopBuilder;
 class TensorStore;
 
+enum class PortType {
+  kAudio,   // samples: float32, or int16 scaled by 1/32768, as the caller says
+  kValues,  // float32 as they are
+  kCodes    // bytes
+};
+
+/// What one hop takes or gives under a name.
+struct PortInfo {
+  std::string name;
+  PortType type = PortType::kAudio;
+  int32_t count = 0;       // values per hop
+  int32_t rate = 0;        // values per second; Hz for audio
+  bool optional = false;   // an input that may be left out; HopContext::given tells
+  int32_t lead_count = 0;  // of the first hop's values, how many lie before the stream: zeros
+};
+
+/// Most inputs, and most outputs, of a model.
+constexpr size_t kMaxPorts = 8;
+
 struct ModelInfo {
   std::string architecture;
+  std::string purpose;  // "enhancer", "codec" or "restorer"
   int32_t version = 0;
   int32_t sample_rate = 0;      // Hz
-  int32_t hop_samples = 0;      // per hop: every input and the output
+  int32_t hop_samples = 0;      // per hop, of every audio port
   int32_t latency_samples = 0;  // output lags the input by this much
-  int32_t input_count = 0;
+  std::vector<PortInfo> inputs, outputs;
   int32_t d_max = 0;         // alignment window in hops, 0 if none
   int64_t macs_per_hop = 0;  // dense transforms
 };
+
+/// How many of `ports` carry audio.
+int32_t audio_count(const std::vector<PortInfo> & ports);
 
 /// An option of a model's sessions: a whole number, or a word when there are `words`.
 struct OptionInfo {
@@ -59,8 +82,8 @@ class Network {
   /// The network that `values` ask for; info() is what no values ask for.
   virtual std::unique_ptr<Variant> configure(const OptionValues & values) const;
 
-  /// Writes the graph of one hop: `input_count` inputs in order, one output, each of
-  /// `hop_samples` floats. `variant` comes from configure().
+  /// Writes the graph of one hop: the inputs and outputs of `variant.info`, in its order.
+  /// `variant` comes from configure().
   virtual void hop(HopBuilder & b, const BlockSet & blocks, const Variant & variant) const = 0;
 };
 

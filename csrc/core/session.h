@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "core/run_hop.h"
 #include "core/state.h"
 #include "core/state_format.h"
 
@@ -18,9 +19,14 @@ class Session {
  public:
   Session(const Engine & engine, const PlanOptions & options);
 
-  /// One hop of `n` samples each. `ref` may be null (silence); `out` may alias inputs.
-  void process(const float * mic, const float * ref, float * out, int64_t n);
-  void process(const int16_t * mic, const int16_t * ref, int16_t * out, int64_t n);
+  /// One hop of a model that takes audio (and perhaps a second audio input, the reference) and
+  /// gives audio: `n` samples each. `ref` may be null; `out` may alias inputs.
+  void process(const void * mic, const void * ref, void * out, int64_t n, SampleType samples);
+  /// One hop of any model: an array per port, in the order of info(); null where nothing was
+  /// given, which for a port that is not optional means that a packet was lost.
+  void process(const void * const * inputs, void * const * outputs, SampleType samples) {
+    run_hop(*built_.plan, state_, inputs, outputs, samples);
+  }
 
   /// Does the next hop's share that depends on the past only. Idempotent.
   void prepare() { built_.plan->prepare(); }
@@ -36,7 +42,7 @@ class Session {
   void save(void * blob, size_t size) const { format_.save(state_, blob, size); }
   void load(const void * blob, size_t size) { format_.load(state_, blob, size); }
 
-  const std::vector<HopGraph::Port> & taps() const { return built_.plan->taps(); }
+  const std::vector<HopGraph::Tap> & taps() const { return built_.plan->taps(); }
   void read_tap(const std::string & name, float * values, int64_t count) const;
 
   /// Of the network that the options chose.
@@ -49,8 +55,6 @@ class Session {
   size_t state_bytes() const { return state_.memory(); }
 
  private:
-  void check_length(int64_t n) const;
-
   const Engine & engine_;
   PlanOptions options_;
   BuiltPlan built_;

@@ -1,12 +1,11 @@
 #include "core/session_group.h"
 
-#include "core/run_hop.h"
 #include "core/status.h"
 
 namespace voxhop {
 
 SessionGroup::SessionGroup(const Engine & engine, const PlanOptions & options, int64_t n_streams)
-    : engine_(engine), workers_(options.n_threads) {
+    : workers_(options.n_threads) {
   VH_CHECK(n_streams >= 1, VH_E_ARGUMENT, "group: %lld streams, expected at least 1",
            static_cast<long long>(n_streams));
   PlanOptions single = options;
@@ -31,12 +30,27 @@ void SessionGroup::for_active(const uint8_t * active, Work work) {
 
 void SessionGroup::process(const float * mic, const float * ref, const uint8_t * active,
                            float * out, int64_t n) {
-  VH_CHECK(n == engine_.info().hop_samples, VH_E_SHAPE,
-           "%lld samples per stream, expected one hop of %lld", static_cast<long long>(n),
-           static_cast<long long>(engine_.info().hop_samples));
+  const AudioHop hop(info(), mic, ref, out, n);
+  process(hop.inputs, hop.outputs, active, SampleType::kF32);
+}
+
+void SessionGroup::process(const void * const * inputs, void * const * outputs,
+                           const uint8_t * active, SampleType samples) {
+  const ModelInfo & m = info();
   for_active(active, [&](HopPlan & plan, size_t stream) {
-    const size_t row = stream * static_cast<size_t>(n);
-    run_hop(plan, states_[stream], mic + row, ref == nullptr ? nullptr : ref + row, out + row, n);
+    const void * in[kMaxPorts] = {};
+    void * out[kMaxPorts] = {};
+    const auto row = [&](const PortInfo & port) {
+      return stream * static_cast<size_t>(port.count) * value_bytes(port, samples);
+    };
+    for (size_t i = 0; i < m.inputs.size(); ++i) {
+      if (inputs[i] != nullptr)
+        in[i] = static_cast<const std::byte *>(inputs[i]) + row(m.inputs[i]);
+    }
+    for (size_t i = 0; i < m.outputs.size(); ++i) {
+      out[i] = static_cast<std::byte *>(outputs[i]) + row(m.outputs[i]);
+    }
+    run_hop(plan, states_[stream], in, out, samples);
   });
 }
 

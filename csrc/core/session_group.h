@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "core/run_hop.h"
 #include "core/state.h"
 #include "core/state_format.h"
 #include "core/worker_pool.h"
@@ -24,6 +25,9 @@ class SessionGroup {
   /// streams are neither read nor written.
   void process(const float * mic, const float * ref, const uint8_t * active, float * out,
                int64_t n);
+  /// The same for any model: an array (streams, values) per port, as for Session.
+  void process(const void * const * inputs, void * const * outputs, const uint8_t * active,
+               SampleType samples);
 
   /// Does the active streams' share of their next hop that depends on the past only.
   void prepare(const uint8_t * active);
@@ -42,6 +46,8 @@ class SessionGroup {
   /// Lets the stream `to` continue from where `from` is.
   void fork(int64_t from, int64_t to);
 
+  /// Of the network that the options chose.
+  const ModelInfo & info() const { return plans_[0].variant->info; }
   int64_t stream_count() const { return static_cast<int64_t>(states_.size()); }
   const BlockSet & blocks() const { return *plans_[0].blocks.blocks; }
   const HopPlan & plan() const { return *plans_[0].plan; }
@@ -55,7 +61,6 @@ class SessionGroup {
   template <class Work>
   void for_active(const uint8_t * active, Work work);
 
-  const Engine & engine_;
   std::vector<BuiltPlan> plans_;  // one per worker
   std::vector<State> states_;     // one per stream
   std::unique_ptr<const StateFormat> format_;

@@ -124,6 +124,36 @@ VH_API size_t vh_model_tensor_count(const vh_model * model);
 VH_API int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_info * info,
                                    vh_error * err);
 
+/* What the model is for: "enhancer", "codec" or "restorer". Lives as long as the model. */
+VH_API const char * vh_model_purpose(const vh_model * model);
+
+enum {
+  VH_PORT_AUDIO = 0,  /* samples, float or int16_t as the call says */
+  VH_PORT_VALUES = 1, /* float */
+  VH_PORT_CODES = 2,  /* uint8_t; 255 is "not sent" */
+
+  VH_SAMPLES_F32 = 0,
+  VH_SAMPLES_S16 = 1
+};
+
+/* What a hop takes or gives under a name. Strings live as long as what was asked. */
+typedef struct vh_port_info {
+  const char * name;
+  int32_t type;       /* VH_PORT_* */
+  int32_t is_output;  /* 1: an output */
+  int32_t count;      /* values per hop */
+  int32_t rate;       /* values per second; Hz for audio */
+  int32_t optional;   /* 1: an input that may be left out (NULL) */
+  int32_t lead_count; /* the first hop starts with so many zeros: a stream's first hop is
+                         ready count - lead_count values after its start */
+} vh_port_info;
+
+/* The ports of a hop, inputs first, with the options' defaults; a session's are
+ * vh_session_get_port. Errors: VH_E_ARGUMENT. */
+VH_API size_t vh_model_port_count(const vh_model * model);
+VH_API int32_t vh_model_get_port(const vh_model * model, size_t i, vh_port_info * info,
+                                 vh_error * err);
+
 /* ---- session -------------------------------------------------------------- */
 
 /* An option of a model's sessions: choices are all values, comma separated, or "" when any
@@ -170,8 +200,9 @@ VH_API int32_t vh_session_open(const vh_model * model, const vh_session_options 
 
 VH_API void vh_session_close(vh_session * session);
 
-/* Enhances one hop. mic, ref, out: `n` samples each, n = hop_samples. ref NULL
- * means silence. out may be mic or ref. Real-time safe: allocates nothing, locks
+/* One hop of a model that takes audio and gives audio (vh_session_process serves all). mic, ref,
+ * out: `n` samples each, n = hop_samples. ref NULL means silence; a model without a reference
+ * refuses any other. out may be mic or ref. Real-time safe: allocates nothing, locks
  * nothing, makes no system call (stock kernels: but what ggml does on entering a graph,
  * two small allocations and three uncontended locks; n_threads > 1: but waking its threads
  * and waiting for the last of them, asleep after some tens of microseconds). A non-finite
@@ -183,6 +214,19 @@ VH_API int32_t vh_session_process_f32(vh_session * session, const float * mic, c
 VH_API int32_t vh_session_process_s16(vh_session * session, const int16_t * mic,
                                       const int16_t * ref, int16_t * out, int64_t n,
                                       vh_error * err);
+
+/* One hop of any model: an array per port, in the order of vh_session_get_port, each of the
+ * port's count values; audio is float or int16_t by `sample_type` (VH_SAMPLES_*). An input may
+ * be NULL: an optional one is left out (silence for a reference, the model's own for noise), any
+ * other was lost (silence for audio, "not sent" for codes). An output may be an input. Real-time
+ * safe like vh_session_process_f32. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_session_process(vh_session * session, const void * const * inputs,
+                                  void * const * outputs, int32_t sample_type, vh_error * err);
+
+/* The ports of a hop of this session, inputs first. Errors: VH_E_ARGUMENT. */
+VH_API size_t vh_session_port_count(const vh_session * session);
+VH_API int32_t vh_session_get_port(const vh_session * session, size_t i, vh_port_info * info,
+                                   vh_error * err);
 
 /* With history_first: computes what the next hop takes from the past, so that the
  * next process call is shorter. Optional and idempotent; a process call that was
@@ -269,6 +313,19 @@ VH_API void vh_group_close(vh_group * group);
  * sleeping threads are woken and waited for. Errors: VH_E_ARGUMENT, VH_E_SHAPE. */
 VH_API int32_t vh_group_process_f32(vh_group * group, const float * mic, const float * ref,
                                     const uint8_t * active, float * out, int64_t n, vh_error * err);
+
+/* One hop of every stream of any model: an array (n_streams, count) per port, in the order of
+ * vh_group_get_port; otherwise as vh_session_process and vh_group_process_f32. */
+VH_API int32_t vh_group_process(vh_group * group, const void * const * inputs,
+                                const uint8_t * active, void * const * outputs, int32_t sample_type,
+                                vh_error * err);
+VH_API size_t vh_group_port_count(const vh_group * group);
+VH_API int32_t vh_group_get_port(const vh_group * group, size_t i, vh_port_info * info,
+                                 vh_error * err);
+
+/* What the options made of the model's figures. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_group_get_figures(const vh_group * group, vh_session_figures * figures,
+                                    vh_error * err);
 
 /* With history_first: computes what the next hop of each stream takes from its past, so that
  * the next process call is shorter. `active` as above. Optional and idempotent for every

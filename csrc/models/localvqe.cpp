@@ -235,7 +235,12 @@ class LocalVqe final : public Network {
     info.sample_rate = static_cast<int32_t>(c_.sample_rate);
     info.hop_samples = static_cast<int32_t>(c_.hop);
     info.latency_samples = static_cast<int32_t>(c_.hop);
-    info.input_count = 2;
+    const auto port = [&](const char * name, bool optional) {
+      return PortInfo{name, PortType::kAudio, info.hop_samples, info.sample_rate, optional, 0};
+    };
+    info.purpose = "enhancer";
+    info.inputs = {port("mic", false), port("ref", true)};
+    info.outputs = {port("out", false)};
     info.d_max = static_cast<int32_t>(c_.d_max);
     info.macs_per_hop = macs();
     return info;

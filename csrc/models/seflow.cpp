@@ -170,7 +170,7 @@ class SeFlow final : public Network {
     const int64_t F = n.rate.hop + 1;
     const double scale = 1.0 / std::sqrt(2.0 * static_cast<double>(n.rate.hop));
     const Stft transform{"stft", 2 * n.rate.hop, n.rate.hop, F, Window::kSqrtHannPeriodic, scale};
-    ggml_tensor * samples = b.input("x", n.rate.hop);
+    ggml_tensor * samples = b.input("in", n.rate.hop);
     ggml_tensor * angles = rotary(b, {"pos", c_.d, c_.rope_base});
     ggml_tensor * x = blocks.band_encoder(b, encoder(n), stft(b, transform, samples));
     for (int64_t i = 0; i < n.b; ++i) {
@@ -272,7 +272,9 @@ class SeFlow final : public Network {
     info.sample_rate = static_cast<int32_t>(n.rate.sample_rate);
     info.hop_samples = static_cast<int32_t>(n.rate.hop);
     info.latency_samples = static_cast<int32_t>(n.rate.hop);
-    info.input_count = 1;
+    info.purpose = "enhancer";
+    info.inputs = {{"in", PortType::kAudio, info.hop_samples, info.sample_rate, false, 0}};
+    info.outputs = {{"out", PortType::kAudio, info.hop_samples, info.sample_rate, false, 0}};
     info.macs_per_hop = macs(n);
     return info;
   }

@@ -1,6 +1,7 @@
 // Stream.FM: generative restoration by flow matching. One causal U-Net, called once per
 // solver stage within a hop, each call with a state of its own.
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "blocks/block_set.h"
@@ -15,6 +16,13 @@
 namespace voxhop {
 namespace {
 
+/// A solver, a seed, and what comes in.
+struct Restoration final : Variant {
+  const Tableau * solver = nullptr;
+  uint64_t seed = 0;
+  bool from_mel = false;
+};
+
 class StreamFm final : public Network {
  public:
   StreamFm(StreamFmConfig config, TensorStore & tensors)
@@ -23,19 +31,53 @@ class StreamFm final : public Network {
     if (c_.predictor) predictor_ = bind_fm_network(c_, tensors, "pred", 2, false);
     bind_sigma(tensors);
     if (c_.task == FmTask::kMel) bind_mel(tensors);
-    describe();
+    info_ = configure({})->info;
   }
 
   const ModelInfo & info() const override { return info_; }
 
-  void hop(HopBuilder & b, const BlockSet & blocks, const Variant & /*variant*/) const override {
-    const Tableau & solver = c_.solver(c_.default_solver);
-    ggml_tensor * samples = b.input("in", c_.F);
-    if (c_.input_gain_db != 0.0) {
-      samples = ggml_scale(b.ggml(), samples,
-                           static_cast<float>(std::pow(10.0, c_.input_gain_db / 20.0)));
+  std::vector<OptionInfo> options() const override {
+    OptionInfo solver{"solver",
+                      c_.default_solver,
+                      {},
+                      0,
+                      0,
+                      true,
+                      "Runge-Kutta step of the flow; each stage calls the network once"};
+    for (const Tableau & t : c_.solvers) solver.choices.push_back(t.name);
+    std::vector<OptionInfo> all{solver,
+                                {"seed",
+                                 "0",
+                                 {},
+                                 0,
+                                 std::numeric_limits<int64_t>::max(),
+                                 false,
+                                 "of the noise; the same seed gives the same sound"}};
+    if (mel_) {
+      all.push_back({"input",
+                     "audio",
+                     {"audio", "mel"},
+                     0,
+                     0,
+                     false,
+                     "whether hops are samples or Mel magnitudes"});
     }
-    ggml_tensor * y = fm_analysis(b, c_, transforms_, mel_ ? &*mel_ : nullptr, samples);
+    return all;
+  }
+
+  std::unique_ptr<Variant> configure(const OptionValues & values) const override {
+    const OptionValues v = resolve_options(options(), values);
+    auto variant = std::make_unique<Restoration>();
+    variant->solver = &c_.solver(v.at("solver"));
+    variant->seed = std::stoull(v.at("seed"));
+    variant->from_mel = mel_ && v.at("input") == "mel";
+    variant->info = describe(*variant);
+    return variant;
+  }
+
+  void hop(HopBuilder & b, const BlockSet & blocks, const Variant & variant) const override {
+    const auto & v = static_cast<const Restoration &>(variant);
+    ggml_tensor * y = condition_of(b, v);
     ggml_tensor * base = y;
     ggml_tensor * condition = y;
     if (predictor_) {
@@ -43,13 +85,28 @@ class StreamFm final : public Network {
       base = fm_call(b, blocks, *predictor_, y, nullptr, "");
       condition = ggml_concat(b.ggml(), base, y, 0);
     }
-    ggml_tensor * noise =
-        ggml_mul(b.ggml(), fm_noise(b, c_.F, 0), b.constant(sigma_.data(), {1, c_.F}));
-    ggml_tensor * x = solve(b, blocks, solver, ggml_add(b.ggml(), base, noise), condition);
+    ggml_tensor * given = b.input("noise", PortType::kValues, 2 * c_.F);
+    ggml_tensor * noise = ggml_mul(b.ggml(), fm_noise(b, v.seed, kNoisePort, given),
+                                   b.constant(sigma_.data(), {1, c_.F}));
+    ggml_tensor * x = solve(b, blocks, *v.solver, ggml_add(b.ggml(), base, noise), condition);
     b.output("out", fm_synthesis(b, c_, transforms_, x));
   }
 
  private:
+  static constexpr size_t kNoisePort = 1;
+
+  ggml_tensor * condition_of(HopBuilder & b, const Restoration & v) const {
+    if (v.from_mel) {
+      return fm_from_mel(b, c_, *mel_, b.input("mel", PortType::kValues, mel_->mels));
+    }
+    ggml_tensor * samples = b.input("in", c_.F);
+    if (c_.input_gain_db != 0.0) {
+      samples = ggml_scale(b.ggml(), samples,
+                           static_cast<float>(std::pow(10.0, c_.input_gain_db / 20.0)));
+    }
+    return fm_analysis(b, c_, transforms_, mel_ ? &*mel_ : nullptr, samples);
+  }
+
   ggml_tensor * solve(HopBuilder & b, const BlockSet & blocks, const Tableau & t, ggml_tensor * x0,
                       ggml_tensor * condition) const {
     const size_t q = t.stages();
@@ -94,16 +151,31 @@ class StreamFm final : public Network {
     mel_ = std::move(mel);
   }
 
-  void describe() {
-    info_.architecture = "streamfm";
-    info_.version = 1;
-    info_.sample_rate = static_cast<int32_t>(c_.sample_rate);
-    info_.hop_samples = static_cast<int32_t>(c_.F);
-    info_.latency_samples = static_cast<int32_t>(c_.F);
-    info_.input_count = 1;
-    const auto calls = static_cast<int64_t>(c_.solver(c_.default_solver).stages());
-    info_.macs_per_hop = calls * macs(c_, flow_) + (predictor_ ? macs(c_, *predictor_) : 0) +
-                         8 * c_.F * c_.F;  // both transforms
+  ModelInfo describe(const Restoration & v) const {
+    ModelInfo info;
+    info.architecture = "streamfm";
+    info.purpose = "restorer";
+    info.version = 1;
+    info.sample_rate = static_cast<int32_t>(c_.sample_rate);
+    info.hop_samples = static_cast<int32_t>(c_.F);
+    info.latency_samples = static_cast<int32_t>(c_.F);
+    const auto per_second = [&](int64_t count) {
+      return static_cast<int32_t>(count * c_.sample_rate / c_.F);
+    };
+    const auto values = [&](const char * name, int64_t count, bool optional) {
+      return PortInfo{
+          name, PortType::kValues, static_cast<int32_t>(count), per_second(count), optional, 0};
+    };
+    const auto audio = [&](const char * name) {
+      return PortInfo{name, PortType::kAudio, info.hop_samples, info.sample_rate, false, 0};
+    };
+    info.inputs = {v.from_mel ? values("mel", mel_->mels, false) : audio("in"),
+                   values("noise", 2 * c_.F, true)};
+    info.outputs = {audio("out")};
+    const auto calls = static_cast<int64_t>(v.solver->stages());
+    info.macs_per_hop = calls * macs(c_, flow_) + (predictor_ ? macs(c_, *predictor_) : 0) +
+                        8 * c_.F * c_.F;  // both transforms
+    return info;
   }
 
   StreamFmConfig c_;

@@ -37,6 +37,34 @@ double power(double re, double im) noexcept {
   return re * re + im * im + kPowerEpsilon;
 }
 
+/// The compressed magnitude of F bins that `bands` tell of, without a phase: (2, F).
+void spread_mel(const StreamFmConfig & c, const FmMel & mel, const float * bands,
+                float * out) noexcept {
+  for (int64_t f = 0; f < c.F; ++f) {
+    double sum = 0.0;
+    for (int64_t m = 0; m < mel.mels; ++m) {
+      sum += static_cast<double>(mel.inverse[static_cast<size_t>(m * c.F + f)]) *
+             static_cast<double>(bands[m]);
+    }
+    out[2 * f] = static_cast<float>(c.scale * std::pow(std::abs(sum), c.exponent));
+    out[2 * f + 1] = 0.0f;
+  }
+}
+
+class MelOp final : public CustomOp {
+ public:
+  MelOp(const StreamFmConfig & config, const FmMel & mel) : c_(config), mel_(mel) {}
+
+  void run(const HopContext & /*context*/, ggml_tensor * dst) noexcept override {
+    spread_mel(c_, mel_, static_cast<const float *>(dst->src[0]->data),
+               static_cast<float *>(dst->data));
+  }
+
+ private:
+  const StreamFmConfig & c_;
+  const FmMel & mel_;
+};
+
 class AnalysisOp final : public CustomOp {
  public:
   AnalysisOp(const StreamFmConfig & config, const FmTransforms & transforms, const FmMel * mel,
@@ -93,15 +121,7 @@ class AnalysisOp final : public CustomOp {
       }
       bands_[m] = static_cast<float>(sum);
     }
-    for (int64_t f = 0; f < c_.F; ++f) {
-      double sum = 0.0;
-      for (int64_t m = 0; m < M; ++m) {
-        sum += static_cast<double>(mel_->inverse[static_cast<size_t>(m * c_.F + f)]) *
-               static_cast<double>(bands_[m]);
-      }
-      out[2 * f] = static_cast<float>(c_.scale * std::pow(std::abs(sum), c_.exponent));
-      out[2 * f + 1] = 0.0f;
-    }
+    spread_mel(c_, *mel_, bands_, out);
   }
 
   const StreamFmConfig & c_;
@@ -150,13 +170,29 @@ class SynthesisOp final : public CustomOp {
 
 class NoiseOp final : public CustomOp {
  public:
-  NoiseOp(uint64_t seed, ExclusiveSlot frame) : seed_(seed), frame_(frame) {}
+  /// Input `port` takes its place in hops in which the caller gives it.
+  NoiseOp(uint64_t seed, size_t port, ExclusiveSlot frame)
+      : seed_(seed), given_(uint64_t{1} << port), frame_(frame) {}
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     auto * frame = frame_.in<uint64_t>(context);
     auto * out = static_cast<float *>(dst->data);
-    for (int64_t f = 0; f < dst->ne[1]; ++f) {
-      std::array<uint32_t, 4> x{static_cast<uint32_t>(*frame), static_cast<uint32_t>(*frame >> 32),
+    if ((context.given & given_) != 0) {
+      const auto * noise = static_cast<const float *>(dst->src[0]->data);  // re, then im
+      for (int64_t f = 0; f < dst->ne[1]; ++f) {
+        out[2 * f] = noise[f];
+        out[2 * f + 1] = noise[dst->ne[1] + f];
+      }
+    } else {
+      draw(*frame, out, dst->ne[1]);
+    }
+    ++*frame;
+  }
+
+ private:
+  void draw(uint64_t frame, float * out, int64_t F) const noexcept {
+    for (int64_t f = 0; f < F; ++f) {
+      std::array<uint32_t, 4> x{static_cast<uint32_t>(frame), static_cast<uint32_t>(frame >> 32),
                                 static_cast<uint32_t>(f), 0};
       philox(x);
       constexpr double kUnit = 1.0 / (1 << 24);
@@ -165,10 +201,8 @@ class NoiseOp final : public CustomOp {
       out[2 * f] = static_cast<float>(radius * std::cos(angle));
       out[2 * f + 1] = static_cast<float>(radius * std::sin(angle));
     }
-    ++*frame;
   }
 
- private:
   void philox(std::array<uint32_t, 4> & x) const noexcept {
     uint32_t k0 = static_cast<uint32_t>(seed_);
     uint32_t k1 = static_cast<uint32_t>(seed_ >> 32);
@@ -183,6 +217,7 @@ class NoiseOp final : public CustomOp {
   }
 
   uint64_t seed_;
+  uint64_t given_;
   ExclusiveSlot frame_;
 };
 
@@ -265,6 +300,11 @@ ggml_tensor * fm_analysis(HopBuilder & b, const StreamFmConfig & config,
                   {2, config.F}, {samples});
 }
 
+ggml_tensor * fm_from_mel(HopBuilder & b, const StreamFmConfig & config, const FmMel & mel,
+                          ggml_tensor * bands) {
+  return b.custom(std::make_unique<MelOp>(config, mel), {2, config.F}, {bands});
+}
+
 ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config,
                            const FmTransforms & transforms, ggml_tensor * spectrum) {
   const size_t bytes = static_cast<size_t>(config.F) * sizeof(float);
@@ -273,9 +313,9 @@ ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config,
                   {config.F}, {spectrum});
 }
 
-ggml_tensor * fm_noise(HopBuilder & b, int64_t F, uint64_t seed) {
+ggml_tensor * fm_noise(HopBuilder & b, uint64_t seed, size_t port, ggml_tensor * given) {
   const ExclusiveSlot frame = b.exclusive("noise.frame", sizeof(uint64_t));
-  return b.custom(std::make_unique<NoiseOp>(seed, frame), {2, F}, {});
+  return b.custom(std::make_unique<NoiseOp>(seed, port, frame), {2, given->ne[0] / 2}, {given});
 }
 
 ggml_tensor * fm_down(HopBuilder & b, ggml_tensor * x) {

@@ -28,13 +28,18 @@ ggml_tensor * fm_analysis(HopBuilder & b, const StreamFmConfig & config,
                           const FmTransforms & transforms, const FmMel * mel,
                           ggml_tensor * samples);
 
+/// Mel magnitudes (M) -> compressed spectrum (2, F) without a phase, by the pseudo-inverse.
+ggml_tensor * fm_from_mel(HopBuilder & b, const StreamFmConfig & config, const FmMel & mel,
+                          ggml_tensor * bands);
+
 /// Compressed spectrum (2, F) -> (F) samples. State: the frame's second half.
 ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config,
                            const FmTransforms & transforms, ggml_tensor * spectrum);
 
 /// Complex normal noise (2, F), 1/2 per part: Philox4x32-10 with key = seed and counter =
-/// (frame, bin). State: the index of the frame.
-ggml_tensor * fm_noise(HopBuilder & b, int64_t F, uint64_t seed);
+/// (frame, bin); or, in hops in which the caller gives input `port`, that: `given` (2F), real
+/// parts first. State: the index of the frame.
+ggml_tensor * fm_noise(HopBuilder & b, uint64_t seed, size_t port, ggml_tensor * given);
 
 /// [1, 3, 3, 1] / 8 along bins: (C, F) -> (C, F / 2), and (C, F) -> (C, 2F) with gain 1/2.
 ggml_tensor * fm_down(HopBuilder & b, ggml_tensor * x);

@@ -17,8 +17,17 @@ from voxhop.errors import (
 )
 from voxhop.files import EnhanceReport, enhance_file
 from voxhop.group import SessionGroup
-from voxhop.models import DEFAULT_MODEL, Model, ModelInfo, TensorInfo, bundled_models, load
+from voxhop.models import (
+    DEFAULT_MODEL,
+    Model,
+    ModelInfo,
+    OptionInfo,
+    TensorInfo,
+    bundled_models,
+    load,
+)
 from voxhop.offline import enhance
+from voxhop.ports import PortInfo
 from voxhop.restoration import restore
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
@@ -41,6 +50,8 @@ __all__ = [
     "Model",
     "ModelFileError",
     "ModelInfo",
+    "OptionInfo",
+    "PortInfo",
     "Session",
     "SessionGroup",
     "SessionInfo",

@@ -17,6 +17,7 @@ def check_hop(
     array: object,
     shape: tuple[int, ...],
     dtype: np.dtype[Any] | None = None,
+    like: str = " like mic",
 ) -> None:
     """Raise unless C can take `array` as it lies in memory.
 
@@ -31,6 +32,9 @@ def check_hop(
     dtype
         Its exact dtype; float32 or int16 when None.
 
+    like
+        What the message says of a wrong dtype after the right one.
+
     Raises
     ------
     DtypeError, ShapeError
@@ -42,7 +46,7 @@ def check_hop(
         if array.dtype not in (FLOAT32, INT16):
             raise DtypeError(f"{name}: dtype {array.dtype}, expected float32 or int16")
     elif array.dtype != dtype:
-        raise DtypeError(f"{name}: dtype {array.dtype}, expected {dtype} like mic")
+        raise DtypeError(f"{name}: dtype {array.dtype}, expected {dtype}{like}")
     if array.shape != shape:
         raise ShapeError(f"{name}: shape {array.shape}, expected {shape}, exactly one hop")
     if not (array.flags.c_contiguous and array.flags.aligned):

@@ -9,9 +9,10 @@ import numpy as np
 
 from voxhop._arrays import FLOAT32, check_hop
 from voxhop._bindings import native
-from voxhop._native_options import NativeSessionOptions, state_buffer
+from voxhop._native_options import NativeSessionOptions, option_values, state_buffer
 from voxhop._owner import Owner
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
+from voxhop.ports import HopArrays, PortInfo, read_ports
 from voxhop.session_info import SessionInfo, SessionOptions, computed_by, read_info
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class SessionGroup(Owner):
     comfort_noise
         Whether to add the noise that a model may ask for where it suppresses an echo; see
         ``docs/models.md``.
+    values
+        The model's own options, by name; see `Model.options`.
 
     Raises
     ------
@@ -69,14 +72,16 @@ class SessionGroup(Owner):
         threads: int = 1,
         history_first: bool = False,
         comfort_noise: bool = True,
+        **values: int | str,
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
         self._model = model
+        self._values = option_values(values)
         self._options = SessionOptions(
             kernels, isa, precision, threads, history_first, comfort_noise
         )
-        options = NativeSessionOptions(self._options)
+        options = NativeSessionOptions(self._options, self._values)
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
@@ -84,7 +89,13 @@ class SessionGroup(Owner):
         if not comfort_noise:
             self._call("set_comfort_noise", 0)
         self._streams = streams
-        self._hop = model.info.hop_samples
+        figures = n.ffi.new("vh_session_figures *")
+        self._call("get_figures", figures)
+        self._hop = int(figures.hop_samples)
+        self._ports = read_ports(
+            n.lib.vh_group_port_count(self._handle),
+            lambda i, info: self._call("get_port", i, info),
+        )
 
     def process(
         self,
@@ -141,6 +152,41 @@ class SessionGroup(Owner):
         )
         return out
 
+    def process_ports(
+        self,
+        *,
+        active: npt.NDArray[np.bool_] | None = None,
+        dtype: npt.DTypeLike = FLOAT32,
+        **inputs: npt.NDArray[Any] | None,
+    ) -> tuple[npt.NDArray[Any], ...]:
+        """Compute one hop of every stream of any model.
+
+        Parameters
+        ----------
+        active
+            As for `process`.
+        dtype
+            Of audio that comes out where none goes in; float32 or int16.
+        **inputs
+            An array ``(streams, count)`` for each of `inputs`, by name. None where nothing is
+            given: an optional input is left out, any other was lost.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            One ``(streams, count)`` for each of `outputs`; zeros for inactive streams.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DtypeError, StateError
+            As `Session.process_hop`.
+        """
+        arrays = HopArrays(self._ports, inputs, self._streams, dtype)
+        self._call(
+            "process", arrays.inputs, self._flags(active), arrays.outputs, arrays.sample_type
+        )
+        return tuple(arrays.results)
+
     def prepare(self, *, active: npt.NDArray[np.bool_] | None = None) -> None:
         """Do the past's share of the next hop now; nothing without ``history_first``.
 
@@ -186,13 +232,14 @@ class SessionGroup(Owner):
         self._call("fork", self._index("stream", stream), self._index("into", into))
 
     def __copy__(self) -> SessionGroup:
-        return _resume(self._model, asdict(self._options), self._states())
+        options = asdict(self._options) | dict(self._values)
+        return _resume(self._model, options, self._states())
 
     def __deepcopy__(self, memo: object) -> SessionGroup:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self._options) | computed_by(self.info)
+        options = asdict(self._options) | computed_by(self.info) | dict(self._values)
         return _resume, (self._model, options, self._states())
 
     def _states(self) -> list[bytes]:
@@ -217,6 +264,16 @@ class SessionGroup(Owner):
     def hop_length(self) -> int:
         """Samples per hop and stream."""
         return self._hop
+
+    @property
+    def inputs(self) -> tuple[PortInfo, ...]:
+        """What a stream's hop takes, in order."""
+        return self._ports.inputs
+
+    @property
+    def outputs(self) -> tuple[PortInfo, ...]:
+        """What a stream's hop gives."""
+        return self._ports.outputs
 
     @property
     def info(self) -> SessionInfo:

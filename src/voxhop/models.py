@@ -13,10 +13,12 @@ from voxhop._bindings import native
 from voxhop._closing import Closing
 from voxhop._origin import ContentOrigin, FileOrigin
 from voxhop.errors import DtypeError, ModelFileError, StateError
+from voxhop.ports import Ports, read_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxhop.ports import PortInfo
     from voxhop.session import Session
 
 DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
@@ -38,7 +40,9 @@ class ModelInfo:
     hop_samples, latency_samples
         Samples per hop, and by how many the output lags the input beyond the hop itself.
     input_count
-        Audio inputs per hop; 2 is microphone and reference.
+        Audio inputs per hop; 2 is microphone and reference. `Model.inputs` tells more.
+    purpose
+        What it is for: ``"enhancer"``, ``"codec"`` or ``"restorer"``.
     d_max
         Alignment window in hops, 0 for a model without one.
     parameter_count
@@ -60,6 +64,7 @@ class ModelInfo:
     parameter_count: int
     macs_per_hop: int
     weight_bytes: int
+    purpose: str
 
     @property
     def window_ms(self) -> float:
@@ -191,6 +196,21 @@ class Model(Closing):
                 )
             )
         return tuple(found)
+
+    @property
+    def inputs(self) -> tuple[PortInfo, ...]:
+        """What a hop takes when sessions are opened with the options' defaults."""
+        return self._ports().inputs
+
+    @property
+    def outputs(self) -> tuple[PortInfo, ...]:
+        """What a hop gives when sessions are opened with the options' defaults."""
+        return self._ports().outputs
+
+    def _ports(self) -> Ports:
+        n, handle = native(), self.handle
+        count = n.lib.vh_model_port_count(handle)
+        return read_ports(count, lambda i, port: n.call(n.lib.vh_model_get_port, handle, i, port))
 
     def session(self, **options: Any) -> Session:  # noqa: ANN401 - the options of Session
         """Open a stream on this model; the options are those of `voxhop.Session`."""
@@ -350,6 +370,7 @@ def _read_info(handle: Any) -> ModelInfo:  # noqa: ANN401 - a vh_model *
         parameter_count=info.parameter_count,
         macs_per_hop=info.macs_per_hop,
         weight_bytes=info.weight_bytes,
+        purpose=n.text(n.lib.vh_model_purpose(handle)),
     )
 
 

@@ -17,7 +17,8 @@ from voxhop._native_options import (
     state_buffer,
 )
 from voxhop._owner import Owner
-from voxhop.errors import ArgumentError, ShapeError
+from voxhop.errors import ArgumentError, DtypeError, ShapeError
+from voxhop.ports import HopArrays, PortInfo, read_ports
 from voxhop.session_info import (
     ALIGN_TAP,
     SessionInfo,
@@ -57,8 +58,7 @@ class Session(Owner):
         Whether to add the noise that a model may ask for where it suppresses an echo; see
         ``docs/models.md``.
     values
-        The model's own options, by name; see `Model.options`. SEFlow has ``sample_rate``,
-        ``depth``, ``heads``, ``window`` and ``cache``.
+        The model's own options, by name; see `Model.options`.
 
     Raises
     ------
@@ -101,7 +101,10 @@ class Session(Owner):
         self._process_f32 = n.lib.vh_session_process_f32
         self._process_s16 = n.lib.vh_session_process_s16
         self._hop = int(self._figures.hop_samples)
-        self._takes_ref = model.info.input_count > 1
+        self._ports = read_ports(
+            n.lib.vh_session_port_count(self._handle),
+            lambda i, info: self._call("get_port", i, info),
+        )
         self._shape = (self._hop,)
         self._taps = _read_taps(self._handle)
         self._hops = self._last_ns = self._worst_ns = 0
@@ -114,26 +117,34 @@ class Session(Owner):
         ref: npt.NDArray[_Sample] | None = None,
         *,
         lost: bool = False,
+        **inputs: npt.NDArray[Any] | None,
     ) -> npt.NDArray[_Sample]:
-        """Enhance one hop.
+        """Compute one hop.
 
         Parameters
         ----------
         mic
-            Microphone, ``(hop_length,)`` float32 in about [-1, 1] or int16, C-contiguous.
+            The first of `inputs`. Audio (a microphone) is ``(hop_length,)`` float32 in about
+            [-1, 1] or int16, codes are uint8; always C-contiguous.
         ref
-            What the loudspeaker plays, like `mic`; None means silence. A model without a
-            reference refuses one.
+            The second, where that is audio: what the loudspeaker plays, like `mic`; None means
+            silence. A model without a reference refuses one.
         lost
-            The packet did not arrive: zeros are processed, whatever `mic` holds.
+            The packet did not arrive: silence (or codes that were not sent) is processed,
+            whatever `mic` holds; it may be None.
+        **inputs
+            Further inputs of the model by their names, such as ``noise``; see `inputs`.
 
         Returns
         -------
         numpy.ndarray
-            The near-end speaker, like `mic`, `latency_samples` behind it.
+            The output: audio is like `mic` (float32 where that is not audio),
+            `latency_samples` behind it; codes are uint8.
 
         Raises
         ------
+        ArgumentError
+            For an input that the model does not have.
         ShapeError, DtypeError
             For an array that does not fit; nothing is converted, copied or padded.
         StateError
@@ -144,12 +155,43 @@ class Session(Owner):
         A non-finite sample gives non-finite output and may stay in the state until
         `reset`; `voxhop.enhance` refuses such input.
         """
+        if lost or inputs or not self._ports.is_audio:
+            return self._process_ports(mic, ref, inputs, lost=lost)
         check_hop("mic", mic, self._shape)
-        if lost:
-            mic = np.zeros(self._shape, mic.dtype)
         out = np.empty(self._shape, mic.dtype)
         self.process_hop_into(mic, ref, out)
         return out
+
+    def _process_ports(
+        self,
+        first: npt.NDArray[Any] | None,
+        ref: npt.NDArray[Any] | None,
+        inputs: dict[str, npt.NDArray[Any] | None],
+        *,
+        lost: bool,
+    ) -> npt.NDArray[Any]:
+        """Compute one hop of any model, whose every array has a port of its own."""
+        port, *_ = self._ports.inputs
+        if first is None and not lost:
+            raise DtypeError(f"{port.name}: None, expected a numpy array")
+        if ref is not None:
+            self._refuse_ref()
+            inputs = {self._ports.inputs[1].name: ref, **inputs}
+        like = getattr(first, "dtype", FLOAT32) if port.type == "audio" else FLOAT32
+        arrays = HopArrays(self._ports, {port.name: None if lost else first, **inputs}, dtype=like)
+        start = time.perf_counter_ns()
+        self._call("process", arrays.inputs, arrays.outputs, arrays.sample_type)
+        self._count_hop(time.perf_counter_ns() - start)
+        return arrays.results[0]
+
+    def _refuse_ref(self) -> None:
+        if not self._ports.takes_ref:
+            raise ArgumentError("ref: this model takes no reference, expected None")
+
+    def _count_hop(self, ns: int) -> None:
+        self._hops += 1
+        self._last_ns = ns
+        self._worst_ns = max(self._worst_ns, ns)
 
     def process_hop_into(
         self,
@@ -161,13 +203,15 @@ class Session(Owner):
 
         Arguments and errors are those of `process_hop`; `out` is like `mic`, writeable.
         """
+        if not self._ports.is_audio:
+            kinds = f"takes {self._ports.inputs[0].type}, gives {self._ports.outputs[0].type}"
+            raise ArgumentError(f"out: this model {kinds}; use process_hop")
         check_hop("mic", mic, self._shape)
         check_hop("out", out, self._shape, mic.dtype)
         if not out.flags.writeable:
             raise ShapeError("out: a read-only array, expected a writeable one")
-        if ref is not None and not self._takes_ref:
-            raise ArgumentError("ref: this model takes a microphone alone, expected None")
         if ref is not None:
+            self._refuse_ref()
             check_hop("ref", ref, self._shape, mic.dtype)
         is_float = mic.dtype == FLOAT32
         kind = self._floats if is_float else self._shorts
@@ -185,42 +229,47 @@ class Session(Owner):
                 self._hop,
                 self._err,
             )
-            self._last_ns = time.perf_counter_ns() - start
+            ns = time.perf_counter_ns() - start
         finally:
             self._guard.release()
         if code:
             raise native().error(self._err)
-        self._hops += 1
-        self._worst_ns = max(self._worst_ns, self._last_ns)
+        self._count_hop(ns)
 
     def prepare(self) -> None:
         """Do the past's share of the next hop now; nothing without ``history_first``."""
         self._call("prepare")
 
-    def resize(self, depth: int, heads: int) -> None:
-        """Go on with the network of another depth and width, from the next hop on.
+    def set_options(self, **values: int | str) -> None:
+        """Give options of the model that may change while running another value.
 
-        Layers and heads that both networks have keep their past; others start with none.
+        From the next hop on. What both networks have in common of the past goes on; what only
+        the new one has (layers, heads, stages of a solver) starts with none.
 
         Parameters
         ----------
-        depth, heads
-            Blocks and heads, 1 to what the model has.
+        **values
+            By name; `Model.options` tells which may change.
 
         Raises
         ------
         ArgumentError
-            For a model without these options, or a value it does not have; nothing is changed.
+            For an option that the model does not have or that may not change, or a value it
+            does not take; nothing is changed.
 
         Notes
         -----
         It builds and allocates: call it between hops, not against a deadline.
         """
-        changed = option_values({"depth": depth, "heads": heads})
+        changed = option_values(values)
         native_values = NativeValues(changed)
         self._call("set_options", native_values.array, len(changed))
         self._values = tuple((dict(self._values) | dict(changed)).items())
         self._call("get_figures", self._figures)
+
+    def resize(self, depth: int, heads: int) -> None:
+        """Go on with the network of another depth and width; see `set_options`."""
+        self.set_options(depth=depth, heads=heads)
 
     def reset(self) -> None:
         """Go back to the state of a new session."""
@@ -284,6 +333,16 @@ class Session(Owner):
     def latency_samples(self) -> int:
         """Samples by which the output lags the input, beyond the hop itself."""
         return int(self._figures.latency_samples)
+
+    @property
+    def inputs(self) -> tuple[PortInfo, ...]:
+        """What `process_hop` takes, in order."""
+        return self._ports.inputs
+
+    @property
+    def outputs(self) -> tuple[PortInfo, ...]:
+        """What `process_hop` gives."""
+        return self._ports.outputs
 
     @property
     def model(self) -> Model:

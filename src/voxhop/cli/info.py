@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from voxhop.cli.verb import Subparsers
     from voxhop.models import Model
+    from voxhop.ports import PortInfo
 
 _LONGEST_VALUE = 72
 
@@ -34,7 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
     with load(args.model or DEFAULT_MODEL) as model:
         if args.json:
-            value = {"source": model.source, "info": model.info, "metadata": model.metadata}
+            value = {
+                "source": model.source,
+                "info": model.info,
+                "inputs": model.inputs,
+                "outputs": model.outputs,
+                "options": model.options,
+                "metadata": model.metadata,
+            }
             print_json(value | ({"tensors": model.tensors} if args.tensors else {}))
         else:
             _tell(model, tensors=args.tensors)
@@ -43,15 +51,25 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(model: Model, *, tensors: bool) -> None:
     info = model.info
-    say(f"{info.name or model.source}: {info.architecture} version {info.version}")
+    kind = f"{info.purpose}, {info.architecture} version {info.version}"
+    say(f"{info.name or model.source}: {kind}")
     say(f"  file        {model.source}")
     say(f"  audio       {info.sample_rate} Hz, hops of {info.hop_samples} samples")
+    say(f"  takes       {_ports(model.inputs)}")
+    say(f"  gives       {_ports(model.outputs)}")
     hop_ms = 1000.0 * info.hop_samples / info.sample_rate
     lag_ms = 1000.0 * info.latency_samples / info.sample_rate
     say(f"  latency     {hop_ms:g} ms to gather a hop and {lag_ms:g} ms of window")
-    say(f"  echo delay  up to {info.window_ms:g} ms ({info.d_max} hops)")
+    if info.d_max:
+        say(f"  echo delay  up to {info.window_ms:g} ms ({info.d_max} hops)")
     say(f"  size        {info.parameter_count:,} parameters, {info.weight_bytes:,} bytes")
     say(f"  cost        {info.macs_per_hop:,} multiply-accumulates per hop")
+    if model.options:
+        say("options of a session")
+    for option in model.options:
+        values = ", ".join(option.choices) or f"{option.lowest} to {option.highest}"
+        running = "; may change while running" if option.while_running else ""
+        say(f"  {option.name} = {option.default}  {option.help} ({values}{running})")
     say("metadata")
     for key, value in model.metadata.items():
         line = " ".join(value.split())
@@ -61,3 +79,10 @@ def _tell(model: Model, *, tensors: bool) -> None:
         say("tensors")
         for tensor in model.tensors:
             say(f"  {tensor.name} {tensor.type} {tensor.shape}")
+
+
+def _ports(ports: tuple[PortInfo, ...]) -> str:
+    return ", ".join(
+        f"{port.name}: {port.count} {port.type} a hop{' (optional)' if port.optional else ''}"
+        for port in ports
+    )
