@@ -15,6 +15,7 @@ import voxhop
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 DEMO = Path(voxhop.__file__).parent / "demo"
 RATE = 16000
+HEAVY = ("pipecat",)  # frameworks that the extra test does not bring
 MAKES = {
     "-o clean.wav": "clean.wav",
     "> clean.raw": "clean.raw",
@@ -23,6 +24,7 @@ MAKES = {
     "batch calls": "clean/two.wav",
     "batch meetings": "clean/a_mic.wav",
     "batch list.csv": "clean/meetings/a_mic.wav",
+    '"heard.wav"': "heard.wav",
 }
 
 
@@ -68,6 +70,9 @@ def test_block_runs(folder, language, body):
     if "report" in body:
         pytest.importorskip("matplotlib")
     if language == "python":
+        for package in HEAVY:
+            if f"from {package}" in body:
+                pytest.importorskip(package, reason=f"heavy: pip install {package}")
         command = [sys.executable, "-c", body]
     else:
         assert language == "sh"

@@ -18,9 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._closing import Closing
-from voxhop.adapters.pcm import PcmEnhancer
+from voxhop.adapters.pcm import PcmEnhancer, checked_model
 from voxhop.errors import EngineError, VoxhopError
-from voxhop.offline import opened
 
 try:
     from wyoming.audio import AudioChunk
@@ -57,13 +56,12 @@ class SatelliteEnhancer(Closing):
 
     Raises
     ------
-    ModelFileError
-        When the model does not load.
+    ArgumentError, ModelFileError
+        For a setting that does not fit, a model that does not load.
     """
 
     def __init__(self, *, model: ModelSource = None, **settings: Any) -> None:  # noqa: ANN401
-        self._held = contextlib.ExitStack()
-        self._model = self._held.enter_context(opened(model))
+        self._model = checked_model(model, settings)
         self._settings = settings
         self._format: tuple[int, int, int] | None = None
         self._enhancer: PcmEnhancer | None = None
@@ -108,7 +106,6 @@ class SatelliteEnhancer(Closing):
             self._enhancer.close()
             self._enhancer = None
         self._format = None
-        self._held.close()
 
     @property
     def metrics(self) -> StreamMetrics | None:
