@@ -466,6 +466,9 @@ typedef struct vh_stream_options {
                              passes, no larger share of the microphone than just before
                              comes out; what is louder than the echo was, passes */
   const vh_session_options * session; /* NULL (default): the defaults */
+  double highpass_hz; /* corner of a Butterworth high-pass of second order that microphone and
+                         reference pass first, 1 to 1000; default 30; 0: off. Callers built
+                         without it and what follows may pass the struct_size they know */
 } vh_stream_options;
 
 VH_API void vh_stream_options_init(vh_stream_options * options);

@@ -31,9 +31,10 @@ int64_t stream_latency(const StreamClock & clock) {
   return latency;
 }
 
-Lane::Lane(const StreamClock & clock, SessionHandle session)
+Lane::Lane(const StreamClock & clock, const HighPass & door, SessionHandle session)
     : clock_(clock),
       session_(std::move(session)),
+      door_(door),
       down_(clock.rate, clock.model_rate),
       up_(clock.model_rate, clock.rate),
       mixer_(clock.model_rate),
@@ -41,6 +42,7 @@ Lane::Lane(const StreamClock & clock, SessionHandle session)
       model_dry_(2 * clock.hop + clock.model_latency),
       dry_in_(clock.latency + 2 * kMost + up_.max_output(2 * clock.hop)),
       out_(clock.latency + 2 * kMost + 2 * up_.max_output(2 * clock.hop)),
+      heard_(static_cast<size_t>(kMost)),
       gain_ring_(static_cast<size_t>(power_of_two(4 * clock.hop + 2 * up_.lookahead()))) {
   const auto hop = static_cast<size_t>(clock.hop);
   for (auto * buffer : {&hop_in_, &wet_, &dry_, &mixed_, &high_}) buffer->resize(hop);
@@ -52,6 +54,7 @@ Lane::Lane(const StreamClock & clock, SessionHandle session)
 
 void Lane::reset(const MixControls & controls) {
   vh_session_reset(session_.get(), nullptr);
+  door_.reset();
   down_.reset();
   up_.reset();
   mixer_.reset(controls);
@@ -67,8 +70,9 @@ void Lane::reset(const MixControls & controls) {
 }
 
 void Lane::push(const float * mic, int64_t n) noexcept {
-  if (converts()) dry_in_.push(mic, n);
-  model_in_.push(narrow_.data(), down_.process(mic, n, narrow_.data()));
+  door_.process(mic, n, heard_.data());
+  if (converts()) dry_in_.push(heard_.data(), n);
+  model_in_.push(narrow_.data(), down_.process(heard_.data(), n, narrow_.data()));
 }
 
 const float * Lane::take() noexcept {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "stream/high_pass.h"
 #include "stream/mixer.h"
 #include "stream/resampler.h"
 #include "stream/sample_fifo.h"
@@ -26,13 +27,14 @@ struct StreamClock {
 /// ready for an input sample. Exact; the formula is in docs/stream.md.
 int64_t stream_latency(const StreamClock & clock);
 
-/// caller's samples -> model's rate -> hop -> mix -> caller's rate -> FIFO.
+/// caller's samples -> high-pass -> model's rate -> hop -> mix -> caller's rate -> FIFO.
 /// What the way to the model's rate and back does not carry, x - up(down(x)): the band above
 /// the model's, or the last eighth of a narrower one. It gets the gain that Mixer says.
-/// State: the two resamplers, the queues, the session, the mixer.
+/// State: the high-pass, the two resamplers, the queues, the session, the mixer.
 class Lane {
  public:
-  Lane(const StreamClock & clock, SessionHandle session);
+  /// `door` is what every sample passes first; the lane has a state of its own of it.
+  Lane(const StreamClock & clock, const HighPass & door, SessionHandle session);
 
   void reset(const MixControls & controls);
 
@@ -67,11 +69,12 @@ class Lane {
 
   StreamClock clock_;
   SessionHandle session_;
+  HighPass door_;
   Resampler down_, up_;
   Mixer mixer_;
   SampleFifo model_in_, model_dry_, dry_in_, out_;
   std::vector<float> hop_in_, wet_, dry_, mixed_, high_;
-  std::vector<float> narrow_, low_, wide_;
+  std::vector<float> heard_, narrow_, low_, wide_;
   std::vector<float> gain_ring_;  // high-band gains by model-rate index
   int64_t to_skip_ = 0;           // model-rate samples before time 0
   int64_t mixed_count_ = 0, emitted_ = 0;

@@ -20,19 +20,21 @@ int64_t samples(double seconds, int64_t rate) {
 
 }  // namespace
 
-RefInput::RefInput(int64_t rate, int64_t model_rate, int64_t history, int64_t hop,
-                   MissingRef policy)
-    : rate_(rate),
-      policy_(policy),
-      down_(rate, model_rate),
-      line_(history + samples(kMostAhead, model_rate), hop),
-      ring_(samples(kRingSeconds, rate)),
+RefInput::RefInput(const RefConfig & config, const HighPass & door)
+    : rate_(config.rate),
+      policy_(config.policy),
+      door_(door),
+      down_(config.rate, config.model_rate),
+      line_(config.history + samples(kMostAhead, config.model_rate), config.hop),
+      ring_(samples(kRingSeconds, config.rate)),
+      heard_(static_cast<size_t>(kMost)),
       narrow_(static_cast<size_t>(down_.max_output(kMost))),
       block_(static_cast<size_t>(kMost)),
       pulled_(static_cast<size_t>(kMost)),
-      recent_(static_cast<size_t>(samples(kHoldSeconds, rate))) {}
+      recent_(static_cast<size_t>(samples(kHoldSeconds, config.rate))) {}
 
 void RefInput::reset() noexcept {
+  door_.reset();
   down_.reset();
   line_.reset();
   gaps_.reset();
@@ -79,7 +81,7 @@ void RefInput::append(const float * ref, int64_t n) noexcept {
       recent_at_ = (recent_at_ + 1) % recent_.size();
     }
   }
-  line_.write(narrow_.data(), down_.process(ref, n, narrow_.data()));
+  hand_on(ref, n);
 }
 
 void RefInput::conceal(int64_t n) noexcept {
@@ -94,8 +96,13 @@ void RefInput::conceal(int64_t n) noexcept {
     fade_ = std::max(0.0f, fade_ - step);
   }
   const int64_t begin = line_.write_index();
-  line_.write(narrow_.data(), down_.process(block_.data(), n, narrow_.data()));
+  hand_on(block_.data(), n);
   gaps_.add(begin, line_.write_index());
+}
+
+void RefInput::hand_on(const float * ref, int64_t n) noexcept {
+  door_.process(ref, n, heard_.data());
+  line_.write(narrow_.data(), down_.process(heard_.data(), n, narrow_.data()));
 }
 
 int64_t RefInput::write(const float * ref, int64_t n, int64_t position) noexcept {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stream/delay_line.h"
+#include "stream/high_pass.h"
 #include "stream/ref_gaps.h"
 #include "stream/resampler.h"
 #include "stream/spsc_ring.h"
@@ -13,6 +14,14 @@
 namespace voxhop {
 
 enum class MissingRef : int32_t { kZeros = 0, kHold = 1, kBypass = 2 };
+
+struct RefConfig {
+  int64_t rate = 48000;        // of the caller, Hz
+  int64_t model_rate = 16000;  // Hz
+  int64_t history = 0;         // samples at model_rate that stay readable
+  int64_t hop = 256;           // samples at model_rate read at a time
+  MissingRef policy = MissingRef::kHold;
+};
 
 /// Resamples the reference into its delay line so that index i of the line belongs to
 /// microphone sample i. A stretch that is missing is filled: with silence, or (kHold) by
@@ -24,7 +33,8 @@ enum class MissingRef : int32_t { kZeros = 0, kHold = 1, kBypass = 2 };
 /// reference counts as missing until it comes again.
 class RefInput {
  public:
-  RefInput(int64_t rate, int64_t model_rate, int64_t history, int64_t hop, MissingRef policy);
+  /// `door` is what every sample, a filled one too, passes first.
+  RefInput(const RefConfig & config, const HighPass & door);
 
   /// Microphone thread only, like all below except write().
   void reset() noexcept;
@@ -54,14 +64,16 @@ class RefInput {
   void take(const float * block, int64_t n) noexcept;
   void append(const float * ref, int64_t n) noexcept;
   void conceal(int64_t n) noexcept;
+  void hand_on(const float * ref, int64_t n) noexcept;
 
   int64_t rate_;
   MissingRef policy_;
+  HighPass door_;
   Resampler down_;
   DelayLine line_;
   RefGaps gaps_;
   SpscRing ring_;
-  std::vector<float> narrow_, block_, pulled_;
+  std::vector<float> heard_, narrow_, block_, pulled_;
   std::vector<float> recent_;  // the last 16 ms, for kHold
   size_t recent_at_ = 0;
   float fade_ = 0.0f;

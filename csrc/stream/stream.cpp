@@ -29,8 +29,7 @@ Stream::Stream(const vh_model & model, const vh_stream_options & options)
       options_(options),
       opened_with_(mix_controls_of(options)),
       align_taps_(model_delays(model)),
-      ref_(clock_.rate, clock_.model_rate, history_samples(clock_), clock_.hop,
-           static_cast<MissingRef>(options.missing_ref)),
+      ref_(ref_config(clock_, options), HighPass(clock_.rate, options.highpass_hz)),
       aligner_(aligner_config(clock_, options, align_taps_)),
       meters_(static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate)),
       channel_(static_cast<size_t>(kBlock)),
@@ -41,7 +40,10 @@ Stream::Stream(const vh_model & model, const vh_stream_options & options)
   const bool each = options.channel_rule == VH_CHANNELS_EACH;
   const int32_t count = each ? options.channels : 1;
   lanes_.reserve(static_cast<size_t>(count));
-  for (int32_t c = 0; c < count; ++c) lanes_.emplace_back(clock_, open_session(model, options));
+  const HighPass door(clock_.rate, options.highpass_hz);
+  for (int32_t c = 0; c < count; ++c) {
+    lanes_.emplace_back(clock_, door, open_session(model, options));
+  }
   reset();
 }
 

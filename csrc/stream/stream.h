@@ -19,7 +19,7 @@ namespace voxhop {
 /// Threads: write_ref() may run beside anything else but reset; the rest is one thread's.
 class Stream {
  public:
-  /// Throws VH_E_ARGUMENT, VH_E_UNSUPPORTED, VH_E_MEMORY.
+  /// `options` are known_options(). Throws VH_E_ARGUMENT, VH_E_UNSUPPORTED, VH_E_MEMORY.
   Stream(const vh_model & model, const vh_stream_options & options);
 
   int64_t latency() const noexcept { return clock_.latency; }

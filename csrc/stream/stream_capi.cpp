@@ -88,6 +88,7 @@ void vh_stream_options_init(vh_stream_options * options) {
   options->missing_ref = VH_MISSING_HOLD;
   options->auto_bypass = 1;
   options->gap_guard = 1;
+  options->highpass_hz = 30.0;
 }
 
 int32_t vh_stream_open(const vh_model * model, const vh_stream_options * options, vh_stream ** out,
@@ -96,9 +97,7 @@ int32_t vh_stream_open(const vh_model * model, const vh_stream_options * options
     require(out, "out");
     *out = nullptr;
     require(model, "model");
-    vh_stream_options defaults;
-    vh_stream_options_init(&defaults);
-    *out = std::make_unique<vh_stream>(*model, options == nullptr ? defaults : *options).release();
+    *out = std::make_unique<vh_stream>(*model, voxhop::known_options(options)).release();
   });
 }
 

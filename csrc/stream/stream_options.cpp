@@ -1,6 +1,9 @@
 #include "stream/stream_options.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 
 #include "core/status.h"
 
@@ -9,6 +12,8 @@ namespace {
 
 constexpr int32_t kLowestRate = 8000, kHighestRate = 192000, kMostChannels = 8;
 constexpr double kMostDelayMs = 2000.0;
+constexpr double kLowestCorner = 1.0, kHighestCorner = 1000.0;                  // Hz
+constexpr size_t kFirstOptionsSize = offsetof(vh_stream_options, highpass_hz);  // of version 1
 // The probe looks a little further than the longest delay, so that a drift away from it
 // is still followed.
 constexpr double kRangeSeconds = 2.04;
@@ -36,10 +41,18 @@ float gain_of_db(double db) {
 
 }  // namespace
 
-void check_options(const vh_stream_options & options) {
-  VH_CHECK(options.struct_size >= sizeof(vh_stream_options), VH_E_ARGUMENT,
+vh_stream_options known_options(const vh_stream_options * options) {
+  vh_stream_options known;
+  vh_stream_options_init(&known);
+  if (options == nullptr) return known;
+  VH_CHECK(options->struct_size >= kFirstOptionsSize, VH_E_ARGUMENT,
            "options: struct_size %zu, expected %zu (use vh_stream_options_init)",
-           options.struct_size, sizeof(vh_stream_options));
+           options->struct_size, sizeof(vh_stream_options));
+  std::memcpy(&known, options, std::min(options->struct_size, sizeof(vh_stream_options)));
+  return known;
+}
+
+void check_options(const vh_stream_options & options) {
   check_count("sample_rate", options.sample_rate, kLowestRate, kHighestRate);
   check_count("channels", options.channels, 1, kMostChannels);
   check_count("ref_channels", options.ref_channels, 1, kMostChannels);
@@ -51,6 +64,11 @@ void check_options(const vh_stream_options & options) {
   check_count("gap_guard", options.gap_guard, 0, 1);
   if (!std::isnan(options.delay_ms)) check_range("delay_ms", options.delay_ms, 0.0, kMostDelayMs);
   check_range("lookahead_ms", options.lookahead_ms, 0.0, kMostDelayMs);
+  if (options.highpass_hz != 0.0) {
+    VH_CHECK(options.highpass_hz >= kLowestCorner && options.highpass_hz <= kHighestCorner,
+             VH_E_ARGUMENT, "highpass_hz: %g, expected 0 (off) or %g to %g", options.highpass_hz,
+             kLowestCorner, kHighestCorner);
+  }
   mix_controls_of(options);
 }
 
@@ -100,6 +118,16 @@ void set_mix_control(MixControls & controls, int32_t control, double value) {
 
 int64_t model_delays(const vh_model & model) {
   return info_of(model).d_max;
+}
+
+RefConfig ref_config(const StreamClock & clock, const vh_stream_options & options) {
+  RefConfig config;
+  config.rate = clock.rate;
+  config.model_rate = clock.model_rate;
+  config.history = history_samples(clock);
+  config.hop = clock.hop;
+  config.policy = static_cast<MissingRef>(options.missing_ref);
+  return config;
 }
 
 AlignerConfig aligner_config(const StreamClock & clock, const vh_stream_options & options,

@@ -92,7 +92,7 @@ def native_stream_options(options: StreamOptions, session: NativeSessionOptions)
     out.missing_ref = _index("missing_ref", options.missing_ref, MISSING_REF)
     out.high_band = _index("high_band", options.high_band, HIGH_BANDS)
     out.delay_ms = math.nan if options.delay_ms == "auto" else _number("delay_ms", options.delay_ms)
-    for name in ("lookahead_ms", "strength", "floor_db", "gate_dbfs"):
+    for name in ("lookahead_ms", "strength", "floor_db", "gate_dbfs", "highpass_hz"):
         setattr(out, name, _number(name, getattr(options, name)))
     out.auto_bypass = int(bool(options.auto_bypass))
     out.keep_unrelated = int(bool(options.keep_unrelated))

@@ -52,6 +52,9 @@ class StreamOptions:
     gap_guard
         While the echo of a lost stretch of the reference passes, let no larger share of the
         microphone through than just before; what is louder than the echo was, passes.
+    highpass_hz
+        Corner of the high-pass that microphone and reference pass first, 1 to 1000: it takes
+        away an offset and rumble below speech. 0: none, every sample as it is.
     """
 
     sample_rate: int = 48000
@@ -68,6 +71,7 @@ class StreamOptions:
     auto_bypass: bool = True
     keep_unrelated: bool = False
     gap_guard: bool = True
+    highpass_hz: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_enhanced_speech_lags_by_the_latency(model, rate):
 @pytest.mark.parametrize("rate", RATES)
 def test_bypass_returns_the_microphone(model, rate):
     mic, ref = pair(rate, 0.5)
-    with Stream(model, sample_rate=rate) as stream:
+    with Stream(model, sample_rate=rate, highpass_hz=0) as stream:
         stream.set_bypass(True)
         stream.process(mic, ref)
         out = np.concatenate([stream.process(mic, ref), stream.flush()])
@@ -158,7 +158,8 @@ def test_bypass_returns_the_microphone(model, rate):
 
 def test_session_and_stream_give_the_same_samples(model, call):
     mic, ref = (x[32000:64000] for x in call)
-    with Stream(model, sample_rate=16000, delay_ms=0.0, auto_bypass=False) as stream:
+    raw = {"delay_ms": 0.0, "auto_bypass": False, "highpass_hz": 0}
+    with Stream(model, sample_rate=16000, **raw) as stream:
         latency = stream.latency_samples
         out = np.concatenate([stream.process(mic, ref), stream.flush()])[latency:]
     with model.session() as session:
@@ -182,7 +183,7 @@ def test_int16_is_the_rounded_float_path(model):
 def test_int16_saturates_at_full_scale(model):
     mic = np.full(4000, 32767, np.int16)
     mic[1::2] = -32768
-    with Stream(model, sample_rate=16000, strength=0.0) as stream:
+    with Stream(model, sample_rate=16000, strength=0.0, highpass_hz=0) as stream:
         out = np.concatenate([stream.process(mic), stream.flush()])[stream.latency_samples :]
         assert np.array_equal(out, mic)
         stream.process(mic)
@@ -227,7 +228,8 @@ def test_floor_limits_the_attenuation(model):
 def test_gate_mutes_what_is_below_it_and_nothing_else(model):
     speech = signals.speech_like(32000, 3).astype(np.float32)
     quiet = np.concatenate([speech, (1e-4 * signals.noise(32000, 4)).astype(np.float32)])
-    with Stream(model, sample_rate=16000, strength=0.0, gate_dbfs=-60.0) as stream:
+    raw = {"strength": 0.0, "highpass_hz": 0}
+    with Stream(model, sample_rate=16000, gate_dbfs=-60.0, **raw) as stream:
         latency = stream.latency_samples
         out = np.concatenate([stream.process(quiet), stream.flush()])[latency:]
     assert not out[-16000:].any()
@@ -267,7 +269,8 @@ def rumble(samples, seed):
 @pytest.mark.parametrize("control", ["bypass", "strength"])
 def test_controls_change_without_a_click(model, control):
     mic = rumble(144000, 6)
-    with Stream(model, sample_rate=48000, delay_ms=0.0, auto_bypass=False) as stream:
+    raw = {"delay_ms": 0.0, "auto_bypass": False, "highpass_hz": 0}
+    with Stream(model, sample_rate=48000, **raw) as stream:
         blocks = []
         for i, block in enumerate(np.split(mic, 300)):
             if i in {150, 230}:

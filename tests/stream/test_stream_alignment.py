@@ -156,13 +156,12 @@ def test_a_silent_reference_is_not_called_missing(model, call):
 def test_missing_reference_policies(model, call, caplog):
     mic, ref = (x[: 2 * RATE] for x in call)
     outs = {}
+    settings = {"sample_rate": RATE, "delay_ms": 0.0, "highpass_hz": 0}
     for policy in ("zeros", "hold", "bypass"):
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING, logger="voxhop"),
-            Stream(
-                model, sample_rate=RATE, missing_ref=policy, delay_ms=0.0, gap_guard=False
-            ) as stream,
+            Stream(model, missing_ref=policy, gap_guard=False, **settings) as stream,
         ):
             stream.process(mic[:RATE], ref[:RATE])
             parts = [stream.process(mic[at : at + 160]) for at in range(RATE, 2 * RATE, 160)]
@@ -173,7 +172,7 @@ def test_missing_reference_policies(model, call, caplog):
         assert metrics.ref_missing_frames == RATE
         assert metrics.bypassed == (policy == "bypass")
         assert len(caplog.records) == 1  # said once, not a hundred times
-    with Stream(model, sample_rate=RATE, delay_ms=0.0) as stream:
+    with Stream(model, **settings) as stream:
         stream.process(mic[:RATE], ref[:RATE])
         silent = stream.process(mic[RATE:], np.zeros(RATE, np.float32))
     assert np.array_equal(outs["zeros"], silent)
@@ -295,7 +294,8 @@ def test_a_model_that_makes_it_louder_is_bypassed(far):
     outs, flags = {}, {}
     with voxhop.load(RANDOM_MODEL) as useless:
         for auto in (True, False):
-            with Stream(useless, sample_rate=RATE, auto_bypass=auto) as stream:
+            settings = {"sample_rate": RATE, "auto_bypass": auto, "highpass_hz": 0}
+            with Stream(useless, **settings) as stream:
                 outs[auto] = run(stream, mic, far[: 8 * RATE])
                 flags[auto] = stream.metrics
     assert flags[True].not_helping

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from voxhop.cli.standard_streams import STANDARD, quiet_decoders, standard_files
 from voxhop.cli.verb import (
     ProgressBar,
+    add_high_pass,
     add_session_options,
     new_verb,
     print_json,
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     from voxhop.files import EnhanceReport
     from voxhop.stream_types import StreamMetrics
 
-_SETTINGS: Final = ("delay_ms", "strength", "floor_db", "gate_dbfs", "high_band", "lookahead_ms")
+_SETTINGS: Final = (
+    "delay_ms",
+    "strength",
+    "floor_db",
+    "gate_dbfs",
+    "high_band",
+    "lookahead_ms",
+    "highpass_hz",
+)
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -119,6 +128,7 @@ def add_taste(parser: argparse.ArgumentParser) -> None:
         choices=["follow", "drop"],
         help="above 8 kHz: the gain of the band below (default), or nothing",
     )
+    add_high_pass(group)
 
 
 def run(args: argparse.Namespace) -> int:

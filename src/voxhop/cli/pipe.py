@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._plain import plain
-from voxhop.cli.verb import add_session_options, new_verb, session_options
+from voxhop.cli.verb import add_high_pass, add_session_options, new_verb, session_options
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
     )
+    add_high_pass(parser)
     parser.add_argument(
         "--missing-ref",
         choices=["zeros", "hold", "bypass"],
@@ -93,8 +94,9 @@ def run(args: argparse.Namespace) -> int:
         "strength": args.strength,
         "missing_ref": args.missing_ref,
     }
-    if args.gate_dbfs is not None:
-        settings["gate_dbfs"] = args.gate_dbfs
+    for name in ("gate_dbfs", "highpass_hz"):
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
     options = SessionOptions(**session_options(args))
     model = load(args.model) if args.model else load()
     with Stream(model, options=options, **settings) as stream, _reference(args) as ref:

@@ -80,6 +80,16 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_high_pass(parser: argparse._ActionsContainer) -> None:
+    """Add ``--highpass-hz``, to the settings of a stream."""
+    parser.add_argument(
+        "--highpass-hz",
+        type=float,
+        metavar="HZ",
+        help="take away what lies below this, offsets and rumble (default 30; 0: nothing)",
+    )
+
+
 def session_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `voxhop.Session` that `add_session_options` read."""
     names = ("kernels", "isa", "precision", "threads", "comfort_noise")
