@@ -8,6 +8,7 @@ from voxhop.alignment import DelayEstimate, DelayTrack, probe_delay
 from voxhop.errors import (
     ArgumentError,
     AudioFileError,
+    CodecFileError,
     DtypeError,
     EngineError,
     ModelFileError,
@@ -42,6 +43,7 @@ __all__ = [
     "ArgumentError",
     "AudioFileError",
     "BatchReport",
+    "CodecFileError",
     "DelayEstimate",
     "DelayTrack",
     "DtypeError",

@@ -31,6 +31,10 @@ class AudioFileError(VoxhopError):
     """An audio file that cannot be read, holds nothing, or cannot be written."""
 
 
+class CodecFileError(VoxhopError):
+    """A file of coded speech that is none, of a later version, cut short or damaged."""
+
+
 class StateError(VoxhopError):
     """A saved state that does not fit, or an object used after close or by two threads at once."""
 
