@@ -36,7 +36,7 @@ from voxhop.stream import Stream
 from voxhop.stream_types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
-    from voxhop.batching import BatchReport, batch
+    from voxhop.batching import BatchReport, batch, watch
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -77,12 +77,13 @@ __all__ = [
     "load",
     "probe_delay",
     "restore",
+    "watch",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
     """Return a name of `voxhop.batching`, which one recording or stream does not need."""
-    if name in {"BatchReport", "batch"}:
+    if name in {"BatchReport", "batch", "watch"}:
         from voxhop import batching  # noqa: PLC0415 - a third of the time of `import voxhop`
 
         return getattr(batching, name)

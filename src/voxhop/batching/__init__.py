@@ -3,5 +3,6 @@
 from voxhop.batching.recipe import Recipe
 from voxhop.batching.report import BatchReport
 from voxhop.batching.run import batch
+from voxhop.batching.watching import watch
 
-__all__ = ["BatchReport", "Recipe", "batch"]
+__all__ = ["BatchReport", "Recipe", "batch", "watch"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from voxhop._closing import Closing
 from voxhop._partial import remove_partials
 from voxhop.batching.jobs import folder_jobs, listed_jobs, recordings_in
 from voxhop.batching.manifest import Manifest
@@ -21,6 +22,7 @@ from voxhop.errors import ArgumentError, AudioFileError
 from voxhop.offline import opened
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
@@ -91,29 +93,71 @@ def batch(
     """
     begin = time.monotonic()
     recipe = Recipe.of(how)
+    most = worker_count(workers, recipe)
     folder = Path(os.path.realpath(out))
     with contextlib.ExitStack() as stack:
         base, found, left_out = _planned(stack, source, folder, recipe)
         jobs = _apart(base, folder, list(found))
         if not jobs:
             raise ArgumentError(f"{getattr(source, 'name', source)}: no recordings")
-        with opened(model) as loaded:
-            recipe.check(loaded)
-            work = Work(loaded, str(base), str(folder), recipe)
-            pool, made_with = WorkerPool(work), recipe.made_with(loaded)
-            model_source = loaded.source
-        folder.mkdir(parents=True, exist_ok=True)
-        manifest = stack.enter_context(Manifest(folder, made_with, restart=restart))
-        tally = Tally(manifest, len(jobs))
+        opened_batch = stack.enter_context(OpenBatch(base, folder, recipe, model, restart=restart))
+        work, manifest = opened_batch.work, opened_batch.manifest
         pending = [job for job in jobs if not manifest.is_done(job.name, job.out, work.stamps(job))]
+        tally = Tally(manifest, len(jobs))
         sweep(folder, pending)
-        count = min(worker_count(workers, recipe), max(1, len(pending)))
+        count = min(most, max(1, len(pending)))
         meter = _Meter(work, pending, progress)
-        rows = stack.enter_context(contextlib.closing(pool.rows(iter(pending), count, meter.share)))
+        rows = stack.enter_context(
+            contextlib.closing(opened_batch.pool.rows(iter(pending), count, meter.share))
+        )
         for row in rows:
             tally.add(row)
             meter.finish(row)
-    return tally.report(model_source, left_out, time.monotonic() - begin)
+    return tally.report(opened_batch.model_source, left_out, time.monotonic() - begin)
+
+
+class OpenBatch(Closing):
+    """A batch that is ready to run: what to do, its workers, and its manifest.
+
+    Parameters
+    ----------
+    base, out
+        The folder that recordings are named from, and the output folder, which is made.
+    recipe, model
+        What is done; the model is opened to check the two, and left to the workers.
+    restart
+        Forget what was done.
+    stop
+        Set when the workers end.
+
+    Raises
+    ------
+    ArgumentError, ModelFileError, EngineError
+        As for `batch`.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        out: Path,
+        recipe: Recipe,
+        model: ModelSource,
+        *,
+        restart: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
+        with opened(model) as loaded:
+            recipe.check(loaded)
+            self.work = Work(loaded, str(base), str(out), recipe)
+            self.pool = WorkerPool(self.work, stop)
+            self.model_source = loaded.source
+            made_with = recipe.made_with(loaded)
+        out.mkdir(parents=True, exist_ok=True)
+        self.manifest = Manifest(out, made_with, restart=restart)
+
+    def close(self) -> None:
+        """Close the manifest. May be repeated."""
+        self.manifest.close()
 
 
 @dataclass

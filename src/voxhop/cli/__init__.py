@@ -41,6 +41,7 @@ EXIT_TERMINATED: Final = 143
 VERBS: Final[tuple[str, ...]] = (
     "enhance",
     "batch",
+    "watch",
     "pipe",
     "live",
     "serve",

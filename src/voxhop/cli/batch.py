@@ -123,16 +123,17 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("voxhop batch: the same command goes on from here\n")
         raise
-    _complain(report)
+    complain_batch(report)
     if args.json:
         print_json(report)
     else:
-        _tell(report)
+        tell_batch(report)
     doubtful = bool(report.flagged) or report.noted > 0
     return 1 if report.failed or (args.strict and doubtful) else 0
 
 
-def _tell(report: BatchReport) -> None:
+def tell_batch(report: BatchReport) -> None:
+    """Say on stdout what was done."""
     before = f", {report.already_done} before" if report.already_done else ""
     say(
         f"{report.out}: {report.done} of {report.recordings} recordings done{before}, "
@@ -149,7 +150,7 @@ def _length(seconds: float) -> str:
     return f"{seconds:.1f} seconds" if seconds < _HOUR_S else f"{seconds / _HOUR_S:.1f} hours"
 
 
-def _complain(report: BatchReport) -> None:
+def complain_batch(report: BatchReport) -> None:
     """Name on stderr what people should look at, a screen full at most."""
     lines = [f"failed: {error}" for _, error in report.failed]
     lines += [f"doubtful: {name}: {', '.join(flags)}" for name, flags in report.flagged]
