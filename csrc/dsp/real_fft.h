@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "dsp/complex_fft.h"
+
 namespace voxhop {
 
-/// Mixed radix: products of small primes take n log n, a prime factor p costs n p / 2 of
-/// them (706 = 2 * 353). Immutable; the caller gives the memory a transform works in.
+/// Through a complex transform of n / 2 points. Immutable; the caller gives the memory a transform
+/// works in.
 class RealFft {
  public:
   /// `n`: even, at least 2.
@@ -17,7 +19,7 @@ class RealFft {
   int64_t size() const { return n_; }
   int64_t bins() const { return n_ / 2 + 1; }
   /// Doubles that forward() and inverse() work in.
-  size_t work_size() const { return static_cast<size_t>(4 * n_); }
+  size_t work_size() const { return static_cast<size_t>(n_) + half_.work_size(); }
 
   /// samples (n) -> spectrum (2, n / 2 + 1), re and im of sum_t x_t e^(-2 pi i k t / n). The
   /// imaginary parts of the first and the last bin are exact zeros.
@@ -27,13 +29,9 @@ class RealFft {
   void inverse(const double * spectrum, double * samples, double * work) const;
 
  private:
-  /// Complex transform of n / 2 points; z (2, n / 2) in and out.
-  void transform(double * z, double * work) const;
-
   int64_t n_;
-  std::vector<int64_t> factors_;  // of n / 2
-  std::vector<double> turns_;     // (2, n / 2): e^(-2 pi i k / (n / 2))
-  std::vector<double> halves_;    // (2, n / 2 + 1): e^(-2 pi i k / n)
+  ComplexFft half_;             // of n / 2 points
+  std::vector<double> halves_;  // (2, n / 2 + 1): e^(-2 pi i k / n)
 };
 
 }  // namespace voxhop

@@ -65,7 +65,7 @@ class DelayProbe {
   double refine(int64_t peak) const noexcept;
 
   Resampler mic_down_, ref_down_;
-  RealFft fft_;
+  SplitFft fft_;
   size_t partitions_;
   float keep_;  // weight of the past per block
   double memory_s_;

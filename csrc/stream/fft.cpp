@@ -9,7 +9,7 @@ constexpr double kPi = 3.14159265358979323846;
 
 }  // namespace
 
-RealFft::RealFft(size_t n) : n_(n) {
+SplitFft::SplitFft(size_t n) : n_(n) {
   const size_t half = n / 2;
   for (size_t k = 0; k < half / 2; ++k) {
     const double angle = 2.0 * kPi * static_cast<double>(k) / static_cast<double>(half);
@@ -26,7 +26,7 @@ RealFft::RealFft(size_t n) : n_(n) {
 
 // Stockham's self-sorting form: the inner loop runs over `stride` neighbours that share
 // one twiddle, which is what lets the compiler use vectors without a bit reversal.
-void RealFft::transform(bool inverse) noexcept {
+void SplitFft::transform(bool inverse) noexcept {
   const size_t half = n_ / 2;
   const float sign = inverse ? -1.0f : 1.0f;
   float *x_re = re_.data(), *x_im = im_.data();
@@ -57,7 +57,7 @@ void RealFft::transform(bool inverse) noexcept {
   }
 }
 
-void RealFft::forward(const float * in, float * re, float * im) noexcept {
+void SplitFft::forward(const float * in, float * re, float * im) noexcept {
   const size_t half = n_ / 2;
   for (size_t k = 0; k < half; ++k) {
     re_[k] = in[2 * k];
@@ -76,7 +76,7 @@ void RealFft::forward(const float * in, float * re, float * im) noexcept {
   }
 }
 
-void RealFft::inverse(const float * re, const float * im, float * out) noexcept {
+void SplitFft::inverse(const float * re, const float * im, float * out) noexcept {
   const size_t half = n_ / 2;
   for (size_t k = 0; k < half; ++k) {
     // The mirror of bin 0 is the Nyquist bin, which is zero here.

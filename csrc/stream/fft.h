@@ -8,10 +8,10 @@ namespace voxhop {
 
 /// Spectra are split into real and imaginary halves of n/2 values each: bins 0..n/2-1.
 /// The Nyquist bin is not represented; inverse() takes it as zero.
-class RealFft {
+class SplitFft {
  public:
   /// `n` is a power of two, at least 8.
-  explicit RealFft(size_t n);
+  explicit SplitFft(size_t n);
 
   size_t size() const noexcept { return n_; }
 
