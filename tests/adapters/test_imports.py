@@ -6,7 +6,7 @@ import sys
 import pytest
 
 FREE = ("pcm", "pywebrtc", "webrtc_noise_gain")
-FRAMEWORKS = {"pipecat": "pipecat", "wyoming": "wyoming"}
+FRAMEWORKS = {"livekit": "livekit", "pipecat": "pipecat", "wyoming": "wyoming"}
 
 
 def run(code):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,6 +32,10 @@ class Shift:
         Whose window it is.
     sample_rate
         Of the signal, in Hz.
+
+    Notes
+    -----
+    One thread may tell while another processes.
     """
 
     def __init__(self, model: Model, sample_rate: int) -> None:
@@ -38,6 +43,7 @@ class Shift:
         self._near_ms = model.info.window_ms / 2
         self._told_ms = 0.0
         self._waiting = np.zeros(0, np.float32)
+        self._lock = threading.Lock()
 
     def tell(self, delay_ms: float) -> None:
         """Say how long after its reference the echo comes.
@@ -53,27 +59,35 @@ class Shift:
         ArgumentError
             When it is out of range.
         """
-        if not 0.0 <= delay_ms <= _MOST_MS:
-            raise ArgumentError(f"stream_delay_ms: {delay_ms}, expected 0 to {_MOST_MS:g}")
+        check_delay(delay_ms)
         if self._told_ms > 0.0 and abs(delay_ms - self._told_ms) <= self._near_ms / 2:
             return
         self._told_ms = float(delay_ms)
         wanted_ms = delay_ms - _EARLY_MS if delay_ms > self._near_ms else 0.0
         samples = round(wanted_ms * 1e-3 * self._rate)
-        more = samples - len(self._waiting)
-        if more > 0:
-            self._waiting = np.concatenate((np.zeros(more, np.float32), self._waiting))
-        else:
-            self._waiting = self._waiting[-more:]
+        with self._lock:
+            more = samples - len(self._waiting)
+            if more > 0:
+                self._waiting = np.concatenate((np.zeros(more, np.float32), self._waiting))
+            else:
+                self._waiting = self._waiting[-more:]
 
     def reset(self) -> None:
         """Forget what waits, not the delay."""
-        self._waiting = np.zeros_like(self._waiting)
+        with self._lock:
+            self._waiting = np.zeros_like(self._waiting)
 
     def process(self, block: Floats) -> Floats:
         """Return as many samples, delayed."""
-        if not len(self._waiting):
-            return block
-        both = np.concatenate((self._waiting, block))
-        self._waiting = both[len(block) :]
+        with self._lock:
+            if not len(self._waiting):
+                return block
+            both = np.concatenate((self._waiting, block))
+            self._waiting = both[len(block) :]
         return both[: len(block)]
+
+
+def check_delay(delay_ms: float) -> None:
+    """Raise an `ArgumentError` for a delay beyond 0 to 10000 ms."""
+    if not 0.0 <= delay_ms <= _MOST_MS:
+        raise ArgumentError(f"stream_delay_ms: {delay_ms}, expected 0 to {_MOST_MS:g}")

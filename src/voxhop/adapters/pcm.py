@@ -12,13 +12,10 @@ from voxhop._formats import check_rate
 from voxhop.adapters._playback import Playback
 from voxhop.adapters._shift import Shift
 from voxhop.errors import DtypeError, ShapeError
-from voxhop.models import DEFAULT_MODEL, Model, load
 from voxhop.offline import opened
 from voxhop.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
     from voxhop.offline import ModelSource
@@ -183,21 +180,6 @@ class PcmEnhancer(Closing):
             self._played_rate = rate
         out: npt.NDArray[np.float32] = self._resampler.resample_chunk(mono)
         return out
-
-
-def checked_model(
-    model: ModelSource,
-    settings: Mapping[str, Any],
-    *,
-    channels: int = 1,
-) -> Model:
-    """Return a loaded model on which streams with these settings open.
-
-    For adapters that learn the rate of a microphone only when it runs, and must not fail then.
-    """
-    loaded = model if isinstance(model, Model) else load(DEFAULT_MODEL if model is None else model)
-    Stream(loaded, sample_rate=loaded.sample_rate, channels=channels, **settings).close()
-    return loaded
 
 
 def _frames(name: str, audio: Buffer, channels: int) -> npt.NDArray[np.int16]:

@@ -14,11 +14,11 @@ Needs the extra ``pipecat`` (pipecat-ai 1.14 or newer).
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop.adapters.pcm import PcmEnhancer, checked_model
+from voxhop.adapters._following import SayOnce, checked_model
+from voxhop.adapters.pcm import PcmEnhancer
 from voxhop.errors import VoxhopError
 
 try:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from voxhop.stream import Stream
     from voxhop.stream_types import StreamMetrics
 
-_LOG: Final = logging.getLogger("voxhop")
 _CONTROLS: Final = ("strength", "floor_db", "gate_dbfs")
 
 
@@ -83,7 +82,7 @@ class VqeFilter(BaseAudioFilter):
         self._enabled = True
         self._enhancer: PcmEnhancer | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self._told: set[str] = set()
+        self._tell = SayOnce()
 
     async def start(self, sample_rate: int) -> None:
         """Open a stream at the rate of the transport; pipecat calls this."""
@@ -176,11 +175,6 @@ class VqeFilter(BaseAudioFilter):
             getattr(stream, f"set_{name}")(value)
         except (VoxhopError, TypeError) as error:
             self._tell(f"filter: {name}: {error}")
-
-    def _tell(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            _LOG.warning("%s (said once)", message)
 
 
 class _ReferenceTap(BaseAudioFilter):

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._closing import Closing
-from voxhop.adapters.pcm import PcmEnhancer, checked_model
+from voxhop.adapters._following import FollowingEnhancer, SayOnce
 from voxhop.errors import EngineError, VoxhopError
 
 try:
@@ -61,11 +61,7 @@ class SatelliteEnhancer(Closing):
     """
 
     def __init__(self, *, model: ModelSource = None, **settings: Any) -> None:  # noqa: ANN401
-        self._model = checked_model(model, settings)
-        self._settings = settings
-        self._format: tuple[int, int, int] | None = None
-        self._enhancer: PcmEnhancer | None = None
-        self._told: set[str] = set()
+        self._following, self._tell = FollowingEnhancer(model, settings), SayOnce()
         self._one_at_a_time = threading.Lock()
 
     def from_mic(self, event: Event) -> Event:
@@ -74,11 +70,11 @@ class SatelliteEnhancer(Closing):
             return event
         try:
             chunk = AudioChunk.from_event(event)
+            if chunk.width != _WIDTH:
+                self._tell(f"microphone: width {chunk.width}, expected {_WIDTH}; passed through")
+                return event
             with self._one_at_a_time:
-                enhancer = self._opened((chunk.rate, chunk.width, chunk.channels))
-                if enhancer is None:
-                    return event
-                audio = enhancer(chunk.audio)
+                audio = self._following.opened(chunk.rate, chunk.channels)(chunk.audio)
         except (VoxhopError, KeyError, TypeError) as error:
             self._tell(f"microphone: {error}; passed through")
             return event
@@ -88,7 +84,7 @@ class SatelliteEnhancer(Closing):
 
     def to_speaker(self, event: Event) -> Event:
         """Take note of what is played, and return the event as it is."""
-        enhancer = self._enhancer
+        enhancer = self._following.current
         if AudioChunk.is_type(event.type) and enhancer is not None:
             try:
                 chunk = AudioChunk.from_event(event)
@@ -102,36 +98,13 @@ class SatelliteEnhancer(Closing):
 
     def close(self) -> None:
         """Give the memory back. May be repeated."""
-        if self._enhancer is not None:
-            self._enhancer.close()
-            self._enhancer = None
-        self._format = None
+        self._following.close()
 
     @property
     def metrics(self) -> StreamMetrics | None:
         """Figures so far; None before the first samples of a microphone."""
-        return None if self._enhancer is None else self._enhancer.metrics
-
-    def _opened(self, form: tuple[int, int, int]) -> PcmEnhancer | None:
-        """Return the enhancer for a rate, width and number of channels, None for another width."""
-        if form == self._format:
-            return self._enhancer
-        rate, width, channels = form
-        if width != _WIDTH:
-            self._tell(f"microphone: width {width}, expected {_WIDTH}; passed through")
-            return None
-        before = self._enhancer
-        self._enhancer = PcmEnhancer(rate, channels, model=self._model, **self._settings)
-        self._format = form
-        if before is not None:
-            _LOG.warning("microphone: now %d Hz, channels: %d; a new stream", rate, channels)
-            before.close()
-        return self._enhancer
-
-    def _tell(self, message: str) -> None:
-        if message not in self._told and len(self._told) < 100:  # noqa: PLR2004 - a bound
-            self._told.add(message)
-            _LOG.warning("%s (said once)", message)
+        enhancer = self._following.current
+        return None if enhancer is None else enhancer.metrics
 
 
 class _Relay(AsyncEventHandler):
