@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,15 @@ def rows(out):
     """Return the rows of a manifest, without its first line."""
     lines = (Path(out) / "voxhop-batch.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[1:]]
+
+
+def voxhop_command(*args):
+    """Return the command line of ``voxhop``, which hears Ctrl-C as on a terminal.
+
+    A shell turns that off for programs in the background, of which the tests may be one.
+    """
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from voxhop.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", code, *args]

@@ -4,13 +4,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from recordings import MODEL, hashes, rows, write_pair
+from recordings import MODEL, hashes, rows, voxhop_command, write_pair
 from voxhop.batching.manifest import MANIFEST_NAME
 
 FILES = int(os.environ.get("VOXHOP_BATCH_FILES", "60"))
@@ -20,8 +19,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="ne
 
 
 def start(source, out):
-    command = [sys.executable, "-m", "voxhop", "batch", source, "-o", out]
-    command += ["--pair", "_mic=_ref", "--model", MODEL, "--workers", "2"]
+    command = voxhop_command("batch", source, "-o", out, "--pair", "_mic=_ref")
+    command += ["--model", MODEL, "--workers", "2"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import voxhop
-from recordings import MODEL, hashes, rows, write_pair
+from recordings import MODEL, hashes, rows, voxhop_command, write_pair
 from voxhop.batching.watching import is_written
 
 SETTLE_S = 0.2
@@ -150,14 +150,14 @@ def test_ctrl_c_ends_it_and_leaves_nothing_half(tmp_path, out, how):
     write_pair(folder, "short", 1)
     write_pair(folder, "very_long", 2, seconds=600.0)
     (folder / "very_long_ref.wav").unlink()
-    command = [sys.executable, "-m", "voxhop", "watch", folder, "-o", out, "--model", MODEL]
+    command = voxhop_command("watch", folder, "-o", out, "--model", MODEL)
     process = subprocess.Popen(
         [*command, "--settle", "0.2", "--workers", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: list(out.glob(".very_long_mic.wav.*.part")))
+    wait_for(lambda: list(out.glob(".very_long_mic.wav.*.part")) and len(rows(out)) == 2)
     process.send_signal(how)
     said, complained = process.communicate(timeout=30)
     assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143}[how]

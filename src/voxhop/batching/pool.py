@@ -112,6 +112,73 @@ class Worker:
         return found
 
 
+class SteadyWorker:
+    """A worker process that is replaced when it dies; started for the first job.
+
+    Parameters
+    ----------
+    work
+        The pickle of a `Work`.
+    out
+        Its output folder.
+    stop
+        Set before `end` is called while another thread is in `do`.
+    """
+
+    def __init__(self, work: bytes, out: Path, stop: threading.Event) -> None:
+        self._work, self._out, self._stop = work, out, stop
+        self._guard = threading.Lock()
+        self._worker: Worker | None = None
+        self._job: Job | None = None
+
+    def do(self, job: Job, share: Callable[[float], None]) -> Row | None:
+        """Return the row of a job, a failure when two processes die of it; None when stopped.
+
+        Raises
+        ------
+        EngineError
+            When a process does not come up.
+        """
+        how = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                worker = self._ready(job)
+                if worker is None:
+                    return None
+                return worker.do(job, share)
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # noqa: PERF203 - rare
+                if self._stop.is_set():
+                    return None
+                how = self.end()
+        died = f"{job.mic}: its worker process died {how}, {_ATTEMPTS} times"
+        return {"file": job.name, "status": "failed", "out": job.out, "error": died}
+
+    def end(self) -> str:
+        """End the process, remove what it left, and return how it ended. May be repeated."""
+        with self._guard:
+            worker, self._worker = self._worker, None
+        if worker is None:
+            return ""
+        how = worker.end()
+        if self._job is not None:
+            target = self._out / self._job.out
+            remove_partials(target.parent, {target.name})
+        return how
+
+    def _ready(self, job: Job) -> Worker | None:
+        """Return the process, started where there is none; None when stopped meanwhile."""
+        self._job = job
+        if self._worker is not None:
+            return self._worker
+        worker = Worker(self._work)
+        with self._guard:
+            self._worker = worker
+        if self._stop.is_set():
+            self.end()
+            return None
+        return worker
+
+
 class WorkerPool:
     """Does jobs in several worker processes; use once.
 
@@ -133,12 +200,11 @@ class WorkerPool:
             raise EngineError("batch: a frozen program has no Python to start workers with")
         self._out, self._work = Path(work.out), pickle.dumps(work)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._asking, self._guard = threading.Lock(), threading.Lock()
+        self._asking = threading.Lock()
         self._stop = stop or threading.Event()
-        self._busy: dict[int, tuple[Worker, Job | None]] = {}
 
     def rows(
-        self, jobs: Iterator[Job], count: int, share: Callable[[Job, float], None]
+        self, jobs: Iterator[Job], count: int | None, share: Callable[[Job, float], None]
     ) -> Generator[Row, None, None]:
         """Yield the row of each job as it is done.
 
@@ -147,7 +213,7 @@ class WorkerPool:
         jobs
             Asked for the next one by the threads of this pool, one at a time.
         count
-            Number of processes, at least 1.
+            Number of processes, at least 1; None: 1.
         share
             Told how much of a job is done, 0 to 1, on the caller's thread.
 
@@ -156,8 +222,10 @@ class WorkerPool:
         EngineError
             When no worker comes up; and what `jobs` raises.
         """
+        workers = [SteadyWorker(self._work, self._out, self._stop) for _ in range(count or 1)]
         threads = [
-            threading.Thread(target=self._tend, args=(i, jobs), daemon=True) for i in range(count)
+            threading.Thread(target=self._tend, args=(worker, jobs), daemon=True)
+            for worker in workers
         ]
         for thread in threads:
             thread.start()
@@ -174,7 +242,9 @@ class WorkerPool:
                 else:
                     yield event[1]
         finally:
-            self._stop_all()
+            self._stop.set()
+            for worker in workers:
+                worker.end()
             for thread in threads:
                 thread.join()
 
@@ -183,15 +253,7 @@ class WorkerPool:
             with contextlib.suppress(queue.Empty):
                 return self._events.get(timeout=0.5)
 
-    def _stop_all(self) -> None:
-        self._stop.set()
-        with self._guard:
-            busy = list(self._busy.values())
-        for worker, job in busy:
-            worker.end()
-            self._sweep(job)
-
-    def _tend(self, slot: int, jobs: Iterator[Job]) -> None:
+    def _tend(self, worker: SteadyWorker, jobs: Iterator[Job]) -> None:
         """Give jobs to one worker until there are no more; runs on a thread of its own."""
         try:
             while not self._stop.is_set():
@@ -199,46 +261,11 @@ class WorkerPool:
                     job = next(jobs, None)
                 if job is None:
                     break
-                self._events.put((job, self._done(slot, job)))
-        except _Stopped:
-            pass
+                row = worker.do(job, lambda share, job=job: self._events.put((job, share)))  # type: ignore[misc]
+                if row is not None:
+                    self._events.put((job, row))
         except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
             self._events.put(error)
         finally:
-            with contextlib.suppress(KeyError):
-                self._busy.pop(slot)[0].end()
+            worker.end()
             self._events.put(None)
-
-    def _done(self, slot: int, job: Job) -> Row:
-        """Return the row of a job, with a new worker when the first one dies of it."""
-        how = ""
-        for _ in range(_ATTEMPTS):
-            worker = self._worker(slot, job)
-            try:
-                return worker.do(job, lambda share: self._events.put((job, share)))
-            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-                if self._stop.is_set():
-                    raise _Stopped from error
-                how = worker.end()
-                del self._busy[slot]
-                self._sweep(job)
-        died = f"{job.mic}: its worker process died {how}, {_ATTEMPTS} times"
-        return {"file": job.name, "status": "failed", "out": job.out, "error": died}
-
-    def _worker(self, slot: int, job: Job) -> Worker:
-        found = self._busy.get(slot)
-        worker = Worker(self._work) if found is None else found[0]
-        with self._guard:
-            self._busy[slot] = (worker, job)
-        if self._stop.is_set():
-            raise _Stopped
-        return worker
-
-    def _sweep(self, job: Job | None) -> None:
-        if job is not None:
-            target = self._out / job.out
-            remove_partials(target.parent, {target.name})
-
-
-class _Stopped(Exception):  # noqa: N818 - not an error
-    """The pool was told to stop."""

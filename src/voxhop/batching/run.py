@@ -8,12 +8,13 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voxhop._closing import Closing
 from voxhop._partial import remove_partials
 from voxhop.batching.jobs import folder_jobs, listed_jobs, recordings_in
 from voxhop.batching.manifest import Manifest
+from voxhop.batching.on_ray import RayPool
 from voxhop.batching.pool import WorkerPool
 from voxhop.batching.recipe import Recipe
 from voxhop.batching.report import BatchReport
@@ -22,8 +23,7 @@ from voxhop.errors import ArgumentError, AudioFileError
 from voxhop.offline import opened
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from typing import TextIO
 
     from voxhop.batching.jobs import Job
@@ -40,6 +40,7 @@ def batch(
     model: ModelSource = None,
     workers: int | None = None,
     restart: bool = False,
+    ray: bool = False,
     progress: Callable[[float, float], None] | None = None,
     **how: Any,  # noqa: ANN401 - typed by Recipe and StreamOptions
 ) -> BatchReport:
@@ -61,6 +62,10 @@ def batch(
         ``options``.
     restart
         Do everything anew.
+    ray
+        Run on a Ray cluster (extra ``ray``): the one that is connected, or that
+        ``RAY_ADDRESS`` names, or a new one on this machine. Recordings, outputs and a model
+        file lie where every node sees them, under the same names.
     progress
         Called with bytes done and bytes in all, now and then.
     **how
@@ -100,12 +105,16 @@ def batch(
         jobs = _apart(base, folder, list(found))
         if not jobs:
             raise ArgumentError(f"{getattr(source, 'name', source)}: no recordings")
-        opened_batch = stack.enter_context(OpenBatch(base, folder, recipe, model, restart=restart))
+        opened_batch = stack.enter_context(
+            OpenBatch(
+                base, folder, recipe, model, pool=RayPool if ray else WorkerPool, restart=restart
+            )
+        )
         work, manifest = opened_batch.work, opened_batch.manifest
         pending = [job for job in jobs if not manifest.is_done(job.name, job.out, work.stamps(job))]
         tally = Tally(manifest, len(jobs))
         sweep(folder, pending)
-        count = min(most, max(1, len(pending)))
+        count = workers if ray else min(most, max(1, len(pending)))
         meter = _Meter(work, pending, progress)
         rows = stack.enter_context(
             contextlib.closing(opened_batch.pool.rows(iter(pending), count, meter.share))
@@ -114,6 +123,15 @@ def batch(
             tally.add(row)
             meter.finish(row)
     return tally.report(opened_batch.model_source, left_out, time.monotonic() - begin)
+
+
+class Pool(Protocol):
+    """Does jobs somewhere."""
+
+    def rows(
+        self, jobs: Iterator[Job], count: int | None, share: Callable[[Job, float], None]
+    ) -> Generator[Row, None, None]:
+        """Yield the row of each job as it is done; `count` workers, or as many as there can be."""
 
 
 class OpenBatch(Closing):
@@ -125,10 +143,10 @@ class OpenBatch(Closing):
         The folder that recordings are named from, and the output folder, which is made.
     recipe, model
         What is done; the model is opened to check the two, and left to the workers.
+    pool
+        Makes what does the jobs.
     restart
         Forget what was done.
-    stop
-        Set when the workers end.
 
     Raises
     ------
@@ -143,13 +161,13 @@ class OpenBatch(Closing):
         recipe: Recipe,
         model: ModelSource,
         *,
+        pool: Callable[[Work], Pool],
         restart: bool = False,
-        stop: threading.Event | None = None,
     ) -> None:
         with opened(model) as loaded:
             recipe.check(loaded)
             self.work = Work(loaded, str(base), str(out), recipe)
-            self.pool = WorkerPool(self.work, stop)
+            self.pool = pool(self.work)
             self.model_source = loaded.source
             made_with = recipe.made_with(loaded)
         out.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxhop.batching.jobs import folder_jobs, recordings_in
+from voxhop.batching.pool import WorkerPool
 from voxhop.batching.recipe import Recipe
 from voxhop.batching.run import OpenBatch, Tally, sweep, worker_count
 from voxhop.errors import ArgumentError, AudioFileError
@@ -84,7 +85,9 @@ def watch(
         raise ArgumentError(f"{out}: the recordings are there; expected another folder")
     recipe, stop = Recipe.of(how), stop or threading.Event()
     count = worker_count(workers, recipe)
-    with OpenBatch(base, target, recipe, model, stop=stop) as opened_batch:
+    with OpenBatch(
+        base, target, recipe, model, pool=lambda work: WorkerPool(work, stop)
+    ) as opened_batch:
         arrivals = _Arrivals(opened_batch, recipe, stop, settle_s)
         sweep(target, arrivals.listed())
         tally = Tally(opened_batch.manifest, 0)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.cli.enhance import add_alignment, add_taste, stream_settings
-from voxhop.cli.standard_streams import STANDARD
+from voxhop.cli.standard_streams import STANDARD, quiet_decoders
 from voxhop.cli.verb import (
     ProgressBar,
     add_session_options,
@@ -49,6 +49,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--restart", action="store_true", help="do everything anew, also what is done"
+    )
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="run on a Ray cluster: the one of RAY_ADDRESS, or a new one on this machine",
     )
     parser.add_argument(
         "--strict",
@@ -116,9 +121,14 @@ def run(args: argparse.Namespace) -> int:
 
     source = sys.stdin if args.source == STANDARD else args.source
     try:
-        with ProgressBar("cleaning") as bar:
+        with quiet_decoders(), ProgressBar("cleaning") as bar:  # Ray's core talks, too
             report = batch(
-                source, args.out, restart=args.restart, progress=bar.update, **recipe_of(args)
+                source,
+                args.out,
+                restart=args.restart,
+                ray=args.ray,
+                progress=bar.update,
+                **recipe_of(args),
             )
     except KeyboardInterrupt:
         sys.stderr.write("voxhop batch: the same command goes on from here\n")
