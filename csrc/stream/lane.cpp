@@ -1,7 +1,6 @@
 #include "stream/lane.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace voxhop {
 namespace {
@@ -13,23 +12,6 @@ int64_t power_of_two(int64_t at_least) {
 }
 
 }  // namespace
-
-// Output sample n (time n of the microphone) needs model sample
-//   k = floor(n up / down) + W_up, which hop (k + lookahead + model_latency) / hop brings,
-// and that hop runs when the last of its input samples has passed the down-sampler.
-int64_t stream_latency(const StreamClock & clock) {
-  const Resampler down(clock.rate, clock.model_rate), up(clock.model_rate, clock.rate);
-  int64_t latency = 0;
-  // After this many samples both rates and the hop are back in step.
-  const int64_t period = clock.rate / std::gcd(clock.rate, clock.model_rate) * clock.hop;
-  for (int64_t n = 0; n < period; ++n) {
-    const int64_t last = up.input_needed(n) - 1;
-    const int64_t hops = (last + clock.lookahead + clock.model_latency) / clock.hop + 1;
-    const int64_t input = down.input_needed(hops * clock.hop - 1);
-    latency = std::max(latency, input - 1 - n);
-  }
-  return latency;
-}
 
 Lane::Lane(const StreamClock & clock, const HighPass & door, SessionHandle session)
     : clock_(clock),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "stream/clock.h"
 #include "stream/high_pass.h"
 #include "stream/mixer.h"
 #include "stream/resampler.h"
@@ -11,21 +12,6 @@
 #include "stream/session_handle.h"
 
 namespace voxhop {
-
-/// Rates and sizes that all parts of a stream share.
-struct StreamClock {
-  int64_t rate = 48000;         // of the caller, Hz
-  int64_t model_rate = 16000;   // Hz
-  int64_t hop = 256;            // samples at model_rate
-  int64_t model_latency = 256;  // samples at model_rate
-  int64_t lookahead = 0;        // samples at model_rate by which the microphone waits
-  int64_t latency = 0;          // samples at `rate`: what stream_latency() says
-};
-
-/// Samples at the caller's rate by which every stream of this clock delays its
-/// microphone, whatever the block lengths: the least that always has an output sample
-/// ready for an input sample. Exact; the formula is in docs/stream.md.
-int64_t stream_latency(const StreamClock & clock);
 
 /// caller's samples -> high-pass -> model's rate -> hop -> mix -> caller's rate -> FIFO.
 /// What the way to the model's rate and back does not carry, x - up(down(x)): the band above
@@ -49,8 +35,8 @@ class Lane {
   /// hop, before run().
   const float * take() noexcept;
 
-  /// One hop on what take() gave. Returns false when the model gave a sample that is not
-  /// finite; the hop is then silence and the session starts anew.
+  /// One hop on what take() gave; `ref` null for a model that takes none. Returns false when the
+  /// model gave a sample that is not finite; the hop is then silence and the session starts anew.
   bool run(const float * ref, const MixControls & controls) noexcept;
 
   /// Output and microphone of the same time, hop samples each, of the last run().

@@ -55,6 +55,7 @@ class RefInput {
   DelayLine & line() noexcept { return line_; }
   /// What is missing of it.
   RefGaps & gaps() noexcept { return gaps_; }
+  const RefGaps & gaps() const noexcept { return gaps_; }
   bool missing() const noexcept { return missing_; }
   int64_t missing_samples() const noexcept { return missing_samples_; }
   int64_t buffered() const noexcept { return ring_.size(); }

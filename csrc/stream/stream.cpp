@@ -5,14 +5,10 @@
 
 #include "core/status.h"
 #include "stream/samples.h"
-#include "stream/stream_options.h"
+#include "stream/session_choice.h"
 
 namespace voxhop {
 namespace {
-
-constexpr double kUnrelatedFadeHops = 8.0;
-constexpr int64_t kRoomHops = 5;      // by which the room draws out the echo of a gap
-constexpr double kEchoIsThere = 0.3;  // confidence of the probe
 
 using Clock = std::chrono::steady_clock;
 
@@ -24,40 +20,32 @@ double mean_square(const float * x, int64_t n) noexcept {
 
 }  // namespace
 
-Stream::Stream(const vh_model & model, const vh_stream_options & options)
-    : clock_(stream_clock(model, options)),
+Stream::Stream(const vh_stream_options & options, std::vector<SessionHandle> sessions)
+    : clock_(stream_clock(*sessions.front(), options)),
       options_(options),
       opened_with_(mix_controls_of(options)),
-      align_taps_(model_delays(model)),
-      ref_(ref_config(clock_, options), HighPass(clock_.rate, options.highpass_hz)),
-      aligner_(aligner_config(clock_, options, align_taps_)),
+      align_taps_(model_delays(*sessions.front())),
       meters_(static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate)),
       channel_(static_cast<size_t>(kBlock)),
-      aligned_(static_cast<size_t>(clock_.hop)),
       ref_block_(static_cast<size_t>(kBlock)),
       align_weights_(static_cast<size_t>(align_taps_)) {
   options_.session = nullptr;  // the caller's, and only good for opening
-  const bool each = options.channel_rule == VH_CHANNELS_EACH;
-  const int32_t count = each ? options.channels : 1;
-  lanes_.reserve(static_cast<size_t>(count));
+  if (takes_reference(*sessions.front())) far_.emplace(clock_, options_, align_taps_);
+  lanes_.reserve(sessions.size());
   const HighPass door(clock_.rate, options.highpass_hz);
-  for (int32_t c = 0; c < count; ++c) {
-    lanes_.emplace_back(clock_, door, open_session(model, options));
-  }
+  for (SessionHandle & session : sessions) lanes_.emplace_back(clock_, door, std::move(session));
   reset();
 }
 
 void Stream::reset() noexcept {
   controls_ = opened_with_;
   bypass_ = false;
-  ref_.reset();
-  aligner_.reset();
+  if (far_) far_->reset();
   meters_.reset();
   times_.reset();
   for (Lane & lane : lanes_) lane.reset(controls_);
-  ref_gain_ = 1.0f;
   feed_ = Feed::kNone;
-  frames_ = hops_ = late_hops_ = failed_hops_ = clipped_ = late_ref_ = mic_nonfinite_ = 0;
+  frames_ = hops_ = late_hops_ = failed_hops_ = clipped_ = mic_nonfinite_ = 0;
   ref_nonfinite_.store(0, std::memory_order_relaxed);
 }
 
@@ -67,18 +55,23 @@ void Stream::feed_by(Feed feed) {
   feed_ = feed;
 }
 
+void Stream::check_takes_ref() const {
+  VH_CHECK(far_, VH_E_ARGUMENT, "ref: this model takes a microphone alone, expected none");
+}
+
 template <typename T>
 void Stream::process(const T * mic, const T * ref, T * out, int64_t frames) {
+  if (ref != nullptr) check_takes_ref();
   feed_by(Feed::kTogether);
   while (frames > 0) {
     const int64_t n = std::min(frames, kBlock);
     if (ref == nullptr) {
-      ref_.push(nullptr, n);
+      if (far_) far_->input().push(nullptr, n);
     } else {
       SampleCounts counts;
       mix_down(ref, options_.ref_channels, n, ref_block_.data(), counts);
       ref_nonfinite_.fetch_add(counts.nonfinite, std::memory_order_relaxed);
-      ref_.push(ref_block_.data(), n);
+      far_->input().push(ref_block_.data(), n);
       ref += n * options_.ref_channels;
     }
     advance(mic, out, n);
@@ -93,7 +86,7 @@ void Stream::push_mic(const T * mic, T * out, int64_t frames) {
   feed_by(Feed::kApart);
   while (frames > 0) {
     const int64_t n = std::min(frames, kBlock);
-    ref_.pull(n);
+    if (far_) far_->input().pull(n);
     advance(mic, out, n);
     mic += n * options_.channels;
     out += n * options_.channels;
@@ -103,14 +96,15 @@ void Stream::push_mic(const T * mic, T * out, int64_t frames) {
 
 // The block on the stack, not a member: this runs on the reference's own thread.
 template <typename T>
-void Stream::push_ref(const T * ref, int64_t frames, int64_t position) noexcept {
+void Stream::push_ref(const T * ref, int64_t frames, int64_t position) {
+  check_takes_ref();
   float block[kBlock];
   while (frames > 0) {
     const int64_t n = std::min(frames, kBlock);
     SampleCounts counts;
     mix_down(ref, options_.ref_channels, n, block, counts);
     ref_nonfinite_.fetch_add(counts.nonfinite, std::memory_order_relaxed);
-    ref_.write(block, n, position);
+    far_->input().write(block, n, position);
     ref += n * options_.ref_channels;
     frames -= n;
     position = position < 0 ? position : position + n;
@@ -123,11 +117,11 @@ void Stream::flush(T * out) {
   std::fill(channel_.begin(), channel_.end(), 0.0f);
   for (int64_t left = clock_.latency; left > 0;) {
     const int64_t n = std::min(left, kBlock);
-    if (feed == Feed::kApart) {
-      ref_.pull(n);
-    } else {
+    if (far_ && feed == Feed::kApart) {
+      far_->input().pull(n);
+    } else if (far_) {
       std::fill(ref_block_.begin(), ref_block_.end(), 0.0f);
-      ref_.push(ref_block_.data(), n);
+      far_->input().push(ref_block_.data(), n);
     }
     for (Lane & lane : lanes_) lane.push(channel_.data(), n);
     run_hops();
@@ -188,27 +182,18 @@ void Stream::run_hop() noexcept {
   const Clock::time_point began = Clock::now();
   const float * mic = nullptr;
   for (size_t i = lanes_.size(); i-- > 0;) mic = lanes_[i].take();
-  const int64_t late = aligner_.process(mic, ref_.line(), hops_ * clock_.hop, aligned_.data());
-  late_ref_ += late;
-  const bool mute = aligner_.unrelated() && options_.keep_unrelated == 0;
-  const float goal = mute ? 0.0f : 1.0f;
-  if (ref_gain_ != 1.0f || goal != 1.0f) {
-    const auto step =
-        static_cast<float>(1.0 / (kUnrelatedFadeHops * static_cast<double>(clock_.hop)));
-    for (float & x : aligned_) {
-      ref_gain_ += std::clamp(goal - ref_gain_, -step, step);
-      x *= ref_gain_;
-    }
-  }
+  const float * ref = far_ ? far_->hop(mic) : nullptr;
   controls_.bypass = wants_bypass();
   controls_.echo = meters_.ref_active();
-  controls_.gap = options_.gap_guard != 0 && echo_of_a_gap(late);
+  controls_.gap = options_.gap_guard != 0 && far_ && far_->gap_remembered() &&
+                  far_->echo_of_a_gap(model_delay(nullptr));
   for (Lane & lane : lanes_) {
-    if (!lane.run(aligned_.data(), controls_)) ++failed_hops_;
+    if (!lane.run(ref, controls_)) ++failed_hops_;
   }
   const Lane & first = lanes_.front();
-  meters_.add(mean_square(first.dry(), clock_.hop), mean_square(aligned_.data(), clock_.hop),
-              mean_square(first.wet(), clock_.hop), echo_expected());
+  const double far = ref == nullptr ? 0.0 : mean_square(ref, clock_.hop);
+  meters_.add(mean_square(first.dry(), clock_.hop), far, mean_square(first.wet(), clock_.hop),
+              far_ && far_->echo_expected());
   ++hops_;
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
   times_.add(seconds);
@@ -217,28 +202,9 @@ void Stream::run_hop() noexcept {
   }
 }
 
-bool Stream::echo_expected() const noexcept {
-  return aligner_.automatic() && aligner_.tracker().confidence() > kEchoIsThere;
-}
-
-// Whether the hop that comes out next holds the echo of what is missing of the reference. It
-// is made of the frames before and after it.
-bool Stream::echo_of_a_gap(int64_t late) noexcept {
-  const int64_t now = hops_ * clock_.hop;
-  const auto rate = static_cast<double>(clock_.model_rate);
-  const auto pre_delay = static_cast<int64_t>(aligner_.pre_delay_s() * rate);
-  if (late > 0) ref_.gaps().add(ref_.line().write_index(), now + clock_.hop - pre_delay);
-  if (!ref_.gaps().any(now - history_samples(clock_), now + clock_.hop)) return false;
-  const int64_t lag = aligner_.automatic() && aligner_.tracker().locked()
-                          ? static_cast<int64_t>(aligner_.echo_delay_s() * rate)
-                          : pre_delay + std::max<int64_t>(0, model_delay(nullptr)) * clock_.hop;
-  const int64_t begin = now - clock_.model_latency - kRoomHops * clock_.hop - lag;
-  return ref_.gaps().any(begin, now + clock_.hop - lag);
-}
-
 bool Stream::wants_bypass() const noexcept {
-  return bypass_ || (options_.auto_bypass != 0 && meters_.not_helping()) ||
-         (options_.missing_ref == VH_MISSING_BYPASS && ref_.missing());
+  return bypass_ || (options_.auto_bypass != 0 && not_helping()) ||
+         (options_.missing_ref == VH_MISSING_BYPASS && far_ && far_->input().missing());
 }
 
 void Stream::set(int32_t control, double value) {
@@ -262,8 +228,8 @@ template void Stream::process(const float *, const float *, float *, int64_t);
 template void Stream::process(const int16_t *, const int16_t *, int16_t *, int64_t);
 template void Stream::push_mic(const float *, float *, int64_t);
 template void Stream::push_mic(const int16_t *, int16_t *, int64_t);
-template void Stream::push_ref(const float *, int64_t, int64_t) noexcept;
-template void Stream::push_ref(const int16_t *, int64_t, int64_t) noexcept;
+template void Stream::push_ref(const float *, int64_t, int64_t);
+template void Stream::push_ref(const int16_t *, int64_t, int64_t);
 template void Stream::flush(float *);
 template void Stream::flush(int16_t *);
 

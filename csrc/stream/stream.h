@@ -4,34 +4,38 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
-#include "stream/aligner.h"
+#include "stream/clock.h"
+#include "stream/far_end.h"
 #include "stream/lane.h"
 #include "stream/meters.h"
-#include "stream/ref_input.h"
+#include "stream/stream_options.h"
 #include "voxhop.h"
 
 namespace voxhop {
 
 /// Everything happens at hop boundaries of the model's rate, counted from the first
 /// microphone sample, so the result depends on the samples and not on the calls.
-/// Threads: write_ref() may run beside anything else but reset; the rest is one thread's.
+/// Threads: push_ref() may run beside anything else but reset; the rest is one thread's.
 class Stream {
  public:
   /// `options` are known_options(). Throws VH_E_ARGUMENT, VH_E_UNSUPPORTED, VH_E_MEMORY.
-  Stream(const vh_model & model, const vh_stream_options & options);
+  Stream(const vh_model & model, const vh_stream_options & options)
+      : Stream(options, open_sessions(model, options)) {}
 
   int64_t latency() const noexcept { return clock_.latency; }
   void reset() noexcept;
 
-  /// `ref` null: missing. In and out are interleaved; T is float or int16_t.
+  /// `ref` null: missing. VH_E_ARGUMENT for one that the model does not take. In and out are
+  /// interleaved; T is float or int16_t.
   template <typename T>
   void process(const T * mic, const T * ref, T * out, int64_t frames);
   template <typename T>
   void push_mic(const T * mic, T * out, int64_t frames);
   template <typename T>
-  void push_ref(const T * ref, int64_t frames, int64_t position) noexcept;
+  void push_ref(const T * ref, int64_t frames, int64_t position);
   template <typename T>
   void flush(T * out);
 
@@ -42,6 +46,7 @@ class Stream {
   enum class Feed { kNone, kTogether, kApart };
   static constexpr int64_t kBlock = 1024;
 
+  Stream(const vh_stream_options & options, std::vector<SessionHandle> sessions);
   template <typename T>
   void advance(const T * mic, T * out, int64_t frames);
   template <typename T>
@@ -50,31 +55,27 @@ class Stream {
   void give_out(T * out, int64_t frames) noexcept;
   void run_hops() noexcept;
   void run_hop() noexcept;
-  void meter(const float * ref) noexcept;
   bool wants_bypass() const noexcept;
+  bool not_helping() const noexcept { return far_ && meters_.not_helping(); }
   void feed_by(Feed feed);
-  bool echo_expected() const noexcept;
-  bool echo_of_a_gap(int64_t late) noexcept;
+  void check_takes_ref() const;
   int64_t model_delay(double * confidence) const noexcept;
   void read_model_delay(vh_stream_metrics & metrics) const noexcept;
 
   StreamClock clock_;
   vh_stream_options options_;
   MixControls opened_with_, controls_;
-  int64_t align_taps_;  // delays of the model's own alignment, 0 without one
-  RefInput ref_;
-  Aligner aligner_;
+  int64_t align_taps_;         // delays of the model's own alignment, 0 without one
+  std::optional<FarEnd> far_;  // none for a model that takes a microphone alone
   Meters meters_;
   TimeHistogram times_;
   std::vector<Lane> lanes_;
-  std::vector<float> channel_, aligned_, ref_block_;  // work space
-  mutable std::vector<float> align_weights_;          // work space of model_delay()
-  float ref_gain_ = 1.0f;  // fades the reference out while it is unrelated
-  bool bypass_ = false;    // asked for by the control
+  std::vector<float> channel_, ref_block_;    // work space
+  mutable std::vector<float> align_weights_;  // work space of model_delay()
+  bool bypass_ = false;                       // asked for by the control
   Feed feed_ = Feed::kNone;
   int64_t frames_ = 0, hops_ = 0, late_hops_ = 0, failed_hops_ = 0;
-  int64_t clipped_ = 0, late_ref_ = 0;
-  int64_t mic_nonfinite_ = 0;
+  int64_t clipped_ = 0, mic_nonfinite_ = 0;
   std::atomic<int64_t> ref_nonfinite_{0};
 };
 

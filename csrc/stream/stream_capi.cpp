@@ -169,6 +169,9 @@ int32_t vh_stream_get_metrics(const vh_stream * stream, vh_stream_metrics * metr
     VH_CHECK(metrics->struct_size >= sizeof(vh_stream_metrics), VH_E_ARGUMENT,
              "metrics: struct_size %zu, expected %zu", metrics->struct_size,
              sizeof(vh_stream_metrics));
+    const size_t known = metrics->struct_size;
+    *metrics = vh_stream_metrics{};
+    metrics->struct_size = known;
     stream->stream.read_metrics(*metrics);
   });
 }

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "stream/session_choice.h"
 #include "stream/stream.h"
-#include "stream/stream_options.h"
 
 namespace voxhop {
 namespace {
@@ -22,19 +22,9 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   m.clipped_samples = clipped_;
   m.nonfinite_samples = mic_nonfinite_ + ref_nonfinite_.load(std::memory_order_relaxed);
   m.failed_hops = failed_hops_;
-  m.ref_missing_frames = ref_.missing_samples();
-  m.ref_late_frames = late_ref_;
-  m.ref_dropped_frames = ref_.dropped();
-  m.ref_buffered_frames = ref_.buffered();
   m.out_buffered_frames = lanes_.front().waiting();
-  const DelayTracker & tracker = aligner_.tracker();
-  const double lookahead_s =
-      static_cast<double>(clock_.lookahead) / static_cast<double>(clock_.model_rate);
-  m.delay_ms = tracker.locked() ? 1e3 * (aligner_.echo_delay_s() - lookahead_s) : kNotANumber;
-  m.delay_confidence = tracker.confidence();
-  m.drift_ppm = tracker.drift_known() ? tracker.drift_ppm() : kNotANumber;
-  m.pre_delay_ms = 1e3 * aligner_.pre_delay_s();
-  m.realignments = aligner_.jumps();
+  m.delay_ms = m.drift_ppm = kNotANumber;
+  if (far_) far_->read_metrics(m);
   read_model_delay(m);
   m.erle_db = meters_.erle_db();
   m.mic_dbfs = meters_.mic_dbfs();
@@ -42,9 +32,7 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   m.out_dbfs = meters_.out_dbfs();
   m.ref_active = meters_.ref_active() ? 1 : 0;
   m.near_active = meters_.near_active() ? 1 : 0;
-  m.ref_missing = ref_.missing() ? 1 : 0;
-  m.ref_unrelated = aligner_.unrelated() ? 1 : 0;
-  m.not_helping = meters_.not_helping() ? 1 : 0;
+  m.not_helping = not_helping() ? 1 : 0;
   m.bypassed = controls_.bypass ? 1 : 0;
 }
 

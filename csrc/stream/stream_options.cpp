@@ -6,24 +6,15 @@
 #include <cstring>
 
 #include "core/status.h"
+#include "stream/far_end.h"
+#include "stream/session_choice.h"
 
 namespace voxhop {
 namespace {
 
 constexpr int32_t kLowestRate = 8000, kHighestRate = 192000, kMostChannels = 8;
-constexpr double kMostDelayMs = 2000.0;
 constexpr double kLowestCorner = 1.0, kHighestCorner = 1000.0;                  // Hz
 constexpr size_t kFirstOptionsSize = offsetof(vh_stream_options, highpass_hz);  // of version 1
-// The probe looks a little further than the longest delay, so that a drift away from it
-// is still followed.
-constexpr double kRangeSeconds = 2.04;
-
-vh_model_info info_of(const vh_model & model) {
-  vh_model_info info{};
-  vh_error err{};
-  if (vh_model_get_info(&model, &info, &err) != VH_OK) fail(err.code, "%s", err.message);
-  return info;
-}
 
 void check_range(const char * name, double value, double low, double high) {
   VH_CHECK(value >= low && value <= high, VH_E_ARGUMENT, "%s: %g, expected %g to %g", name, value,
@@ -37,19 +28,6 @@ void check_count(const char * name, int32_t value, int32_t low, int32_t high) {
 
 float gain_of_db(double db) {
   return static_cast<float>(std::pow(10.0, db / 20.0));
-}
-
-}  // namespace
-
-vh_stream_options known_options(const vh_stream_options * options) {
-  vh_stream_options known;
-  vh_stream_options_init(&known);
-  if (options == nullptr) return known;
-  VH_CHECK(options->struct_size >= kFirstOptionsSize, VH_E_ARGUMENT,
-           "options: struct_size %zu, expected %zu (use vh_stream_options_init)",
-           options->struct_size, sizeof(vh_stream_options));
-  std::memcpy(&known, options, std::min(options->struct_size, sizeof(vh_stream_options)));
-  return known;
 }
 
 void check_options(const vh_stream_options & options) {
@@ -72,20 +50,26 @@ void check_options(const vh_stream_options & options) {
   mix_controls_of(options);
 }
 
-StreamClock stream_clock(const vh_model & model, const vh_stream_options & options) {
-  check_options(options);
-  const vh_model_info info = info_of(model);
-  VH_CHECK(info.input_count == 2, VH_E_UNSUPPORTED,
-           "model: %d audio inputs, expected 2 (microphone and reference)", info.input_count);
-  StreamClock clock;
-  clock.rate = options.sample_rate;
-  clock.model_rate = info.sample_rate;
-  clock.hop = info.hop_samples;
-  clock.model_latency = info.latency_samples;
-  clock.lookahead =
-      std::llround(options.lookahead_ms * 1e-3 * static_cast<double>(info.sample_rate));
-  clock.latency = stream_latency(clock);
-  return clock;
+// What only an echo gives a meaning.
+void check_without_reference(const vh_stream_options & options) {
+  VH_CHECK(!(options.delay_ms > 0.0), VH_E_ARGUMENT,
+           "delay_ms: %g, expected none: this model takes a microphone alone", options.delay_ms);
+  VH_CHECK(options.lookahead_ms == 0.0, VH_E_ARGUMENT,
+           "lookahead_ms: %g, expected 0: this model takes a microphone alone",
+           options.lookahead_ms);
+}
+
+}  // namespace
+
+vh_stream_options known_options(const vh_stream_options * options) {
+  vh_stream_options known;
+  vh_stream_options_init(&known);
+  if (options == nullptr) return known;
+  VH_CHECK(options->struct_size >= kFirstOptionsSize, VH_E_ARGUMENT,
+           "options: struct_size %zu, expected %zu (use vh_stream_options_init)",
+           options->struct_size, sizeof(vh_stream_options));
+  std::memcpy(&known, options, std::min(options->struct_size, sizeof(vh_stream_options)));
+  return known;
 }
 
 MixControls mix_controls_of(const vh_stream_options & options) {
@@ -116,45 +100,30 @@ void set_mix_control(MixControls & controls, int32_t control, double value) {
   }
 }
 
-int64_t model_delays(const vh_model & model) {
-  return info_of(model).d_max;
+std::vector<SessionHandle> open_sessions(const vh_model & model,
+                                         const vh_stream_options & options) {
+  check_options(options);
+  const SessionChoice choice(model, options.session, options.sample_rate);
+  std::vector<SessionHandle> sessions;
+  const int32_t count = options.channel_rule == VH_CHANNELS_EACH ? options.channels : 1;
+  for (int32_t c = 0; c < count; ++c) sessions.push_back(choice.open());
+  if (!takes_reference(*sessions.front())) check_without_reference(options);
+  return sessions;
 }
 
-RefConfig ref_config(const StreamClock & clock, const vh_stream_options & options) {
-  RefConfig config;
-  config.rate = clock.rate;
-  config.model_rate = clock.model_rate;
-  config.history = history_samples(clock);
-  config.hop = clock.hop;
-  config.policy = static_cast<MissingRef>(options.missing_ref);
-  return config;
-}
-
-AlignerConfig aligner_config(const StreamClock & clock, const vh_stream_options & options,
-                             int64_t delays) {
-  AlignerConfig config;
-  config.rate = clock.model_rate;
-  config.hop = clock.hop;
-  config.window_s = static_cast<double>(delays * clock.hop) / static_cast<double>(clock.model_rate);
-  config.automatic = std::isnan(options.delay_ms);
-  config.delay_s = config.automatic ? 0.0 : options.delay_ms * 1e-3;
-  // A waiting microphone makes every delay longer by its wait.
-  config.range_s = kRangeSeconds + options.lookahead_ms * 1e-3;
-  return config;
-}
-
-SessionHandle open_session(const vh_model & model, const vh_stream_options & options) {
-  vh_session * session = nullptr;
+StreamClock stream_clock(const vh_session & session, const vh_stream_options & options) {
+  vh_session_figures figures{};
   vh_error err{};
-  if (vh_session_open(&model, options.session, &session, &err) != VH_OK) {
-    fail(err.code, "%s", err.message);
-  }
-  return SessionHandle(session);
-}
-
-int64_t history_samples(const StreamClock & clock) {
-  const double seconds = kRangeSeconds + 0.1;
-  return static_cast<int64_t>(seconds * static_cast<double>(clock.model_rate)) + clock.lookahead;
+  if (vh_session_get_figures(&session, &figures, &err) != VH_OK) fail(err.code, "%s", err.message);
+  StreamClock clock;
+  clock.rate = options.sample_rate;
+  clock.model_rate = figures.sample_rate;
+  clock.hop = figures.hop_samples;
+  clock.model_latency = figures.latency_samples;
+  clock.lookahead =
+      std::llround(options.lookahead_ms * 1e-3 * static_cast<double>(figures.sample_rate));
+  clock.latency = stream_latency(clock);
+  return clock;
 }
 
 }  // namespace voxhop

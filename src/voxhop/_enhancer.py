@@ -94,6 +94,7 @@ class Enhancer(Closing):
         self._recording = recording
         self._automatic = settings["delay_ms"] == "auto"
         self._lookahead_ms = float(settings.get("lookahead_ms", 0.0))
+        self._takes_ref = model.info.input_count > 1
         self._tally = Tally()
         self._sides: tuple[StreamMetrics, ...] = ()
         with contextlib.ExitStack() as stack:
@@ -142,7 +143,8 @@ class Enhancer(Closing):
 
     def _side(self, i: int, mic: Floats, ref: Floats | None) -> Floats:
         # No reference is a silent loudspeaker, not a reference that is missing.
-        out = self._streams[i].process(mic, np.zeros_like(mic) if ref is None else ref)
+        silent = ref is None and self._takes_ref
+        out = self._streams[i].process(mic, np.zeros_like(mic) if silent else ref)
         sounds = self._meters[i].add_input(mic, ref)
         if sounds and not self._automatic:
             self._look(self._streams[i].metrics)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxhop.models import Model
     from voxhop.session import Session
 
     Samples = npt.NDArray[np.float32]
@@ -94,7 +93,8 @@ def time_all(
     progress: Callable[[float, float], None],
 ) -> list[tuple[HopTiming, ...]]:
     hop = sessions[0].hop_length
-    mic, ref = speech(hop * (hops + _ROUND))
+    mic, played = speech(hop * (hops + _ROUND))
+    ref = played if sessions[0].model.info.input_count > 1 else None
     parts = [(cache, max(LEAST_HOPS, hops // _cost(cache))) for cache in caches]
     timings: list[list[HopTiming]] = [[] for _ in sessions]
     total = float(sum(count for _, count in parts))
@@ -105,7 +105,8 @@ def time_all(
         for start in range(0, count, _ROUND):
             stretch = slice(start * hop, (start + _ROUND + _WARM_UP) * hop)
             for session, into in zip(sessions, times, strict=True):
-                _time_round(session, mic[stretch], ref[stretch], pause, into)
+                heard = None if ref is None else ref[stretch]
+                _time_round(session, mic[stretch], heard, pause, into)
             done += _ROUND
             progress(min(done, total), total)
         for i, session in enumerate(sessions):
@@ -116,7 +117,7 @@ def time_all(
 def _time_round(
     session: Session,
     mic: Samples,
-    ref: Samples,
+    ref: Samples | None,
     pause: Callable[[], None] | None,
     into: _Times,
 ) -> None:
@@ -131,7 +132,7 @@ def _time_round(
         session.prepare()
         cpu_start = time.thread_time_ns()
         start = time.perf_counter_ns()
-        session.process_hop_into(mic[part], ref[part], out)
+        session.process_hop_into(mic[part], None if ref is None else ref[part], out)
         wall_ns = time.perf_counter_ns() - start
         cpu_ns = time.thread_time_ns() - cpu_start
         if i >= _WARM_UP:
@@ -155,12 +156,12 @@ def _timing(cache: str, times: _Times, session: Session) -> HopTiming:
         cpu_min_ms=float(cpu_ms.min()),
         cpu_p50_ms=float(np.median(cpu_ms)),
         prepare_cpu_min_ms=min(times.prepare_cpu) / 1e6 if ahead else None,
-        real_time_factor=median / hop_ms(session.model),
+        real_time_factor=median / hop_ms(session),
     )
 
 
-def hop_ms(model: Model) -> float:
-    return 1000.0 * model.hop_length / model.sample_rate
+def hop_ms(session: Session) -> float:
+    return 1000.0 * session.hop_length / session.sample_rate
 
 
 def _cost(cache: str) -> int:

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from voxhop._bindings import engine_version, ggml_version
@@ -18,7 +19,7 @@ from voxhop.models import load
 from voxhop.session_info import SessionOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from voxhop.session import Session
     from voxhop.session_info import SessionInfo
@@ -77,6 +78,7 @@ def run(
     model_source: str | os.PathLike[str],
     options: Sequence[SessionOptions],
     *,
+    values: Mapping[str, int | str] = MappingProxyType({}),
     hops: int = 500,
     caches: Sequence[str] = CACHES,
     progress: Callable[[float, float], None] = lambda _done, _total: None,
@@ -89,6 +91,8 @@ def run(
         What `voxhop.load` takes.
     options
         One session each; they take turns, so that their ratios hold on a busy machine.
+    values
+        The model's own options, of all sessions.
     hops
         Hops timed per session with hot caches; a fifth of them with cold ones.
     caches
@@ -108,7 +112,7 @@ def run(
         raise ArgumentError(f"caches: {', '.join(caches) or 'none'}, expected {', '.join(CACHES)}")
     load_average = machine_load()
     with load(model_source) as model:
-        sessions = _distinct([model.session(**vars(option)) for option in options])
+        sessions = _distinct([model.session(**vars(option), **values) for option in options])
         try:
             timings = time_all(sessions, hops, caches, progress)
             contenders = tuple(
@@ -117,8 +121,8 @@ def run(
         finally:
             for session in sessions:
                 session.close()
-        info = model.info
-    memory = measure_memory(model_source, options[0])
+        first, name = sessions[0], model.info.name
+    memory = measure_memory(model_source, options[0], values)
     return BenchResult(
         cpu=cpu_name(),
         load=load_average,
@@ -126,18 +130,22 @@ def run(
         system=f"{platform.system()} {platform.machine()}",
         engine=engine_version(),
         ggml=ggml_version(),
-        model=info.name or str(model_source),
-        hop_ms=hop_ms(model),
-        macs_per_hop=info.macs_per_hop,
+        model=name or str(model_source),
+        hop_ms=hop_ms(first),
+        macs_per_hop=first.macs_per_hop,
         memory=memory,
         contenders=contenders,
     )
 
 
-def measure_memory(model_source: str | os.PathLike[str], option: SessionOptions) -> Memory:
+def measure_memory(
+    model_source: str | os.PathLike[str],
+    option: SessionOptions,
+    values: Mapping[str, int | str] = MappingProxyType({}),
+) -> Memory:
     """Return what a model and each session on it add to the memory of a fresh process."""
     command = [sys.executable, "-m", "voxhop._memory_probe"]
-    arguments = [os.fspath(model_source), json.dumps(vars(option))]
+    arguments = [os.fspath(model_source), json.dumps(vars(option) | dict(values))]
     found = subprocess.run(  # noqa: S603 - our own module
         command + arguments, capture_output=True, text=True, check=False
     )

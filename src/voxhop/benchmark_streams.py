@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from voxhop.models import load
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voxhop.session_info import SessionOptions
 
@@ -74,6 +75,7 @@ def run_streams(
     streams: int,
     options: SessionOptions,
     *,
+    values: Mapping[str, int | str] = MappingProxyType({}),
     rounds: int = 500,
     progress: Callable[[float, float], None] = lambda _done, _total: None,
 ) -> StreamsResult:
@@ -88,6 +90,8 @@ def run_streams(
     options
         How it computes. With ``history_first`` every round is prepared: wall times are
         those of the rest, CPU times of both.
+    values
+        The model's own options.
     rounds
         Rounds to time, at least 100.
     progress
@@ -101,10 +105,14 @@ def run_streams(
     if rounds < _LEAST_ROUNDS:
         raise ArgumentError(f"hops: {rounds}, expected at least {_LEAST_ROUNDS}")
     load_average = machine_load()
-    with load(model_source) as model, SessionGroup(model, streams, **vars(options)) as group:
-        wall, cpu = _time_rounds(group, rounds, progress)
+    with (
+        load(model_source) as model,
+        SessionGroup(model, streams, **(vars(options) | dict(values))) as group,
+    ):
+        takes_ref = model.info.input_count > 1
+        wall, cpu = _time_rounds(group, rounds, progress, takes_ref=takes_ref)
         info = group.info
-        hop_ms = 1000.0 * model.hop_length / model.sample_rate
+        hop_ms = 1000.0 * group.hop_length / group.sample_rate
     p99 = float(np.percentile(wall, 99))
     return StreamsResult(
         cpu=cpu_name(),
@@ -128,7 +136,11 @@ def run_streams(
 
 
 def _time_rounds(
-    group: SessionGroup, rounds: int, progress: Callable[[float, float], None]
+    group: SessionGroup,
+    rounds: int,
+    progress: Callable[[float, float], None],
+    *,
+    takes_ref: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return wall and CPU time of each round in ms."""
     hop, streams = group.hop_length, group.streams
@@ -140,11 +152,12 @@ def _time_rounds(
     times = np.empty((2, rounds))
     for i in range(rounds + _WARM_UP):
         part = slice(i * hop, (i + 1) * hop)
-        hops = np.ascontiguousarray(mic[:, part]), np.ascontiguousarray(ref[:, part])
+        heard = np.ascontiguousarray(mic[:, part])
+        played = np.ascontiguousarray(ref[:, part]) if takes_ref else None
         cpu = time.process_time_ns()
         group.prepare()
         wall = time.perf_counter_ns()
-        group.process(*hops, out=out)
+        group.process(heard, played, out=out)
         wall, cpu = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
         if i >= _WARM_UP:
             times[:, i - _WARM_UP] = wall / 1e6, cpu / 1e6

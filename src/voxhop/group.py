@@ -91,7 +91,7 @@ class SessionGroup(Owner):
         self._streams = streams
         figures = n.ffi.new("vh_session_figures *")
         self._call("get_figures", figures)
-        self._hop = int(figures.hop_samples)
+        self._hop, self._rate = int(figures.hop_samples), int(figures.sample_rate)
         self._ports = read_ports(
             n.lib.vh_group_port_count(self._handle),
             lambda i, info: self._call("get_port", i, info),
@@ -259,6 +259,11 @@ class SessionGroup(Owner):
     def streams(self) -> int:
         """Number of streams."""
         return self._streams
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz."""
+        return self._rate
 
     @property
     def hop_length(self) -> int:

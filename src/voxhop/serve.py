@@ -270,7 +270,8 @@ class _Server:
                     pair = _pairs(message.data, _SAMPLES[kind], most)
                     frames += len(pair)
                     self._check_pace(frames / rate, time.monotonic() - began)
-                    mic, ref = (np.ascontiguousarray(pair[:, c]) for c in range(_SIDES))
+                    mic, played = (np.ascontiguousarray(pair[:, c]) for c in range(_SIDES))
+                    ref = played if model.info.input_count > 1 else None
                     out = await asyncio.to_thread(stream.process, mic, ref)
                     await socket.send_bytes(out.tobytes())
                 else:  # closed

@@ -345,6 +345,11 @@ class Session(Owner):
         return self._ports.outputs
 
     @property
+    def macs_per_hop(self) -> int:
+        """Multiply-accumulates of one hop."""
+        return int(self._figures.macs_per_hop)
+
+    @property
     def model(self) -> Model:
         """The model of this session."""
         return self._model

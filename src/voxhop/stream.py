@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from voxhop._bindings import native
-from voxhop._native_options import NativeSessionOptions, native_stream_options
+from voxhop._native_options import (
+    NativeSessionOptions,
+    native_stream_options,
+    option_values,
+)
 from voxhop._owner import Owner
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
 from voxhop.session_info import SessionOptions
@@ -39,8 +43,12 @@ class Stream(Owner):
         From `voxhop.load`.
     options
         How the session inside computes.
+    model_rate
+        Where a model has an option ``sample_rate``: the one that it works at. None: that of
+        the caller, or the next above, or the highest that it has.
     **settings
-        The fields of `StreamOptions`, for example ``sample_rate=48000, delay_ms="auto"``.
+        The fields of `StreamOptions`, for example ``sample_rate=48000, delay_ms="auto"``, and
+        the model's own options (`Model.options`), for example ``depth=6, heads=2``.
 
     Raises
     ------
@@ -63,16 +71,19 @@ class Stream(Owner):
         model: Model,
         *,
         options: SessionOptions | None = None,
-        **settings: Any,  # noqa: ANN401 - typed by StreamOptions
+        model_rate: int | None = None,
+        **settings: Any,  # noqa: ANN401 - typed by StreamOptions and the model
     ) -> None:
-        known = {f.name for f in fields(StreamOptions)}
-        if unknown := sorted(set(settings) - known):
-            expected = ", ".join(sorted(known))
-            raise ArgumentError(f"Stream: unknown setting {unknown[0]!r}, expected {expected}")
-        self._settings = StreamOptions(**settings)
+        own = {f.name for f in fields(StreamOptions)}
+        self._settings = StreamOptions(**{k: v for k, v in settings.items() if k in own})
+        values = {k: v for k, v in settings.items() if k not in own}
+        _check_known(model, own, values)
+        if model_rate is not None:
+            values["sample_rate"] = model_rate
+        self._values = option_values(values)
         n = native()
         options = options or SessionOptions()
-        session = NativeSessionOptions(options)
+        session = NativeSessionOptions(options, self._values)
         out = n.ffi.new("vh_stream **")
         n.call(
             n.lib.vh_stream_open, model.handle, native_stream_options(self._settings, session), out
@@ -100,7 +111,8 @@ class Stream(Owner):
             float32 in about [-1, 1] or int16.
         ref
             What the loudspeaker plays meanwhile: as many frames of `ref_channels`, of the
-            same dtype. None when this stretch of it is missing.
+            same dtype. None when this stretch of it is missing. A model that takes a microphone
+            alone refuses one.
 
         Returns
         -------
@@ -271,6 +283,11 @@ class Stream(Owner):
         """What the stream was opened with."""
         return self._settings
 
+    @property
+    def values(self) -> dict[str, str]:
+        """The model's own options that were given; its rate is ``sample_rate``."""
+        return dict(self._values)
+
     # -- inside -------------------------------------------------------------------------
 
     def _release(self) -> None:
@@ -308,6 +325,16 @@ class Stream(Owner):
     def _forget(self) -> None:
         self._had_ref = self._told_missing = False
         self._unchecked = 0
+
+
+def _check_known(model: Model, own: set[str], values: dict[str, Any]) -> None:
+    """Raise for a name that neither a stream nor the model knows."""
+    if not values:
+        return
+    offered = {option.name for option in model.options} - own
+    if unknown := sorted(set(values) - offered):
+        expected = ", ".join(sorted(own | offered))
+        raise ArgumentError(f"Stream: unknown setting {unknown[0]!r}, expected {expected}")
 
 
 def _pointer(array: npt.NDArray[Any] | None) -> Any:  # noqa: ANN401 - a C pointer

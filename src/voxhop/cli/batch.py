@@ -9,6 +9,7 @@ from voxhop.cli.enhance import add_alignment, add_taste, stream_settings
 from voxhop.cli.standard_streams import STANDARD, quiet_decoders
 from voxhop.cli.verb import (
     ProgressBar,
+    add_model_options,
     add_session_options,
     new_verb,
     print_json,
@@ -100,6 +101,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         "--cross", action="store_true", help="calls, one party per channel: clean both sides"
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     add_alignment(parser)
     add_taste(parser)
     add_session_options(parser)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from voxhop.cli.verb import (
     ProgressBar,
+    add_model_options,
     add_session_options,
+    model_options,
     new_verb,
     print_json,
     say,
@@ -38,6 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
         example="voxhop bench --hops 1000 --json\n  voxhop bench --streams 16 --precision int8",
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     parser.add_argument(
         "--hops", type=int, default=500, metavar="N", help="hops to time (default 500)"
     )
@@ -63,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         result = benchmark.run(
             args.model or DEFAULT_MODEL,
             [options] if args.alone else benchmark.contenders_for(options),
+            values=model_options(args),
             hops=args.hops,
             caches=("hot",) if args.hot else benchmark.CACHES,
             progress=bar.update,
@@ -85,6 +89,7 @@ def _run_streams(args: argparse.Namespace, options: SessionOptions) -> int:
             args.model or DEFAULT_MODEL,
             args.streams,
             options,
+            values=model_options(args),
             rounds=args.hops,
             progress=bar.update,
         )

@@ -11,11 +11,13 @@ from voxhop.cli.standard_streams import STANDARD, quiet_decoders, standard_files
 from voxhop.cli.verb import (
     ProgressBar,
     add_high_pass,
+    add_model_options,
     add_session_options,
     new_verb,
     print_json,
     say,
     session_options,
+    stream_model_options,
 )
 from voxhop.errors import ArgumentError
 
@@ -85,6 +87,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as the recording)")
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     add_alignment(parser)
     add_taste(parser)
     add_session_options(parser)
@@ -187,7 +190,7 @@ def stream_settings(args: argparse.Namespace) -> dict[str, Any]:
             raise ArgumentError(f"--delay-ms {delay}: expected a number or auto") from None
     elif args.align:
         settings["delay_ms"] = "auto"
-    return settings
+    return settings | stream_model_options(args)
 
 
 def _tell(report: EnhanceReport, *, cross: bool, aligned: bool, has_ref: bool) -> None:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._plain import plain
-from voxhop.cli.verb import add_high_pass, add_session_options, new_verb, session_options
+from voxhop.cli.verb import (
+    add_high_pass,
+    add_model_options,
+    add_session_options,
+    new_verb,
+    session_options,
+    stream_model_options,
+)
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -79,6 +86,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="what a reference that stops counts as (default hold)",
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     add_session_options(parser)
 
 
@@ -97,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("gate_dbfs", "highpass_hz"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
+    settings |= stream_model_options(args)
     options = SessionOptions(**session_options(args))
     model = load(args.model) if args.model else load()
     with Stream(model, options=options, **settings) as stream, _reference(args) as ref:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from voxhop.cli.tracks import add_track_arguments, read_tracks
 from voxhop.cli.verb import (
     ProgressBar,
+    add_model_options,
     add_session_options,
     new_verb,
     print_json,
     say,
     session_options,
+    stream_model_options,
 )
 from voxhop.errors import ArgumentError
 
@@ -36,6 +38,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add_track_arguments(parser)
     parser.add_argument("-o", "--out", required=True, help="picture to make: .png, .svg or .pdf")
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     add_session_options(parser)
 
 
@@ -51,7 +54,15 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))
     with ProgressBar("enhancing") as bar:
-        analysis = analyse(mic, ref, rate, model=model, options=options, progress=bar.update)
+        analysis = analyse(
+            mic,
+            ref,
+            rate,
+            model=model,
+            options=options,
+            progress=bar.update,
+            **stream_model_options(args),
+        )
     tracks = {"microphone": mic, "enhanced": analysis.out}
     c = analysis.curves
     curves = {"level, dBFS": (c.time_s, {"microphone": c.mic_dbfs, "enhanced": c.out_dbfs})}

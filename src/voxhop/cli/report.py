@@ -9,11 +9,13 @@ from voxhop._partial import partial_beside
 from voxhop.cli.tracks import add_track_arguments, read_tracks
 from voxhop.cli.verb import (
     ProgressBar,
+    add_model_options,
     add_session_options,
     new_verb,
     print_json,
     say,
     session_options,
+    stream_model_options,
 )
 from voxhop.errors import ArgumentError
 
@@ -38,6 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("-o", "--out", required=True, help="page to make: .html")
     parser.add_argument("--title", help="heading (default: the name of the recording)")
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
     add_session_options(parser)
 
 
@@ -55,7 +58,15 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))
     with ProgressBar("enhancing") as bar:
-        analysis = analyse(mic, ref, rate, model=model, options=options, progress=bar.update)
+        analysis = analyse(
+            mic,
+            ref,
+            rate,
+            model=model,
+            options=options,
+            progress=bar.update,
+            **stream_model_options(args),
+        )
     write_whole(out, report_page(analysis, args.title or Path(args.mic).name))
     said = findings(analysis)
     if args.json:

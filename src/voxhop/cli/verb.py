@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._plain import plain
+from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,45 @@ def add_high_pass(parser: argparse._ActionsContainer) -> None:
         metavar="HZ",
         help="take away what lies below this, offsets and rumble (default 30; 0: nothing)",
     )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set``, the options that a model has of its own."""
+    parser.add_argument(
+        "--set",
+        dest="model_options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the model, as voxhop info lists them; may be repeated",
+    )
+
+
+def model_options(args: argparse.Namespace) -> dict[str, str]:
+    """Return what `add_model_options` read.
+
+    Raises
+    ------
+    ArgumentError
+        For what is no name and value, or a name that comes twice.
+    """
+    values: dict[str, str] = {}
+    for text in args.model_options:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ArgumentError(f"--set {text}: expected NAME=VALUE")
+        if name in values:
+            raise ArgumentError(f"--set {text}: {name} again, after {values[name]}")
+        values[name] = value
+    return values
+
+
+def stream_model_options(args: argparse.Namespace) -> dict[str, str]:
+    """Return the same as `voxhop.Stream` calls them: ``sample_rate`` is the caller's there."""
+    values = model_options(args)
+    if "sample_rate" in values:
+        values["model_rate"] = values.pop("sample_rate")
+    return values
 
 
 def session_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+// Which of a model's networks the sessions of a stream run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "stream/session_handle.h"
+#include "voxhop.h"
+
+namespace voxhop {
+
+/// The caller's options of a session, and where the model has an option `sample_rate` of which
+/// they say nothing, the caller's own rate, or the next above, or the highest that it has.
+class SessionChoice {
+ public:
+  SessionChoice(const SessionChoice &) = delete;
+  SessionChoice & operator=(const SessionChoice &) = delete;
+  /// `options` may be null: the defaults; what it points to must outlive this object.
+  SessionChoice(const vh_model & model, const vh_session_options * options, int64_t rate);
+
+  /// Throws what vh_session_open says, and VH_E_UNSUPPORTED for a model that does not make
+  /// audio from audio.
+  SessionHandle open() const;
+
+ private:
+  const vh_model & model_;
+  vh_session_options options_;
+  std::vector<vh_option> values_;
+  std::string rate_;
+};
+
+/// Name of the tap with a model's own alignment weights.
+inline constexpr char kAlignTap[] = "align.weights";
+
+/// Microphone and reference, or a microphone alone.
+bool takes_reference(const vh_session & session);
+
+/// Delays (hops) that the model's own alignment covers, 0 without one.
+int64_t model_delays(const vh_session & session);
+
+}  // namespace voxhop
