@@ -491,6 +491,15 @@ VH_API int32_t vh_stream_process_f32(vh_stream * stream, const float * mic, cons
 VH_API int32_t vh_stream_process_s16(vh_stream * stream, const int16_t * mic, const int16_t * ref,
                                      int16_t * out, int64_t frames, vh_error * err);
 
+/* `frames` frames of the microphone did not arrive (a lost packet, of any length): zeros take
+ * their place for exactly so long, and what comes out is what the model makes of them. A model
+ * trained for it fills the gap; a burst of more than 0.8 s fades to silence by 1.2 s. `ref` as
+ * above; NULL in a stream that is fed by push. Allocates nothing. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_stream_process_lost_f32(vh_stream * stream, const float * ref, float * out,
+                                          int64_t frames, vh_error * err);
+VH_API int32_t vh_stream_process_lost_s16(vh_stream * stream, const int16_t * ref, int16_t * out,
+                                          int64_t frames, vh_error * err);
+
 /* The same with the reference from another thread, at its own pace and clock. One thread
  * may call vh_stream_push_ref_* while one other calls everything else; neither waits.
  * `position` counts frames of the reference: a gap to the previous push is missing, an
@@ -559,7 +568,10 @@ typedef struct vh_stream_metrics {
   int32_t ref_missing;
   int32_t ref_unrelated; /* sounds, but its echo has not been found for 10 s */
   int32_t not_helping;
-  int32_t bypassed; /* by the control, by itself, or for a missing reference */
+  int32_t bypassed;    /* by the control, by itself, or for a missing reference */
+  int64_t lost_frames; /* of the microphone, by vh_stream_process_lost_*. Callers built without
+                          it and what follows may pass the struct_size they know */
+  int64_t lost_bursts; /* stretches of them */
 } vh_stream_metrics;
 
 /* Fills *metrics, whose struct_size the caller has set. Costs nothing until called. */

@@ -53,6 +53,16 @@ void Lane::reset(const MixControls & controls) {
 
 void Lane::push(const float * mic, int64_t n) noexcept {
   door_.process(mic, n, heard_.data());
+  enter(n);
+}
+
+void Lane::push_lost(int64_t n) noexcept {
+  std::fill_n(heard_.begin(), n, 0.0f);
+  enter(n);
+}
+
+// The n samples of heard_.
+void Lane::enter(int64_t n) noexcept {
   if (converts()) dry_in_.push(heard_.data(), n);
   model_in_.push(narrow_.data(), down_.process(heard_.data(), n, narrow_.data()));
 }

@@ -26,6 +26,9 @@ class Lane {
 
   /// Takes n <= kMost samples of the microphone.
   void push(const float * mic, int64_t n) noexcept;
+  /// n <= kMost samples of it were lost: zeros behind the door, which stands still meanwhile.
+  /// Run on, it would ring into the loss and meet an offset like a step at its end.
+  void push_lost(int64_t n) noexcept;
   static constexpr int64_t kMost = 1024;
 
   /// Whether a hop can run; all lanes of a stream agree.
@@ -51,6 +54,7 @@ class Lane {
 
  private:
   bool converts() const noexcept { return clock_.rate != clock_.model_rate; }
+  void enter(int64_t n) noexcept;
   void emit(int64_t skip) noexcept;
 
   StreamClock clock_;

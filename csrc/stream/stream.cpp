@@ -25,6 +25,7 @@ Stream::Stream(const vh_stream_options & options, std::vector<SessionHandle> ses
       options_(options),
       opened_with_(mix_controls_of(options)),
       align_taps_(model_delays(*sessions.front())),
+      losses_(clock_.rate, clock_.latency),
       meters_(static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate)),
       channel_(static_cast<size_t>(kBlock)),
       ref_block_(static_cast<size_t>(kBlock)),
@@ -41,6 +42,7 @@ void Stream::reset() noexcept {
   controls_ = opened_with_;
   bypass_ = false;
   if (far_) far_->reset();
+  losses_.reset();
   meters_.reset();
   times_.reset();
   for (Lane & lane : lanes_) lane.reset(controls_);
@@ -65,20 +67,51 @@ void Stream::process(const T * mic, const T * ref, T * out, int64_t frames) {
   feed_by(Feed::kTogether);
   while (frames > 0) {
     const int64_t n = std::min(frames, kBlock);
-    if (ref == nullptr) {
-      if (far_) far_->input().push(nullptr, n);
-    } else {
-      SampleCounts counts;
-      mix_down(ref, options_.ref_channels, n, ref_block_.data(), counts);
-      ref_nonfinite_.fetch_add(counts.nonfinite, std::memory_order_relaxed);
-      far_->input().push(ref_block_.data(), n);
-      ref += n * options_.ref_channels;
-    }
+    take_ref(ref, n);
     advance(mic, out, n);
+    if (ref != nullptr) ref += n * options_.ref_channels;
     mic += n * options_.channels;
     out += n * options_.channels;
     frames -= n;
   }
+}
+
+template <typename T>
+void Stream::process_lost(const T * ref, T * out, int64_t frames) {
+  if (ref != nullptr) {
+    check_takes_ref();
+    feed_by(Feed::kTogether);
+  }
+  while (frames > 0) {
+    const int64_t n = std::min(frames, kBlock);
+    if (feed_ != Feed::kApart) {
+      take_ref(ref, n);
+    } else if (far_) {
+      far_->input().pull(n);
+    }
+    for (Lane & lane : lanes_) lane.push_lost(n);
+    losses_.push(n, true);
+    frames_ += n;
+    run_hops();
+    give_out(out, n);
+    if (ref != nullptr) ref += n * options_.ref_channels;
+    out += n * options_.channels;
+    frames -= n;
+  }
+}
+
+// frames <= kBlock; null where they are missing.
+template <typename T>
+void Stream::take_ref(const T * ref, int64_t frames) noexcept {
+  if (!far_) return;
+  if (ref == nullptr) {
+    far_->input().push(nullptr, frames);
+    return;
+  }
+  SampleCounts counts;
+  mix_down(ref, options_.ref_channels, frames, ref_block_.data(), counts);
+  ref_nonfinite_.fetch_add(counts.nonfinite, std::memory_order_relaxed);
+  far_->input().push(ref_block_.data(), frames);
 }
 
 template <typename T>
@@ -124,6 +157,7 @@ void Stream::flush(T * out) {
       far_->input().push(ref_block_.data(), n);
     }
     for (Lane & lane : lanes_) lane.push(channel_.data(), n);
+    losses_.push(n, false);
     run_hops();
     give_out(out, n);
     std::fill(channel_.begin(), channel_.end(), 0.0f);  // give_out used it
@@ -136,6 +170,7 @@ void Stream::flush(T * out) {
 template <typename T>
 void Stream::advance(const T * mic, T * out, int64_t frames) {
   take_mic(mic, frames);
+  losses_.push(frames, false);
   frames_ += frames;
   run_hops();
   give_out(out, frames);
@@ -164,9 +199,11 @@ template <typename T>
 void Stream::give_out(T * out, int64_t frames) noexcept {
   const int64_t channels = options_.channels;
   const bool mixed = options_.channel_rule == VH_CHANNELS_MIX;
+  const float * gains = losses_.pop(frames);
   for (int64_t c = 0; c < channels; ++c) {
     if (!mixed || c == 0) {
       lanes_[static_cast<size_t>(mixed ? 0 : c)].pop(channel_.data(), frames);
+      for (int64_t i = 0; i < frames; ++i) channel_[static_cast<size_t>(i)] *= gains[i];
     }
     for (int64_t i = 0; i < frames; ++i) {
       give_sample(channel_[static_cast<size_t>(i)], out[i * channels + c]);
@@ -226,6 +263,8 @@ void Stream::set(int32_t control, double value) {
 
 template void Stream::process(const float *, const float *, float *, int64_t);
 template void Stream::process(const int16_t *, const int16_t *, int16_t *, int64_t);
+template void Stream::process_lost(const float *, float *, int64_t);
+template void Stream::process_lost(const int16_t *, int16_t *, int64_t);
 template void Stream::push_mic(const float *, float *, int64_t);
 template void Stream::push_mic(const int16_t *, int16_t *, int64_t);
 template void Stream::push_ref(const float *, int64_t, int64_t);

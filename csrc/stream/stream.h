@@ -10,6 +10,7 @@
 #include "stream/clock.h"
 #include "stream/far_end.h"
 #include "stream/lane.h"
+#include "stream/losses.h"
 #include "stream/meters.h"
 #include "stream/stream_options.h"
 #include "voxhop.h"
@@ -32,6 +33,9 @@ class Stream {
   /// interleaved; T is float or int16_t.
   template <typename T>
   void process(const T * mic, const T * ref, T * out, int64_t frames);
+  /// Frames of the microphone that did not arrive; `ref` as for process, or null after push_mic.
+  template <typename T>
+  void process_lost(const T * ref, T * out, int64_t frames);
   template <typename T>
   void push_mic(const T * mic, T * out, int64_t frames);
   template <typename T>
@@ -50,6 +54,8 @@ class Stream {
   template <typename T>
   void advance(const T * mic, T * out, int64_t frames);
   template <typename T>
+  void take_ref(const T * ref, int64_t frames) noexcept;
+  template <typename T>
   void take_mic(const T * mic, int64_t frames) noexcept;
   template <typename T>
   void give_out(T * out, int64_t frames) noexcept;
@@ -67,6 +73,7 @@ class Stream {
   MixControls opened_with_, controls_;
   int64_t align_taps_;         // delays of the model's own alignment, 0 without one
   std::optional<FarEnd> far_;  // none for a model that takes a microphone alone
+  Losses losses_;
   Meters meters_;
   TimeHistogram times_;
   std::vector<Lane> lanes_;

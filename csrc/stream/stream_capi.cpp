@@ -1,5 +1,8 @@
 // The C interface of streams: argument checks and the exception barrier, no logic.
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 
 #include "core/c_boundary.h"
 #include "stream/stream.h"
@@ -16,6 +19,8 @@ namespace {
 using voxhop::guarded;
 using voxhop::require;
 
+constexpr size_t kFirstMetricsSize = offsetof(vh_stream_metrics, lost_frames);  // of version 1
+
 void check_frames(const vh_stream * stream, int64_t frames) {
   require(stream, "stream");
   VH_CHECK(frames >= 0, VH_E_ARGUMENT, "frames: %lld, expected 0 or more",
@@ -31,6 +36,16 @@ int32_t process(vh_stream * stream, const T * mic, const T * ref, T * out, int64
     require(mic, "mic");
     require(out, "out");
     stream->stream.process(mic, ref, out, frames);
+  });
+}
+
+template <typename T>
+int32_t process_lost(vh_stream * stream, const T * ref, T * out, int64_t frames, vh_error * err) {
+  return guarded(err, [&] {
+    check_frames(stream, frames);
+    if (frames == 0) return;
+    require(out, "out");
+    stream->stream.process_lost(ref, out, frames);
   });
 }
 
@@ -119,6 +134,16 @@ int32_t vh_stream_process_s16(vh_stream * stream, const int16_t * mic, const int
   return process(stream, mic, ref, out, frames, err);
 }
 
+int32_t vh_stream_process_lost_f32(vh_stream * stream, const float * ref, float * out,
+                                   int64_t frames, vh_error * err) {
+  return process_lost(stream, ref, out, frames, err);
+}
+
+int32_t vh_stream_process_lost_s16(vh_stream * stream, const int16_t * ref, int16_t * out,
+                                   int64_t frames, vh_error * err) {
+  return process_lost(stream, ref, out, frames, err);
+}
+
 int32_t vh_stream_push_ref_f32(vh_stream * stream, const float * ref, int64_t frames,
                                int64_t position, vh_error * err) {
   return push_ref(stream, ref, frames, position, err);
@@ -166,13 +191,13 @@ int32_t vh_stream_get_metrics(const vh_stream * stream, vh_stream_metrics * metr
   return guarded(err, [&] {
     require(stream, "stream");
     require(metrics, "metrics");
-    VH_CHECK(metrics->struct_size >= sizeof(vh_stream_metrics), VH_E_ARGUMENT,
-             "metrics: struct_size %zu, expected %zu", metrics->struct_size,
-             sizeof(vh_stream_metrics));
     const size_t known = metrics->struct_size;
-    *metrics = vh_stream_metrics{};
-    metrics->struct_size = known;
-    stream->stream.read_metrics(*metrics);
+    VH_CHECK(known >= kFirstMetricsSize, VH_E_ARGUMENT, "metrics: struct_size %zu, expected %zu",
+             known, sizeof(vh_stream_metrics));
+    vh_stream_metrics all{};
+    stream->stream.read_metrics(all);
+    all.struct_size = known;
+    std::memcpy(metrics, &all, std::min(known, sizeof all));
   });
 }
 

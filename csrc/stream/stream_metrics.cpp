@@ -25,6 +25,8 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   m.out_buffered_frames = lanes_.front().waiting();
   m.delay_ms = m.drift_ppm = kNotANumber;
   if (far_) far_->read_metrics(m);
+  m.lost_frames = losses_.frames();
+  m.lost_bursts = losses_.bursts();
   read_model_delay(m);
   m.erle_db = meters_.erle_db();
   m.mic_dbfs = meters_.mic_dbfs();

@@ -142,6 +142,46 @@ class Stream(Owner):
         self._call(name, _pointer(mic), _pointer(ref), _pointer(out), frames)
         return out
 
+    def process_lost(self, frames: int, ref: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Go on where a packet did not arrive.
+
+        Zeros take its place for exactly so long. A model that was trained for it (SEFlow) fills
+        the gap; a burst of more than 0.8 s fades to silence by 1.2 s.
+
+        Parameters
+        ----------
+        frames
+            Length of what was lost, any number of frames.
+        ref
+            What the loudspeaker plays meanwhile, as for `process`. None after `push_mic`.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(frames,)`` or ``(frames, channels)`` of the dtype of the block before (float32
+            at first), `latency_samples` behind.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DtypeError
+            For a number or an array that does not fit.
+        """
+        if isinstance(frames, bool) or not hasattr(frames, "__index__"):
+            raise DtypeError(f"frames: {frames!r}, expected a whole number")
+        count = frames.__index__()
+        if count < 0:
+            raise ArgumentError(f"frames: {count}, expected 0 or more")
+        if ref is not None:
+            self._had_ref = True
+            ref = self._reference(ref, self._dtype)
+            found = self._frames("ref", ref, self._settings.ref_channels)
+            if found != count:
+                raise ShapeError(f"ref: {found} frames, expected the {count} that were lost")
+        out = np.empty(self._shape(count), self._dtype)
+        name = "process_lost_f32" if self._dtype == _DTYPES[0] else "process_lost_s16"
+        self._call(name, _pointer(ref), _pointer(out), count)
+        return out
+
     def push_ref(self, ref: npt.NDArray[Any], *, position: int | None = None) -> None:
         """Hand over what the loudspeaker is about to play. One other thread may call this.
 
@@ -189,9 +229,7 @@ class Stream(Owner):
         All output together then has `latency_samples` frames more than all input; without the
         first `latency_samples` of them it is aligned with the input.
         """
-        channels = self._settings.channels
-        shape = (self._latency,) if channels == 1 else (self._latency, channels)
-        out = np.empty(shape, self._dtype)
+        out = np.empty(self._shape(self._latency), self._dtype)
         name = "flush_f32" if out.dtype == _DTYPES[0] else "flush_s16"
         self._call(name, _pointer(out), self._latency)
         self._forget()
@@ -293,6 +331,10 @@ class Stream(Owner):
     def _release(self) -> None:
         with self._ref_guard:
             super()._release()
+
+    def _shape(self, frames: int) -> tuple[int, ...]:
+        channels = self._settings.channels
+        return (frames,) if channels == 1 else (frames, channels)
 
     def _frames(self, name: str, array: object, channels: int) -> int:
         """Return the number of frames, or raise for what does not fit."""

@@ -112,6 +112,9 @@ class StreamMetrics:
     not_helping, bypassed
         The model makes the sound louder, or does not lower an echo that is there; the
         microphone passes through now.
+    lost_frames, lost_bursts
+        Frames of the microphone that `Stream.process_lost` was told of, and in how many
+        stretches.
     """
 
     frames: int
@@ -144,3 +147,5 @@ class StreamMetrics:
     ref_unrelated: bool
     not_helping: bool
     bypassed: bool
+    lost_frames: int
+    lost_bursts: int

@@ -29,14 +29,17 @@ def preload(tmp_path_factory):
     return library
 
 
-@pytest.mark.parametrize(("frames", "calls"), [(480, 100), (37, 400), (4800, 10)])
-def test_calls_allocate_nothing(preload, frames, calls):
+@pytest.mark.parametrize(
+    ("frames", "calls", "kind"),
+    [(480, 100, "sound"), (37, 400, "sound"), (4800, 10, "sound"), (960, 100, "lost")],
+)
+def test_calls_allocate_nothing(preload, frames, calls, kind):
     with voxhop.load() as model, model.session() as session:
         if session.info.kernels != "fused":
             pytest.skip("ggml's own graph allocates twice a hop: tests/core/test_memory.py")
     paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path]))
     done = subprocess.run(
-        [sys.executable, HERE / "count_allocations.py", str(frames), str(calls)],
+        [sys.executable, HERE / "count_allocations.py", str(frames), str(calls), kind],
         env={**os.environ, "PYTHONPATH": paths, "LD_PRELOAD": str(preload)},
         capture_output=True,
         text=True,
@@ -46,6 +49,7 @@ def test_calls_allocate_nothing(preload, frames, calls):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["code"] == 0
+    assert found["lost_frames"] == (frames * calls if kind == "lost" else 0)
     assert found["hops"] > 70  # a second of warm-up, and then some
     assert found["allocations"] == 0
     assert found["locks"] == 0
