@@ -192,3 +192,21 @@ SEFLOW_FORGOTTEN = 2e-5
 # Reduced weights and rings against f32, relative RMS of the golden clip (random weights).
 # Measured: f16 and bf16, which keep f16 here, 9.3e-4; int8 (f16 weights, int8 rings) 4.5e-3.
 SEFLOW_REDUCED = {"f16": 2e-3, "bf16": 2e-3, "int8": 9e-3}
+
+# Sublime in the engine against its golden float64 values. The contract is 1e-4 for features and
+# queries, 1e-4 absolute and 2e-5 relative RMS for samples (peak 2.2); measured in every kernel set:
+# 4.8e-7, 3.8e-6, 4.8e-6 and 1.7e-6.
+SUBLIME_MEL = 2e-6
+SUBLIME_QUERIES = 2e-5
+SUBLIME_ABSOLUTE = 2e-5
+SUBLIME_RELATIVE_RMS = 8e-6
+
+# A code may differ where the two best cosines are nearer than this: the specification's margin.
+SUBLIME_MARGIN = 1e-5
+
+# Share of codes that reduced weights change, and the widest margin of one that changed, on the
+# golden clip. Measured: f16 (and bf16 and int8, which keep f16 here) 0.46 % and 4.0e-3.
+SUBLIME_FLIPS = {"f16": (0.01, 8e-3), "bf16": (0.01, 8e-3), "int8": (0.01, 8e-3)}
+
+# Samples of reduced weights against float64, relative RMS. Measured: 1.5e-3.
+SUBLIME_REDUCED = {"f16": 3e-3, "bf16": 3e-3, "int8": 3e-3}

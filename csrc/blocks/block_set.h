@@ -16,6 +16,8 @@
 
 #include "blocks/attention/attention.h"
 #include "blocks/bands/bands.h"
+#include "blocks/conv/bottleneck.h"
+#include "blocks/conv/conv1d.h"
 #include "blocks/dense/linear.h"
 #include "core/hop_builder.h"
 #include "core/tensor_store.h"
@@ -151,6 +153,7 @@ struct Conv3x3 {
   int64_t c_in = 0, c_out = 0;
   int64_t dilation = 1;
   std::optional<BandMap> map;
+  bool exact = false;  // weights and state in f32 whatever the set's precision
   /// Called when the model has no packed copy yet.
   std::function<double(int64_t c_out, int64_t c_in, int64_t bin, int64_t frame)> weight;
   std::function<double(int64_t c_out)> bias;
@@ -183,6 +186,11 @@ class BlockSet {
   virtual ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const = 0;
   /// (C_in, F) -> (C_out, F).
   virtual ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const = 0;
+  /// n frames of a hop, oldest first: (C_in, n) -> (C_out, n). State: the 2 frames before.
+  virtual ggml_tensor * conv1d(HopBuilder & b, const Conv1d & conv, ggml_tensor * x) const = 0;
+  /// (C, F) -> (C, F). State: see Bottleneck.
+  virtual ggml_tensor * bottleneck(HopBuilder & b, const Bottleneck & block,
+                                   ggml_tensor * x) const = 0;
   /// Channels of `x`, then of `y`: (C_x, F), (C_y, F) -> (C_x + C_y, F).
   virtual ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const = 0;
   /// x (C, F), encoder (C, F) -> (C, F).

@@ -23,6 +23,9 @@ class FusedBlocks final : public StockBlocks {
   ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block, ggml_tensor * x) const override;
   ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const override;
   ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const override;
+  ggml_tensor * conv1d(HopBuilder & b, const Conv1d & conv, ggml_tensor * x) const override;
+  ggml_tensor * bottleneck(HopBuilder & b, const Bottleneck & block,
+                           ggml_tensor * x) const override;
   ggml_tensor * concat(HopBuilder & b, ggml_tensor * x, ggml_tensor * y) const override;
   ggml_tensor * skip(HopBuilder & b, const SkipBlock & block, ggml_tensor * x,
                      ggml_tensor * encoder) const override;

@@ -156,7 +156,7 @@ AheadSlot HopBuilder::ahead(size_t bytes) {
 }
 
 ggml_tensor * HopBuilder::custom(std::unique_ptr<CustomOp> op, std::initializer_list<int64_t> ne,
-                                 std::initializer_list<ggml_tensor *> args) {
+                                 std::initializer_list<ggml_tensor *> args, ggml_type type) {
   VH_CHECK(ne.size() <= GGML_MAX_DIMS && args.size() < GGML_MAX_SRC, VH_E_INTERNAL,
            "custom op: %zu dimensions and %zu arguments", ne.size(), args.size());
   int64_t dims[GGML_MAX_DIMS] = {1, 1, 1, 1};
@@ -165,8 +165,8 @@ ggml_tensor * HopBuilder::custom(std::unique_ptr<CustomOp> op, std::initializer_
   auto node = std::make_unique<CustomNode>();
   node->op = std::move(op);
   node->context = graph_.context.get();
-  node->tensor = ggml_custom_4d(ggml(), GGML_TYPE_F32, dims[0], dims[1], dims[2], dims[3],
-                                sources.data(), static_cast<int>(sources.size()), run_custom,
+  node->tensor = ggml_custom_4d(ggml(), type, dims[0], dims[1], dims[2], dims[3], sources.data(),
+                                static_cast<int>(sources.size()), run_custom,
                                 /*n_tasks=*/1, node.get());
   graph_.custom.push_back(std::move(node));
   return graph_.custom.back()->tensor;

@@ -168,9 +168,9 @@ class HopBuilder {
   /// that it stays in the cache; its contents are undefined when an op starts.
   void shared_scratch(size_t bytes);
 
-  /// A node of shape `ne` (f32) computed by `op`, with `args` (at most 9) as its src.
+  /// A node of shape `ne` computed by `op`, with `args` (at most 9) as its src.
   ggml_tensor * custom(std::unique_ptr<CustomOp> op, std::initializer_list<int64_t> ne,
-                       std::initializer_list<ggml_tensor *> args);
+                       std::initializer_list<ggml_tensor *> args, ggml_type type = GGML_TYPE_F32);
 
   /// Runs `node` in every hop although no output depends on it.
   void also_run(ggml_tensor * node);

@@ -80,6 +80,25 @@ struct BandMapArgs {
   float * out = nullptr;  // (bins, channels); may be x
 };
 
+/// Each channel by itself: out[bin][c] = bias[c] + sum_tap sum_k weight[tap][k][c] *
+/// rows[tap][bin + k][c], 0 <= bin < bins. `weights` and `bias` come from pack_depthwise: in
+/// them channels are repeated until they fill whole vectors.
+struct DepthwiseArgs {
+  const float * rows[kMaxTaps] = {};  // (bins + k_bins - 1, channels), oldest first
+  int n_taps = 0, k_bins = 0;
+  int bins = 0, channels = 0;
+  const float * weights = nullptr;  // (phases, n_taps, k_bins, width)
+  const float * bias = nullptr;     // (phases, width)
+  float * out = nullptr;            // (bins, channels)
+};
+
+/// Vectors of `width` floats until rows of `channels` start at a vector's first lane again.
+constexpr int depthwise_phases(int channels, int width) {
+  int n = 1;
+  while (n * width % channels != 0) ++n;
+  return n;
+}
+
 /// Toom-Cook F(4, 4): four outputs of a four-point filter from seven products, at the
 /// points 0, 1, -1, 2, -2, 1/2 and infinity.
 constexpr int kWinogradPoints = 7;
@@ -173,6 +192,7 @@ struct KernelTable {
 
   void (*norm)(const NormArgs & args) = nullptr;
   void (*silu_map)(const BandMapArgs & args) = nullptr;
+  void (*depthwise)(const DepthwiseArgs & args) = nullptr;
   void (*winograd_in)(const WinogradInArgs & args) = nullptr;
   void (*winograd_out)(const WinogradOutArgs & args) = nullptr;
 

@@ -56,6 +56,17 @@ void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, flo
 /// k = tap * c_in + ci. `filter`: the 4x4 filter with k = (tap * 4 + bin) * c_in + ci.
 std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in);
 
+/// A vector's worth of depthwise weights at a time, see DepthwiseArgs. `at(i, c)`: row i of
+/// n_rows (tap * k_bins + k, or the bias alone) of channel c; `out`: (phases, n_rows, width).
+template <class At>
+void pack_depthwise(int n_rows, int channels, int width, At at, float * out) {
+  for (int phase = 0; phase < depthwise_phases(channels, width); ++phase) {
+    for (int i = 0; i < n_rows; ++i) {
+      for (int lane = 0; lane < width; ++lane) *out++ = at(i, (phase * width + lane) % channels);
+    }
+  }
+}
+
 uint16_t to_half(float x);
 float from_half(uint16_t h);
 uint16_t to_bf16(float x);

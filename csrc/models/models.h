@@ -8,5 +8,6 @@ namespace voxhop {
 ModelDef localvqe_model();
 ModelDef seflow_model();
 ModelDef streamfm_model();
+ModelDef sublime_model();
 
 }  // namespace voxhop

@@ -20,6 +20,7 @@ const Catalog & catalog() {
       localvqe_model(),
       seflow_model(),
       streamfm_model(),
+      sublime_model(),
   };
   static const Catalog catalog{models, sizeof models / sizeof models[0], named_block_set};
   return catalog;

@@ -40,6 +40,52 @@ void check_silu_map(const KernelTable & table, Report & report) {
   }
 }
 
+void check_depthwise(const KernelTable & table, int taps, int k_bins, int channels,
+                     Report & report) {
+  constexpr int kBins = 11;
+  const auto row = static_cast<size_t>((kBins + k_bins - 1) * channels);
+  const auto n = static_cast<size_t>(kBins * channels);
+  const auto period = static_cast<size_t>(depthwise_phases(channels, table.width) * table.width);
+  const auto rows = static_cast<size_t>(taps * k_bins);
+  Random random(static_cast<unsigned>(channels));
+  std::vector<Unaligned<float>> x(static_cast<size_t>(taps), Unaligned<float>(row));
+  Unaligned<float> w(rows * static_cast<size_t>(channels)), bias(static_cast<size_t>(channels));
+  Unaligned<float> packed(rows * period), packed_bias(period), y(n + 1);
+  for (auto & r : x) random.fill(r.data(), row);
+  random.fill(w.data(), rows * static_cast<size_t>(channels));
+  random.fill(bias.data(), static_cast<size_t>(channels));
+  const auto at = [&](int i, int c) { return w[static_cast<size_t>(i * channels + c)]; };
+  pack_depthwise(taps * k_bins, channels, table.width, at, packed.data());
+  pack_depthwise(
+      1, channels, table.width, [&](int, int c) { return bias[static_cast<size_t>(c)]; },
+      packed_bias.data());
+  DepthwiseArgs a;
+  for (int tap = 0; tap < taps; ++tap) a.rows[tap] = x[static_cast<size_t>(tap)].data();
+  a.n_taps = taps;
+  a.k_bins = k_bins;
+  a.bins = kBins;
+  a.channels = channels;
+  a.weights = packed.data();
+  a.bias = packed_bias.data();
+  a.out = y.data();
+  y[n] = 77.0f;
+  table.depthwise(a);
+  double worst = y[n] == 77.0f ? 0.0 : INFINITY;  // nothing beyond the end
+  for (size_t i = 0; i < n; ++i) {
+    const auto c = static_cast<int>(i) % channels;
+    double sum = bias[static_cast<size_t>(c)];
+    for (int tap = 0; tap < taps; ++tap) {
+      for (int k = 0; k < k_bins; ++k) {
+        const size_t from = i + static_cast<size_t>(k * channels);
+        sum += double{at(tap * k_bins + k, c)} * double{x[static_cast<size_t>(tap)][from]};
+      }
+    }
+    worst = std::fmax(worst, std::fabs(sum - y[i]));
+  }
+  report.check(std::string(table.isa) + " depthwise " + std::to_string(channels), worst,
+               16 * kUnit * std::sqrt(double{1.0} * taps * k_bins));
+}
+
 void check_norm(const KernelTable & table, Report & report) {
   for (const int channels : {1, 2, 4, 5, 8, 16, 20, 24, 27, 32, 40}) {
     for (const float mean : {0.0f, 30.0f}) {
@@ -245,6 +291,11 @@ void check_fft(const KernelTable & table, Report & report) {
 void check_rows(const KernelTable & table, Report & report) {
   check_norm(table, report);
   check_silu_map(table, report);
+  for (const int channels : {1, 3, 8, 12, 16, 33}) {
+    check_depthwise(table, 3, 5, channels, report);
+    check_depthwise(table, 3, 3, channels, report);
+    check_depthwise(table, 4, 1, channels, report);
+  }
   check_formats(table, report);
   check_align<float>(table, false, report);
   check_align<uint16_t>(table, true, report);

@@ -45,7 +45,7 @@ class Conv3x3Op final : public CustomOp {
  public:
   Conv3x3Op(HopBuilder & b, const Target & target, const Conv3x3 & conv, int64_t bins)
       : kernels_(target.kernels),
-        half_(target.half_weights()),
+        half_(target.half_weights() && !conv.exact),
         c_in_(static_cast<int>(conv.c_in)),
         bins_(static_cast<int>(bins)),
         dilation_(static_cast<int>(conv.dilation)) {

@@ -29,16 +29,19 @@ PrefixDense::PrefixDense(HopBuilder & b, const Target & target, const Linear & l
           }
         }
       });
-  const float * bias = b.weights().floats(
-      linear.bias.name + "/prefix", static_cast<size_t>(padded * all), [&](float * out) {
-        for (int i = 0; i < all * rows_; ++i) {
-          out[i / rows_ * padded + i % rows_] = linear.bias.data[i];
-        }
-      });
+  const float * bias = nullptr;
+  if (linear.bias.data != nullptr) {
+    bias = b.weights().floats(linear.bias.name + "/prefix", static_cast<size_t>(padded * all),
+                              [&](float * out) {
+                                for (int i = 0; i < all * rows_; ++i) {
+                                  out[i / rows_ * padded + i % rows_] = linear.bias.data[i];
+                                }
+                              });
+  }
   for (int s = 0; s * rows_ < outputs_; ++s) {
     segments_.push_back(
         {static_cast<const std::byte *>(weights) + static_cast<size_t>(s) * count * element,
-         bias + s * padded});
+         bias != nullptr ? bias + s * padded : nullptr});
   }
 }
 

@@ -11,7 +11,7 @@ namespace voxhop {
 /// has channels; the output takes the first `outputs` rows, whole segments of them.
 struct Linear {
   Weight weight;        // (I, J)
-  Weight bias;          // (J)
+  Weight bias;          // (J); none without data
   int64_t outputs = 0;  // J' <= J, a multiple of `segment`
   /// Rows that come and go together (a head's); 0: all J. J is a multiple of it.
   int64_t segment = 0;

@@ -9,8 +9,10 @@ ggml_tensor * StockBlocks::linear(HopBuilder & b, const Linear & linear, ggml_te
   ggml_tensor * full = b.constant(linear.weight.data, {linear.weight.ne[0], linear.weight.ne[1]});
   ggml_tensor * slice = ggml_view_2d(g, full, x->ne[0], linear.outputs, full->nb[1], 0);
   ggml_tensor * y = ggml_mul_mat(g, slice, x);
-  y = stock::activated(b, activation,
-                       ggml_add(g, y, b.constant(linear.bias.data, {linear.outputs})));
+  if (linear.bias.data != nullptr) {
+    y = ggml_add(g, y, b.constant(linear.bias.data, {linear.outputs}));
+  }
+  y = stock::activated(b, activation, y);
   return residual != nullptr ? ggml_add(g, residual, y) : y;
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/body/align.h"
 #include "kernels/body/conv.h"
+#include "kernels/body/depthwise.h"
 #include "kernels/body/fft.h"
 #include "kernels/body/peak.h"
 #include "kernels/body/ring.h"
@@ -21,6 +22,7 @@ constexpr KernelTable base_table(const char * isa) {
   t.conv_f16 = {conv<FloatConv<uint16_t>>, kMaxOctets};
   t.norm = norm;
   t.silu_map = silu_map;
+  t.depthwise = depthwise;
   t.winograd_in = winograd_in;
   t.winograd_out = winograd_out;
   t.to_f16 = to_f16;
