@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
-    from voxhop.training.config import TrainingConfig
+    from voxhop.training.config import RunConfig
+    from voxhop.training.recipes.recipe import Recipe
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
         example="voxhop train --data my-recordings --output runs/mine --minutes 150",
     )
     parser.add_argument("config", nargs="?", help="TOML file; defaults without one")
+    parser.add_argument("--recipe", help="model to train: localvqe (default) or seflow")
     parser.add_argument("--data", metavar="FOLDER", help="recordings, instead of the file's")
     parser.add_argument("--output", metavar="FOLDER", help="checkpoints, log and curves")
     parser.add_argument("--initial", metavar="FILE", help="weights to start from, .pt or .gguf")
@@ -47,12 +50,13 @@ def run(args: argparse.Namespace) -> int:
     from voxhop.training.loop import train  # noqa: PLC0415 - torch only where it is used
     from voxhop.training.plots import plot_curves  # noqa: PLC0415
     from voxhop.training.publish import publish  # noqa: PLC0415
+    from voxhop.training.recipes import recipe_of  # noqa: PLC0415
 
-    best = train(config, report=None if args.json else _report)
+    best = train(config, report=None if args.json else partial(_report, recipe_of(config)))
     if int(os.environ.get("RANK", "0")):
         return 0  # one of several processes: the first one writes the results
     folder = best.parent
-    plot_curves(folder / "log.jsonl", folder / "curves.png")
+    plot_curves(folder / "log.jsonl", folder / "curves.png", recipe_of(config))
     files = publish(best, folder, name=config.name)
     result = {"checkpoint": best, "model": files.half, "model_f32": files.full}
     if args.json:
@@ -63,13 +67,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _configured(args: argparse.Namespace) -> TrainingConfig:
+def _configured(args: argparse.Namespace) -> RunConfig:
     """Read the file and let the options overrule it."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from voxhop.training.config import TrainingConfig, load_config  # noqa: PLC0415
+    from voxhop.training.config import RunConfig, from_table, load_config  # noqa: PLC0415
 
-    config = load_config(args.config) if args.config else TrainingConfig()
+    if args.config:
+        config = load_config(args.config)
+    else:
+        table = {} if args.recipe is None else {"recipe": args.recipe}
+        config = from_table(RunConfig, table, where="--recipe")
+    if args.recipe not in (None, config.recipe):
+        raise ArgumentError(f"--recipe {args.recipe}: {args.config} is of {config.recipe}")
     given = {
         name: getattr(args, name)
         for name in ("output", "initial", "minutes", "device", "seed")
@@ -80,7 +90,7 @@ def _configured(args: argparse.Namespace) -> TrainingConfig:
     return replace(config, **given)
 
 
-def _write_cases(args: argparse.Namespace, config: TrainingConfig) -> int:
+def _write_cases(args: argparse.Namespace, config: RunConfig) -> int:
     from voxhop.training.cases import CaseConfig, write_cases  # noqa: PLC0415
 
     settings = CaseConfig() if args.seed is None else CaseConfig(seed=args.seed)
@@ -92,20 +102,14 @@ def _write_cases(args: argparse.Namespace, config: TrainingConfig) -> int:
     return 0
 
 
-def _report(record: dict[str, Any]) -> None:
+def _report(recipe: Recipe[Any], record: dict[str, Any]) -> None:
     """Print one line per record of the log."""
     kind = record["kind"]
     if kind == "train":
         eta = record["eta_s"] / 60
         say(
-            f"step {record['step']}: loss {record['loss']:.4f}, delay {record['delay']:.2f}, "
+            f"step {record['step']}: {recipe.line(record)}, "
             f"{record['audio_per_s']:.1f} s of audio per s, {eta:.0f} min left"
         )
     elif kind in ("valid", "anchor"):
-        name = record["weights"] if kind == "valid" else f"gain {record['gain']:g}"
-        say(
-            f"validation, {name}: score {record['score']:.1f}, separation "
-            f"{record['dt_separation']:.1f} / {record['ne_separation']:.1f} dB, level "
-            f"{record['dt_level']:.1f} / {record['ne_level']:.1f} dB, SI-SDR gain "
-            f"{record['dt_si_sdr_gain']:.1f} / {record['ne_si_sdr_gain']:.1f} dB"
-        )
+        say(f"validation, {record.get('weights', 'to beat')}: {recipe.line(record)}")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from voxhop.training.bank import Sources
     from voxhop.training.draw import Draw
 
-_FRAME = SAMPLE_RATE // 50
 _KNOT_HZ = (60.0, 150.0, 350.0, 800.0, 1600.0, 3000.0, 5000.0, 7900.0)
 _LOUDSPEAKERS = (0.20, 0.25, 0.17, 0.13, 0.18, 0.07)
 """Shares: linear, tanh, asymmetric sigmoid, cubic, second order with memory, clipped."""
@@ -53,22 +52,25 @@ def crop(sources: Sources, which: Tensor, offset: Tensor, samples: int) -> Tenso
     return sources.samples[index].float() / 32768
 
 
-def active_level(audio: Tensor) -> Tensor:
+def active_level(audio: Tensor, rate: int = SAMPLE_RATE) -> Tensor:
     """RMS over 20 ms frames within 30 dB of the loudest, (clips, samples) -> (clips, 1).
 
     Silent clips give 1e-5, so that dividing by the level is safe.
     """
-    frames = audio[:, : audio.shape[1] // _FRAME * _FRAME].reshape(len(audio), -1, _FRAME)
+    frame = rate // 50
+    frames = audio[:, : audio.shape[1] // frame * frame].reshape(len(audio), -1, frame)
     power = frames.square().mean(-1)
     active = power >= 1e-3 * power.amax(1, keepdim=True)
     mean = (power * active).sum(1, keepdim=True) / active.sum(1, keepdim=True)
     return mean.sqrt().clamp(min=1e-5)
 
 
-def random_equaliser(draw: Draw, clips: int, bins: int, range_db: float = 6.0) -> Tensor:
+def random_equaliser(
+    draw: Draw, clips: int, bins: int, range_db: float = 6.0, rate: int = SAMPLE_RATE
+) -> Tensor:
     """Smooth random gains, +-`range_db` at eight frequencies, (clips, bins) amplitude."""
     knots = torch.tensor(_KNOT_HZ, device=draw.device).log()
-    hertz = torch.linspace(0, SAMPLE_RATE / 2, bins, device=draw.device)
+    hertz = torch.linspace(0, rate / 2, bins, device=draw.device)
     place = hertz.clamp(_KNOT_HZ[0], _KNOT_HZ[-1]).log()
     upper = torch.searchsorted(knots, place).clamp(1, len(_KNOT_HZ) - 1)
     share = (place - knots[upper - 1]) / (knots[upper] - knots[upper - 1])
@@ -84,22 +86,24 @@ def band_limits(low_hz: Tensor, high_hz: Tensor, bins: int) -> Tensor:
     return (low * high).sqrt()
 
 
-def coloured_noise(draw: Draw, clips: int, samples: int) -> Tensor:
+def coloured_noise(draw: Draw, clips: int, samples: int, rate: int = SAMPLE_RATE) -> Tensor:
     """Gaussian noise with a spectral slope of 0 to -2 and a random equaliser."""
     bins = samples // 2 + 1
     slope = draw.uniform(-1.0, 0.0, clips, 1)  # amplitude: half of the power's slope
-    hertz = torch.linspace(0, SAMPLE_RATE / 2, bins, device=draw.device).clamp(min=30.0)
-    shape = (hertz / 1000) ** slope * random_equaliser(draw, clips, bins)
+    hertz = torch.linspace(0, rate / 2, bins, device=draw.device).clamp(min=30.0)
+    shape = (hertz / 1000) ** slope * random_equaliser(draw, clips, bins, rate=rate)
     return torch.fft.irfft(torch.fft.rfft(draw.normal(clips, samples)) * shape, samples)
 
 
-def slow_modulation(draw: Draw, clips: int, samples: int, depth_db: float) -> Tensor:
+def slow_modulation(
+    draw: Draw, clips: int, samples: int, depth_db: float, rate: int = SAMPLE_RATE
+) -> Tensor:
     """Gain that swings by +-`depth_db` at 0.3 to 4 Hz, (clips, samples) amplitude."""
-    time = torch.arange(samples, device=draw.device) / SAMPLE_RATE
-    rate = draw.uniform(0.3, 4.0, clips, 1)
+    time = torch.arange(samples, device=draw.device) / rate
+    swings = draw.uniform(0.3, 4.0, clips, 1)
     phase = draw.uniform(0.0, 2 * math.pi, clips, 1)
     depth = draw.uniform(0.3, 1.0, clips, 1) * depth_db
-    return decibels(depth * torch.sin(2 * math.pi * rate * time + phase))
+    return decibels(depth * torch.sin(2 * math.pi * swings * time + phase))
 
 
 def loudspeaker(draw: Draw, audio: Tensor) -> Tensor:
@@ -177,7 +181,7 @@ def delayed(audio: Tensor, delay: Tensor) -> Tensor:
     return b + 0.5 * t * ((c - a) + t * (quadratic + t * (3 * (b - c) + d - a)))
 
 
-def shape_responses(draw: Draw, responses: Tensor) -> Tensor:
+def shape_responses(draw: Draw, responses: Tensor, rate: int = SAMPLE_RATE) -> Tensor:
     """Vary a bank's responses so that it never repeats exactly.
 
     Half of the clips decay faster by up to 14 nepers per second; everything later
@@ -188,13 +192,13 @@ def shape_responses(draw: Draw, responses: Tensor) -> Tensor:
     time = (torch.arange(samples, device=responses.device) - PEAK_SAMPLE).clamp(min=0)
     decay = draw.uniform(0.0, 14.0, clips, 1) * draw.chance(0.5, clips, 1)
     late = decibels(draw.uniform(-6.0, 3.0, clips, 1))
-    gain = torch.exp(-decay * time / SAMPLE_RATE)
-    return responses * torch.where(time > 0.0015 * SAMPLE_RATE, gain * late, gain)[:, None]
+    gain = torch.exp(-decay * time / rate)
+    return responses * torch.where(time > 0.0015 * rate, gain * late, gain)[:, None]
 
 
-def early_part(responses: Tensor, early_s: float) -> Tensor:
+def early_part(responses: Tensor, early_s: float, rate: int = SAMPLE_RATE) -> Tensor:
     """Cut responses `early_s` after the peak, with a fade of 5 ms that ends there."""
     samples = responses.shape[-1]
-    end = PEAK_SAMPLE + early_s * SAMPLE_RATE
+    end = PEAK_SAMPLE + early_s * rate
     steps = torch.arange(samples, device=responses.device)
-    return responses * ((end - steps) / (0.005 * SAMPLE_RATE)).clamp(0, 1)
+    return responses * ((end - steps) / (0.005 * rate)).clamp(0, 1)

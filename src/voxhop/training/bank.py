@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from voxhop.training.corpus import CorpusError, decode, find_responses, load_streams
+from voxhop.training.corpus import SAMPLE_RATE, CorpusError, decode, find_responses, load_streams
 from voxhop.training.rooms import PATHS, align_peak, cached_rooms
 
 if TYPE_CHECKING:
@@ -62,12 +62,15 @@ class SoundBank:
         Also played by the far end, when there is any.
     rooms : Tensor of float32, shape (rooms, 3, samples)
         See `voxhop.training.rooms`.
+    sample_rate : int
+        Hz, of all of them.
     """
 
     speech: Sources
     noise: Sources
     music: Sources | None
     rooms: Tensor
+    sample_rate: int = SAMPLE_RATE
 
     def to(self, device: torch.device) -> SoundBank:
         """Return a copy on another device."""
@@ -99,7 +102,14 @@ class DataConfig:
     workers: int = 1
 
 
-def load_bank(data: DataConfig, split: Split, rooms: RoomConfig, *, seed: int) -> SoundBank:
+def load_bank(
+    data: DataConfig,
+    split: Split,
+    rooms: RoomConfig,
+    *,
+    seed: int,
+    sample_rate: int = SAMPLE_RATE,
+) -> SoundBank:
     """Load (and at first use, pack) one split of a corpus.
 
     Parameters
@@ -112,6 +122,8 @@ def load_bank(data: DataConfig, split: Split, rooms: RoomConfig, *, seed: int) -
         Simulated rooms; measured ones of ``rir/`` are added to them.
     seed : int
         Seed of the rooms; the valid split draws others.
+    sample_rate : int
+        Hz, of recordings and rooms.
 
     Raises
     ------
@@ -119,18 +131,22 @@ def load_bank(data: DataConfig, split: Split, rooms: RoomConfig, *, seed: int) -
         If speech or noise is missing.
     """
     folder, cache = Path(data.folder), Path(data.cache)
-    streams = load_streams(folder, split, cache=cache, workers=data.workers)
+    workers = data.workers
+    streams = load_streams(folder, split, cache=cache, workers=workers, sample_rate=sample_rate)
     for group in ("speech", "noise"):
         if group not in streams:
             raise CorpusError(f"{folder}: no {group} in the {split} split, expected {group}/")
     room_seed = 2 * seed + (split == "valid")
-    bank = cached_rooms(rooms, seed=room_seed, folder=cache, workers=data.workers)
-    measured = _measured_rooms(find_responses(folder, split), bank)
+    bank = cached_rooms(
+        rooms, seed=room_seed, folder=cache, workers=workers, sample_rate=sample_rate
+    )
+    measured = _measured_rooms(find_responses(folder, split), bank, sample_rate)
     return SoundBank(
         speech=_sources(streams["speech"]),
         noise=_sources(streams["noise"]),
         music=_sources(streams["music"]) if "music" in streams else None,
         rooms=torch.from_numpy(np.concatenate([bank, measured])),
+        sample_rate=sample_rate,
     )
 
 
@@ -145,7 +161,7 @@ def _sources(streams: Streams) -> Sources:
 
 
 def _measured_rooms(
-    files: dict[str, list[Path]], simulated: NDArray[np.float32]
+    files: dict[str, list[Path]], simulated: NDArray[np.float32], sample_rate: int
 ) -> NDArray[np.float32]:
     """Turn measured responses into rooms of three paths.
 
@@ -157,7 +173,7 @@ def _measured_rooms(
     samples = simulated.shape[-1]
     rooms = []
     for index, name in enumerate(sorted(files)):
-        responses = [align_peak(decode(p).astype(np.float64), samples) for p in files[name]]
+        responses = [_response(p, samples, sample_rate) for p in files[name]]
         if len(responses) == 1:
             lent = simulated[index % len(simulated)]
             rooms.append(np.stack([responses[0], lent[1], lent[2]]))
@@ -166,3 +182,7 @@ def _measured_rooms(
             chosen = [responses[(first + k) % len(responses)] for k in range(PATHS)]
             rooms.append(np.stack(chosen))
     return np.stack(rooms) if rooms else np.zeros((0, PATHS, samples), np.float32)
+
+
+def _response(path: Path, samples: int, sample_rate: int) -> NDArray[np.float32]:
+    return align_peak(decode(path, sample_rate).astype(np.float64), samples)

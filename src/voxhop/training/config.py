@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from voxhop.errors import ArgumentError
-from voxhop.reference import LocalVQEConfig
+from voxhop.reference import LocalVQEConfig, SEFlowConfig
 from voxhop.training.bank import DataConfig
+from voxhop.training.degrade import DegradationConfig
 from voxhop.training.losses import LossConfig
 from voxhop.training.rooms import RoomConfig
+from voxhop.training.seflow_objective import SEFlowLossConfig
 from voxhop.training.simulate import SimulationConfig
 
 if TYPE_CHECKING:
@@ -112,11 +114,13 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """A whole run.
+class RunConfig:
+    """What every run has, whatever model it trains.
 
     Attributes
     ----------
+    recipe : str
+        Which model.
     output : str
         Folder for checkpoints, log and curves. A run found there is resumed.
     minutes, audio_seconds : float
@@ -139,6 +143,7 @@ class TrainingConfig:
         Model name written to the exported file.
     """
 
+    recipe: str = ""
     output: str = "runs/default"
     minutes: float = 150.0
     audio_seconds: float = 0.0
@@ -149,12 +154,9 @@ class TrainingConfig:
     checkpoint_minutes: float = 5.0
     initial: str = ""
     initial_skip: tuple[str, ...] = ()
-    name: str = "voxhop-localvqe"
+    name: str = ""
     data: DataConfig = field(default_factory=DataConfig)
-    model: LocalVQEConfig = field(default_factory=LocalVQEConfig)
     rooms: RoomConfig = field(default_factory=RoomConfig)
-    simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     phases: tuple[Phase, ...] = (Phase(),)
@@ -179,7 +181,58 @@ class TrainingConfig:
         return self.phases[-1]
 
 
-def load_config(path: str | Path) -> TrainingConfig:
+@dataclass(frozen=True)
+class TrainingConfig(RunConfig):
+    """A run of LocalVQE."""
+
+    recipe: Literal["localvqe"] = "localvqe"
+    name: str = "voxhop-localvqe"
+    model: LocalVQEConfig = field(default_factory=LocalVQEConfig)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+
+@dataclass(frozen=True)
+class SEFlowTrainingConfig(RunConfig):
+    """A run of SEFlow.
+
+    Attributes
+    ----------
+    rates : tuple of int
+        Sampling rates of the steps, in turn; one that stands twice comes twice.
+    """
+
+    recipe: Literal["seflow"] = "seflow"
+    name: str = "voxhop-seflow"
+    precision: Literal["bf16", "f32"] = "f32"
+    rates: tuple[int, ...] = (16000, 48000, 16000, 24000, 16000, 8000)
+    model: SEFlowConfig = field(
+        default_factory=lambda: SEFlowConfig(
+            depth=6, n_heads=4, head_dim=16, sample_rates=(8000, 16000, 24000, 48000)
+        )
+    )
+    simulation: DegradationConfig = field(default_factory=DegradationConfig)
+    loss: SEFlowLossConfig = field(default_factory=SEFlowLossConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse rates that the model has no bands for, and a precision that is not there."""
+        super().__post_init__()
+        for rate in self.rates:
+            self.model.bands_at(rate)
+        if not self.rates:
+            raise ArgumentError("rates: empty, expected at least one of the model's rates")
+        if self.precision != "f32":
+            raise ArgumentError("precision: 'bf16', expected 'f32': rotations are complex products")
+
+
+CONFIGS: dict[str, type[RunConfig]] = {
+    "localvqe": TrainingConfig,
+    "seflow": SEFlowTrainingConfig,
+}
+"""What a configuration file holds, by its `recipe`; a file without one is LocalVQE's."""
+
+
+def load_config(path: str | Path) -> RunConfig:
     """Read a TOML file; relative paths in it are relative to the working directory.
 
     Raises
@@ -192,19 +245,22 @@ def load_config(path: str | Path) -> TrainingConfig:
         table = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ArgumentError(f"{path}: {error}") from error
-    return from_table(TrainingConfig, table, where=str(path))
+    return from_table(RunConfig, table, where=str(path))
 
 
 def from_table(kind: type[_T], table: Mapping[str, Any], *, where: str) -> _T:
     """Build a dataclass from nested tables.
 
-    Keys not given keep their defaults.
+    Keys not given keep their defaults. Of a run's configuration, `recipe` in the table says
+    which one it is.
 
     Raises
     ------
     ArgumentError
         Naming the key, what was found and what is known.
     """
+    if issubclass(kind, RunConfig):
+        kind = _kind_of_run(table, where)  # type: ignore[assignment]  # a subclass of it
     hints = typing.get_type_hints(kind)
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(table) - known)
@@ -221,6 +277,13 @@ def from_table(kind: type[_T], table: Mapping[str, Any], *, where: str) -> _T:
         raise
     except ValueError as error:  # a dataclass of another package refusing its values
         raise ArgumentError(f"{where}: {error}") from error
+
+
+def _kind_of_run(table: Mapping[str, Any], where: str) -> type[RunConfig]:
+    recipe = table.get("recipe", "localvqe")
+    if recipe not in CONFIGS:
+        raise ArgumentError(f"{where}: recipe: {recipe!r}, expected one of {', '.join(CONFIGS)}")
+    return CONFIGS[recipe]
 
 
 def to_table(config: object) -> dict[str, Any]:
@@ -253,9 +316,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:  # noqa: ANN401 - TOML v
     return value
 
 
-def to_toml(config: TrainingConfig) -> str:
+def to_toml(config: RunConfig) -> str:
     """Write what differs from the defaults as TOML, the reverse of `load_config`."""
-    table = _changed(to_table(config), to_table(TrainingConfig()))
+    table = _changed(to_table(config), to_table(type(config)()))
+    if not isinstance(config, TrainingConfig):
+        table = {"recipe": config.recipe, **table}
     phases = table.pop("phases", [])
     lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not _is_table(value)]
     for key, value in table.items():

@@ -38,7 +38,6 @@ ACTIVE_DBFS = -26.0
 _PACK_VERSION = 2
 _VALID_SHARE = 0.1
 _SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"}
-_FRAME = SAMPLE_RATE // 50
 
 
 class CorpusError(VoxhopError, ValueError):
@@ -61,22 +60,25 @@ class Streams(NamedTuple):
     Attributes
     ----------
     samples : ndarray of int16, shape (n,)
-        Mono, 16 kHz. Memory-mapped: processes on one machine share the pages.
+        Mono, at `sample_rate`. Memory-mapped: processes on one machine share the pages.
     starts, lengths : ndarray of int64, shape (sources,)
         Where each source lies.
     sources : tuple of str
         Their names.
+    sample_rate : int
+        Hz.
     """
 
     samples: NDArray[np.int16]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     sources: tuple[str, ...]
+    sample_rate: int = SAMPLE_RATE
 
     @property
     def seconds(self) -> float:
         """Total length in seconds."""
-        return float(self.lengths.sum()) / SAMPLE_RATE
+        return float(self.lengths.sum()) / self.sample_rate
 
 
 def find_recordings(folder: Path) -> list[Recording]:
@@ -115,7 +117,12 @@ def find_responses(folder: Path, split: Split) -> dict[str, list[Path]]:
 
 
 def load_streams(
-    folder: Path, split: Split, *, cache: Path, workers: int = 1
+    folder: Path,
+    split: Split,
+    *,
+    cache: Path,
+    workers: int = 1,
+    sample_rate: int = SAMPLE_RATE,
 ) -> dict[str, Streams]:
     """Pack the recordings of one split, or map the packed ones.
 
@@ -130,6 +137,9 @@ def load_streams(
         removed or changed in size.
     workers : int
         Processes that decode.
+    sample_rate : int
+        Hz. Above 16000 only speech recorded at that rate or a higher one is taken, unless
+        fewer than two speakers were: what was cut off is not there to be learnt.
 
     Returns
     -------
@@ -140,26 +150,39 @@ def load_streams(
     streams = {}
     for group in GROUPS:
         chosen = sorted((r for r in recordings if r.group == group), key=lambda r: str(r.path))
+        if chosen and group == "speech" and sample_rate > SAMPLE_RATE:
+            chosen = _wide(chosen, sample_rate)
         if chosen:
-            streams[group] = _packed(chosen, cache, f"{split}-{group}", workers)
+            streams[group] = _packed(chosen, cache, f"{split}-{group}", workers, sample_rate)
     return streams
 
 
-def decode(path: Path) -> NDArray[np.float32]:
-    """Read any file soundfile reads as mono float32 at 16 kHz, mean removed."""
+def _wide(recordings: list[Recording], sample_rate: int) -> list[Recording]:
+    """Leave out what was recorded below a rate; nothing, if that left no two speakers."""
+    import soundfile  # noqa: PLC0415 - heavy imports stay where files are read
+
+    wide = [r for r in recordings if soundfile.info(r.path).samplerate >= sample_rate]
+    return wide if len({r.source for r in wide}) > 1 else recordings
+
+
+def decode(path: Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Read any file soundfile reads as mono float32 at a rate, mean removed."""
     import soundfile  # noqa: PLC0415 - heavy imports stay where files are read
     import soxr  # noqa: PLC0415
 
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE)
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate)
     return np.asarray(mono - mono.mean(), np.float32)
 
 
-def active_rms(samples: NDArray[np.float32], range_db: float = 30.0) -> float:
+def active_rms(
+    samples: NDArray[np.float32], range_db: float = 30.0, sample_rate: int = SAMPLE_RATE
+) -> float:
     """RMS over the 20 ms frames within `range_db` of the loudest one; 0 for silence."""
-    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    frame = sample_rate // 50
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
     if not len(frames):
         frames = samples[None]
     power = np.mean(frames.astype(np.float64) ** 2, axis=1)
@@ -207,35 +230,42 @@ def _split_of(source: str) -> Split:
     return "valid" if zlib.crc32(source.encode()) % 1000 < _VALID_SHARE * 1000 else "train"
 
 
-def _packed(recordings: Sequence[Recording], cache: Path, label: str, workers: int) -> Streams:
+def _packed(
+    recordings: Sequence[Recording], cache: Path, label: str, workers: int, rate: int
+) -> Streams:
+    if rate != SAMPLE_RATE:
+        label = f"{label}-{rate}"
     described = [[str(r.path), r.source, r.path.stat().st_size] for r in recordings]
     digest = hashlib.sha256(json.dumps([_PACK_VERSION, described]).encode()).hexdigest()[:16]
     table_path = cache / f"{label}-{digest}.json"
     samples_path = cache / f"{label}-{digest}.npy"
     if not table_path.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        _pack(recordings, samples_path, table_path, workers)
+        _pack(recordings, samples_path, table_path, workers, rate)
     table = json.loads(table_path.read_text())
     return Streams(
         np.load(samples_path, mmap_mode="c"),
         np.asarray(table["starts"], np.int64),
         np.asarray(table["lengths"], np.int64),
         tuple(table["sources"]),
+        rate,
     )
 
 
-def _pack(recordings: Sequence[Recording], samples: Path, table: Path, workers: int) -> None:
+def _pack(
+    recordings: Sequence[Recording], samples: Path, table: Path, workers: int, rate: int
+) -> None:
     """Write the samples, then the table: a table on disk means complete samples."""
     paths = [r.path for r in recordings]
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
-            decoded = list(pool.map(_levelled, paths, chunksize=16))
+            decoded = list(pool.map(_levelled, paths, [rate] * len(paths), chunksize=16))
     else:
-        decoded = [_levelled(path) for path in paths]
+        decoded = [_levelled(path, rate) for path in paths]
     rng = np.random.default_rng(len(recordings))
     by_source: dict[str, list[NDArray[np.int16]]] = {}
     for recording, pcm in zip(recordings, decoded, strict=True):
-        pause = np.zeros(int(rng.uniform(0.1, 0.8) * SAMPLE_RATE), np.int16)
+        pause = np.zeros(int(rng.uniform(0.1, 0.8) * rate), np.int16)
         pieces = [pcm, pause] if recording.group == "speech" else [pcm]
         if len(pcm):
             by_source.setdefault(recording.source, []).extend(pieces)
@@ -249,13 +279,13 @@ def _pack(recordings: Sequence[Recording], samples: Path, table: Path, workers: 
     _write_atomically(table, lambda file: file.write(text.encode()))
 
 
-def _levelled(path: Path) -> NDArray[np.int16]:
+def _levelled(path: Path, rate: int) -> NDArray[np.int16]:
     """Decode one file at the packed level; empty when shorter than 0.1 s or silent."""
     try:
-        samples = decode(path)
+        samples = decode(path, rate)
     except RuntimeError as error:  # soundfile's own errors derive from it
         raise CorpusError(f"{path}: cannot be read as audio ({error})") from error
-    level = active_rms(samples) if len(samples) >= SAMPLE_RATE // 10 else 0.0
+    level = active_rms(samples, sample_rate=rate) if len(samples) >= rate // 10 else 0.0
     if level < 1e-5:  # noqa: PLR2004 - below -100 dBFS: digital silence
         return np.zeros(0, np.int16)
     scaled = samples * (10 ** (ACTIVE_DBFS / 20) / level)

@@ -13,23 +13,19 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from voxhop.errors import ArgumentError
-from voxhop.training.bank import load_bank
-from voxhop.training.config import TrainingConfig, load_config, to_table
+from voxhop.training.config import load_config, to_table
 from voxhop.training.draw import Draw
 from voxhop.training.launch import first_alone, pick_device, processes, signals_to
-from voxhop.training.losses import Objective
+from voxhop.training.recipes import recipe_of
 from voxhop.training.referee import BEST, Referee
-from voxhop.training.simulate import HOP, draw_scenarios, simulate
 from voxhop.training.start import initial_model
 from voxhop.training.state import Average, Progress, append_log, save_checkpoint, trim_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxhop.training.config import Phase
-    from voxhop.training.simulate import Clips
+    from voxhop.training.config import Phase, RunConfig
 
-SAMPLE_RATE = 16000
 LOG_EVERY = 25
 LAST = "last.pt"
 LOG = "log.jsonl"
@@ -37,14 +33,12 @@ LOG = "log.jsonl"
 _log = logging.getLogger(__name__)
 
 
-def train(
-    config: TrainingConfig, *, report: Callable[[dict[str, Any]], None] | None = None
-) -> Path:
+def train(config: RunConfig, *, report: Callable[[dict[str, Any]], None] | None = None) -> Path:
     """Train until the budget is spent; go on where a killed run stopped.
 
     Parameters
     ----------
-    config : TrainingConfig
+    config : RunConfig
         The run. ``config.output`` holds its checkpoints; the draw of clips after
         resuming is the one the run would have seen, to the bit.
     report : callable, optional
@@ -77,7 +71,7 @@ class Trainer:
 
     Parameters
     ----------
-    config : TrainingConfig
+    config : RunConfig
         The run.
     rank, world : int
         This process and the number of processes.
@@ -87,7 +81,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: RunConfig,
         *,
         rank: int = 0,
         world: int = 1,
@@ -106,8 +100,8 @@ class Trainer:
             torch.set_num_threads(config.threads)
         self.device = pick_device(config.device, rank)
         torch.manual_seed(config.seed)
-        model = initial_model(config)
-        self.objective = Objective(model, config.loss).to(self.device)
+        self.recipe = recipe_of(config)
+        self.objective = self.recipe.objective(initial_model(config)).to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.objective.parameters(),
             lr=0.0,
@@ -115,14 +109,13 @@ class Trainer:
             weight_decay=config.optimizer.weight_decay,
         )
         self.average = Average(self.objective, config.optimizer.ema)
-        self.progress = Progress(over_suppression=config.loss.over_suppression)
+        self.progress = self.recipe.progress()
         self._resume()
         self._step_module: torch.nn.Module = self.objective
         if world > 1:
             self._step_module = DistributedDataParallel(self.objective)
         with first_alone(rank, world):
-            bank = load_bank(config.data, "train", config.rooms, seed=config.seed)
-        self.bank = bank.to(self.device)
+            self.bank = self.recipe.load("train", self.device)
         self._referee = Referee(config, self.device) if rank == 0 else None
 
     @property
@@ -177,14 +170,11 @@ class Trainer:
             self.progress.validated_share = self.share
             self._referee.look(self.objective, self.average, self.progress, self._emit)
 
-    def draw_clips(self, step: int, phase: Phase) -> Clips:
+    def draw_clips(self, step: int, phase: Phase) -> Any:  # noqa: ANN401 - the recipe's own
         """Draw this process's part of a step's batch; a pure function of its arguments."""
         count = phase.clips // self.world + (self.rank < phase.clips % self.world)
-        samples = int(phase.seconds * SAMPLE_RATE) // HOP * HOP
         draw = Draw(self.config.seed, step, self.rank, device=self.device)
-        simulation = self.config.simulation
-        scenario = draw_scenarios(simulation, draw, count)
-        return simulate(self.bank, simulation, draw, samples=samples, scenario=scenario)
+        return self.recipe.draw(self.bank, draw, step=step, clips=count, seconds=phase.seconds)
 
     def save(self) -> None:
         """Write ``last.pt``: everything that resuming needs."""
@@ -207,13 +197,7 @@ class Trainer:
             clips = self.draw_clips(progress.step, phase)
         bf16 = config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            terms = self._step_module(
-                clips,
-                progress.over_suppression,
-                delay_factor=phase.delay,
-                deep_factor=phase.deep,
-                align_only=phase.align_only,
-            )
+            terms = self._step_module(clips, **self.recipe.options(progress, phase))
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         parameters = list(self.objective.parameters())
@@ -226,7 +210,7 @@ class Trainer:
             self.optimizer.step()
             self.average.update(self.objective)
         progress.step += 1
-        progress.audio_seconds += phase.clips * clips.mic.shape[1] / SAMPLE_RATE
+        progress.audio_seconds += phase.clips * self.recipe.seconds(clips)
         return {name: float(value.detach()) for name, value in terms.items()} | {
             "norm": float(norm)
         }
@@ -304,7 +288,7 @@ class _Meter:
         return {"audio_per_s": rate}
 
 
-def learning_rate(config: TrainingConfig, step: int, share: float) -> float:
+def learning_rate(config: RunConfig, step: int, share: float) -> float:
     """Warm up over steps, hold, then fall to 1 % over the last part of the budget."""
     settings = config.optimizer
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))

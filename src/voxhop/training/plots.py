@@ -5,26 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxhop.errors import ArgumentError
+from voxhop.training.recipes.localvqe import LocalVQERecipe
 from voxhop.training.state import read_log
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
-_LOSSES = ("loss", "spectral", "delay", "deep")
-_SEPARATIONS = {"dt_separation": "double talk", "ne_separation": "noise"}
-_LEVELS = {"dt_level": "double talk", "ne_level": "near end"}
-_GAINS = {"dt_si_sdr_gain": "double talk", "ne_si_sdr_gain": "noise"}
-_SUPPRESSIONS = {
-    "fe_suppression": "far end",
-    "change_suppression": "after path change",
-    "noise_suppression": "noise",
-}
+    from voxhop.training.recipes.recipe import Recipe
 
 
-def plot_curves(log: Path, target: Path) -> None:
-    """Draw losses, separation, near-end level, SI-SDR gain, suppression and delay accuracy.
+def plot_curves(
+    log: Path, target: Path, recipe: Recipe[Any] | type[Recipe[Any]] = LocalVQERecipe
+) -> None:
+    """Draw a run's losses and its recipe's validation figures.
 
     Parameters
     ----------
@@ -32,6 +28,8 @@ def plot_curves(log: Path, target: Path) -> None:
         ``log.jsonl`` of a run.
     target : Path
         PNG to write.
+    recipe : Recipe
+        Of the run; the class will do.
 
     Raises
     ------
@@ -49,16 +47,10 @@ def plot_curves(log: Path, target: Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3, sharex=True)
     seconds = [r["audio_seconds"] for r in steps]
-    for name in _LOSSES:
+    for name in recipe.losses:
         panels[0, 0].plot(seconds, [_number(r, name) for r in steps], label=name)
     panels[0, 0].set(title="loss terms", yscale="log")
-    for panel, names, title in (
-        (panels[0, 1], _SEPARATIONS, "separation, dB"),
-        (panels[0, 2], _GAINS, "SI-SDR gain, dB"),
-        (panels[1, 0], _LEVELS, "near-end level, dB"),
-        (panels[1, 1], _SUPPRESSIONS, "suppression, dB"),
-        (panels[1, 2], {"delay_accuracy": "within one frame"}, "delay accuracy"),
-    ):
+    for panel, (title, names) in zip(panels.flat[1:], recipe.panels, strict=True):
         _validation(panel, records, names)
         panel.set_title(title)
     for panel in panels.flat:
@@ -70,7 +62,7 @@ def plot_curves(log: Path, target: Path) -> None:
     figure.savefig(target, dpi=110, metadata={"Software": None})
 
 
-def _validation(panel: Axes, records: list[dict[str, Any]], names: dict[str, str]) -> None:
+def _validation(panel: Axes, records: list[dict[str, Any]], names: Mapping[str, str]) -> None:
     """Draw figures of the averaged weights solid, of the raw ones dotted."""
     for index, (name, label) in enumerate(names.items()):
         for weights, style in (("ema", "-"), ("raw", ":")):

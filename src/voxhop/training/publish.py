@@ -11,17 +11,18 @@ import torch
 
 import voxhop
 from voxhop.errors import ArgumentError, ModelFileError
-from voxhop.export import write_gguf
+from voxhop.reference import LocalVQE
 from voxhop.training.bank import load_bank
 from voxhop.training.card import CardNotes, model_card
-from voxhop.training.config import TrainingConfig, from_table
-from voxhop.training.start import load_model
+from voxhop.training.config import RunConfig, TrainingConfig, from_table
+from voxhop.training.start import load_model, recipe_of_file
 from voxhop.training.validate import build_clips, run_model, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
+
 
 LICENSE = "apache-2.0"
 
@@ -69,8 +70,9 @@ def publish(checkpoint: Path, folder: Path, *, name: str = "", card: str = "") -
     if card:
         metadata["voxhop.model_card"] = card
     files = Published(folder / f"{name}-f32.gguf", folder / f"{name}.gguf")
-    write_gguf(model, files.full, dtype="f32", metadata=metadata)
-    write_gguf(model, files.half, dtype="f16", metadata=metadata)
+    recipe = recipe_of_file(checkpoint)
+    recipe.write(model, files.full, dtype="f32", metadata=metadata)
+    recipe.write(model, files.half, dtype="f16", metadata=metadata)
     return files
 
 
@@ -95,7 +97,7 @@ def publish_with_card(
     return publish(checkpoint, folder, name=name, card=card)
 
 
-def run_config(checkpoint: Path) -> TrainingConfig:
+def run_config(checkpoint: Path) -> RunConfig:
     """Read the configuration of the run that wrote a checkpoint.
 
     Raises
@@ -111,7 +113,7 @@ def run_config(checkpoint: Path) -> TrainingConfig:
         raise ModelFileError(f"{checkpoint}: not a readable checkpoint ({error})") from error
     if not isinstance(content, dict) or "config" not in content:
         raise ArgumentError(f"{checkpoint}: holds no configuration, expected a best.pt or last.pt")
-    return from_table(TrainingConfig, content["config"], where=str(checkpoint))
+    return from_table(RunConfig, content["config"], where=str(checkpoint))
 
 
 def compare(paths: Sequence[Path], config: TrainingConfig) -> dict[str, Mapping[str, float]]:
@@ -142,5 +144,8 @@ def compare(paths: Sequence[Path], config: TrainingConfig) -> dict[str, Mapping[
     )
     scores: dict[str, Mapping[str, float]] = {}
     for path in paths:
-        scores[str(path)] = validate(partial(run_model, load_model(path).eval()), clips)
+        model = load_model(path).eval()
+        if not isinstance(model, LocalVQE):
+            raise ArgumentError(f"{path}: {type(model).__name__}, expected a LocalVQE")
+        scores[str(path)] = validate(partial(run_model, model), clips)
     return scores

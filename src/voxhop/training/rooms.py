@@ -54,7 +54,9 @@ class RoomConfig:
     coupled: float = 0.35
 
 
-def build_rooms(config: RoomConfig, *, seed: int, workers: int = 1) -> NDArray[np.float32]:
+def build_rooms(
+    config: RoomConfig, *, seed: int, workers: int = 1, sample_rate: int = SAMPLE_RATE
+) -> NDArray[np.float32]:
     """Draw a bank of rooms.
 
     Parameters
@@ -65,13 +67,15 @@ def build_rooms(config: RoomConfig, *, seed: int, workers: int = 1) -> NDArray[n
         Room ``i`` depends on ``(seed, i)`` only, not on the number of workers.
     workers : int
         Processes; 1 computes in this one.
+    sample_rate : int
+        Hz.
 
     Returns
     -------
     ndarray of float32, shape (count, 3, samples)
         Responses with a peak of 1 at `PEAK_SAMPLE`: talker, loudspeaker, moved.
     """
-    jobs = [(config, seed, index) for index in range(config.count)]
+    jobs = [(config, seed, index, sample_rate) for index in range(config.count)]
     if workers <= 1:
         rooms = [_room(*job) for job in jobs]
     else:
@@ -81,7 +85,12 @@ def build_rooms(config: RoomConfig, *, seed: int, workers: int = 1) -> NDArray[n
 
 
 def cached_rooms(
-    config: RoomConfig, *, seed: int, folder: Path, workers: int = 1
+    config: RoomConfig,
+    *,
+    seed: int,
+    folder: Path,
+    workers: int = 1,
+    sample_rate: int = SAMPLE_RATE,
 ) -> NDArray[np.float32]:
     """Return `build_rooms` of these arguments, computed once per cache folder.
 
@@ -89,11 +98,13 @@ def cached_rooms(
     half bank behind. It holds float16: -66 dB of rounding noise per sample, far below
     any recorded response.
     """
-    key = hashlib.sha256(json.dumps([asdict(config), seed, 1]).encode()).hexdigest()[:16]
+    what = [asdict(config), seed, 1] + [sample_rate] * (sample_rate != SAMPLE_RATE)
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     path = folder / f"rooms-{key}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        rooms = build_rooms(config, seed=seed, workers=workers).astype(np.float16)
+        rooms = build_rooms(config, seed=seed, workers=workers, sample_rate=sample_rate)
+        rooms = rooms.astype(np.float16)  # type: ignore[assignment]
         partial = path.with_suffix(f".{os.getpid()}.tmp")
         with partial.open("wb") as file:
             np.save(file, rooms)
@@ -122,7 +133,7 @@ def align_peak(response: NDArray[np.float64], samples: int) -> NDArray[np.float3
     return out
 
 
-def _room(config: RoomConfig, seed: int, index: int) -> NDArray[np.float32]:
+def _room(config: RoomConfig, seed: int, index: int, sample_rate: int) -> NDArray[np.float32]:
     import pyroomacoustics as pra  # noqa: PLC0415 - imported where a bank is built only
 
     rng = np.random.default_rng([seed, index])
@@ -135,7 +146,7 @@ def _room(config: RoomConfig, seed: int, index: int) -> NDArray[np.float32]:
         absorption = 0.99
     room = pra.ShoeBox(
         size,
-        fs=SAMPLE_RATE,
+        fs=sample_rate,
         materials=pra.Material(min(max(absorption, 0.02), 0.99)),
         max_order=config.max_order,
     )
@@ -148,8 +159,9 @@ def _room(config: RoomConfig, seed: int, index: int) -> NDArray[np.float32]:
         room.add_source(_place(rng, size, microphone, distance))
     room.add_microphone(microphone)
     room.compute_rir()
-    samples = int(config.seconds * SAMPLE_RATE)
-    responses = [align_peak(_with_tail(rir, rt60, samples, rng), samples) for rir in room.rir[0]]
+    samples = int(config.seconds * sample_rate)
+    decay = 6.908 / (rt60 * sample_rate)
+    responses = [align_peak(_with_tail(rir, decay, samples, rng), samples) for rir in room.rir[0]]
     return np.stack(responses)
 
 
@@ -166,9 +178,9 @@ def _place(
 
 
 def _with_tail(
-    response: NDArray[np.float64], rt60: float, samples: int, rng: np.random.Generator
+    response: NDArray[np.float64], decay: float, samples: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Continue a response cut by the image order as noise with its own decay.
+    """Continue a response cut by the image order as noise with its own decay per sample.
 
     The images of order `max_order` end after some 0.15-0.4 s; from three quarters of
     that on they thin out, so the tail is joined there at the level it has there.
@@ -181,6 +193,6 @@ def _with_tail(
     out = np.zeros(max(samples + peak, join))
     keep = min(len(response), join)
     out[:keep] = response[:keep]
-    decay = np.exp(-6.908 * np.arange(len(out) - join) / (rt60 * SAMPLE_RATE))
-    out[join:] += level * decay * rng.normal(size=len(decay))
+    fading = np.exp(-decay * np.arange(len(out) - join))
+    out[join:] += level * fading * rng.normal(size=len(fading))
     return out

@@ -167,7 +167,7 @@ def simulate(
     """
     clips = len(scenario)
     near_speech, far = _talkers(bank, config, draw, clips, samples)
-    noise = _noise(bank, draw, clips, samples)
+    noise = draw_noise(bank, draw, clips, samples)
     which = draw.choice(torch.ones(len(bank.rooms), device=draw.device), clips)
     rooms = ac.shape_responses(draw, bank.rooms[which])
 
@@ -220,12 +220,14 @@ def _talkers(
     hiss_db = draw.uniform(-45.0, -15.0, clips, 1)
     hiss = hiss * ac.active_level(far) / ac.active_level(hiss) * ac.decibels(hiss_db)
     far = far + hiss * draw.chance(0.15, clips, 1)
-    near = near * _gate(draw, config.near_gate, clips, samples)
-    far = far * _gate(draw, config.far_gate, clips, samples)
+    near = near * draw_gate(draw, config.near_gate, clips, samples)
+    far = far * draw_gate(draw, config.far_gate, clips, samples)
     return near * _rise(draw.uniform(*config.near_start_s, clips, 1), samples), far
 
 
-def _gate(draw: Draw, chance: float, clips: int, samples: int) -> Tensor:
+def draw_gate(
+    draw: Draw, chance: float, clips: int, samples: int, rate: int = SAMPLE_RATE
+) -> Tensor:
     """Silence a part of some clips: a lead-in, or a gap of 20 to 50 % anywhere.
 
     At least half of every clip stays, so no promised talker vanishes.
@@ -233,9 +235,9 @@ def _gate(draw: Draw, chance: float, clips: int, samples: int) -> Tensor:
     lead_in = draw.chance(0.5, clips, 1)
     length = draw.uniform(0.2, 0.5, clips, 1) * samples
     start = draw.uniform(0.0, 1.0, clips, 1) * (samples - length)
-    start = torch.where(lead_in, -0.01 * SAMPLE_RATE * torch.ones_like(start), start)
+    start = torch.where(lead_in, -0.01 * rate * torch.ones_like(start), start)
     steps = torch.arange(samples, device=draw.device)
-    fade = 0.01 * SAMPLE_RATE
+    fade = 0.01 * rate
     inside = torch.minimum(steps - start, start + length - steps)
     gain = 1 - (inside / fade).clamp(0, 1)
     return torch.where(draw.chance(chance, clips, 1), gain, torch.ones_like(gain))
@@ -247,24 +249,28 @@ def _rise(start_s: Tensor, samples: int) -> Tensor:
     return (1 + (steps - start_s * SAMPLE_RATE) / (0.01 * SAMPLE_RATE)).clamp(0, 1)
 
 
-def _noise(bank: SoundBank, draw: Draw, clips: int, samples: int) -> Tensor:
-    """Draw recorded noise, coloured noise (30 %) or babble of four (8 %); modulate some."""
+def draw_noise(bank: SoundBank, draw: Draw, clips: int, samples: int) -> Tensor:
+    """Draw recorded noise, coloured noise (30 %) or babble of four (8 %); modulate some.
+
+    (clips, samples) at the bank's rate, at an active level near 1.
+    """
+    rate = bank.sample_rate
     which = draw.choice(bank.noise.weights, clips)
     noise = ac.crop(bank.noise, which, draw.uniform(0, 1, clips), samples)
-    noise = noise / ac.active_level(noise)
-    coloured = ac.coloured_noise(draw, clips, samples)
-    coloured = coloured / ac.active_level(coloured)
+    noise = noise / ac.active_level(noise, rate)
+    coloured = ac.coloured_noise(draw, clips, samples, rate)
+    coloured = coloured / ac.active_level(coloured, rate)
     talkers = 4
     voices = draw.choice(bank.speech.weights, clips * talkers)
     babble = ac.crop(bank.speech, voices, draw.uniform(0, 1, clips * talkers), samples)
     babble = babble.reshape(clips, talkers, samples).sum(1)
-    babble = babble / ac.active_level(babble)
+    babble = babble / ac.active_level(babble, rate)
     kind = draw.uniform(0, 1, clips, 1)
     noise = torch.where(kind < _COLOURED_SHARE + _BABBLE_SHARE, babble, noise)
     noise = torch.where(kind < _COLOURED_SHARE, coloured, noise)
     # A quiet stationary floor under everything: no room and no preamplifier is silent.
     noise = noise + coloured * ac.decibels(draw.uniform(-40.0, -15.0, clips, 1))
-    swing = ac.slow_modulation(draw, clips, samples, depth_db=8.0)
+    swing = ac.slow_modulation(draw, clips, samples, depth_db=8.0, rate=rate)
     return noise * torch.where(draw.chance(0.3, clips, 1), swing, torch.ones_like(swing))
 
 

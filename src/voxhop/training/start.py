@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxhop.errors import ArgumentError
-from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.training.config import TrainingConfig, from_table, to_table
+from voxhop.export.model_file import open_model_file
+from voxhop.training.config import RunConfig, TrainingConfig, from_table, to_table
+from voxhop.training.recipes import recipe_named, recipe_of
+from voxhop.training.recipes.localvqe import TEMPERATURE  # noqa: F401 - has its name here, too
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-TEMPERATURE = 0.1
-"""Of the alignment in training; model files hold weights divided by it."""
+    from voxhop.training.recipes.recipe import Recipe
 
 _log = logging.getLogger(__name__)
 
 
-def initial_model(config: TrainingConfig) -> LocalVQE:
+def initial_model(config: RunConfig) -> nn.Module:
     """Build the model, with the configured initial weights where there are any.
 
     Raises
@@ -30,7 +32,7 @@ def initial_model(config: TrainingConfig) -> LocalVQE:
     ArgumentError
         If the file's tensors do not fit the configured model.
     """
-    model = LocalVQE(config.model)
+    model = recipe_of(config).model()
     if not config.initial:
         return model
     path, own = Path(config.initial), model.state_dict()
@@ -61,43 +63,46 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     its weights would be ten times larger, and the same rate a ten times smaller step.
     """
     if path.suffix == ".gguf":
-        from voxhop.export import read_gguf  # noqa: PLC0415 - needs the gguf package
-
-        weights = dict(read_gguf(path).state_dict())
+        recipe = recipe_of_file(path)
+        weights = dict(recipe.read(path).state_dict())
     else:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        recipe = recipe_named(_table(content).get("recipe", "localvqe"))
         if "average" in content:
             part = content["objective"] | content["average"]
             content = {k.removeprefix("model."): v for k, v in part.items() if k[:6] == "model."}
         weights = dict(content.get("model_state_dict", content))
-    temperature = weights.get("align.temperature")
-    if temperature is not None and float(temperature) == 1.0:
-        for name in ("align.conv.1.weight", "align.conv.1.bias"):
-            weights[name] = weights[name] * TEMPERATURE
-        weights["align.temperature"] = torch.full_like(temperature, TEMPERATURE)
-    return weights
+    return recipe.trainable(weights)
 
 
-def load_model(path: Path) -> LocalVQE:
+def load_model(path: Path) -> nn.Module:
     """Load a model from a model file, a run's checkpoint, or a state dict of the released shape."""
     if path.suffix == ".gguf":
-        from voxhop.export import read_gguf  # noqa: PLC0415
-
-        return read_gguf(path)
+        return recipe_of_file(path).read(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if "config" in content:
-        table = content["config"]["model"]
-        config = from_table(LocalVQEConfig, table, where=str(path))
-    else:
-        config = LocalVQEConfig()
-    model = LocalVQE(config)
+    table = _table(content)
+    config = from_table(RunConfig, table, where=str(path)) if table else TrainingConfig()
+    model = recipe_of(config).model()
     model.load_state_dict(read_weights(path), strict=False)
     return model
 
 
-def best_content(
-    model: LocalVQE, config: TrainingConfig, figures: dict[str, float]
-) -> dict[str, Any]:
+def _table(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration inside a checkpoint; empty for a bare state dict."""
+    found: dict[str, Any] = content.get("config", {})
+    return found
+
+
+def recipe_of_file(path: Path) -> type[Recipe[Any]]:
+    """Return the recipe of a model file or checkpoint; a bare state dict is LocalVQE's."""
+    if path.suffix != ".gguf":
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return recipe_named(_table(content).get("recipe", "localvqe"))
+    field = open_model_file(path).fields.get("general.architecture")
+    return recipe_named("" if field is None else field.contents())
+
+
+def best_content(model: nn.Module, config: RunConfig, figures: dict[str, float]) -> dict[str, Any]:
     """Content of ``best.pt``: weights under their published names, and where from."""
     return {
         "model_state_dict": {k: v.detach().cpu().clone() for k, v in model.state_dict().items()},

@@ -1,0 +1,182 @@
+"""LocalVQE's part of training: echo, noise and reverberation at 16 kHz, with a far end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from voxhop.export import read_gguf, write_gguf
+from voxhop.reference import LocalVQE
+from voxhop.training.bank import load_bank
+from voxhop.training.config import TrainingConfig
+from voxhop.training.corpus import SAMPLE_RATE
+from voxhop.training.losses import Objective
+from voxhop.training.recipes.recipe import Figures, Panel, Recipe
+from voxhop.training.simulate import HOP, draw_scenarios, simulate
+from voxhop.training.state import Progress
+from voxhop.training.validate import (
+    CONSTANT_GAINS,
+    Enhanced,
+    build_clips,
+    constant_gain,
+    run_model,
+    validate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from voxhop.export.model_file import DataType
+    from voxhop.training.bank import SoundBank
+    from voxhop.training.config import Phase
+    from voxhop.training.corpus import Split
+    from voxhop.training.draw import Draw
+    from voxhop.training.simulate import Clips
+
+TEMPERATURE = 0.1
+"""Of the alignment in training; model files hold weights divided by it."""
+
+_OVER_SUPPRESSION_RANGE = (0.5, 6.0)
+
+
+class LocalVQERecipe(Recipe[TrainingConfig]):
+    """See `Recipe`."""
+
+    losses = ("loss", "spectral", "delay", "deep")
+    panels = (
+        Panel("separation, dB", {"dt_separation": "double talk", "ne_separation": "noise"}),
+        Panel("SI-SDR gain, dB", {"dt_si_sdr_gain": "double talk", "ne_si_sdr_gain": "noise"}),
+        Panel("near-end level, dB", {"dt_level": "double talk", "ne_level": "near end"}),
+        Panel(
+            "suppression, dB",
+            {
+                "fe_suppression": "far end",
+                "change_suppression": "after path change",
+                "noise_suppression": "noise",
+            },
+        ),
+        Panel("delay accuracy", {"delay_accuracy": "within one frame"}),
+    )
+
+    def model(self) -> LocalVQE:
+        """Return a model with random weights."""
+        return LocalVQE(self.config.model)
+
+    def objective(self, model: nn.Module) -> Objective:
+        """Return the loss with its supervision heads."""
+        assert isinstance(model, LocalVQE)  # noqa: S101 - made by `model`
+        return Objective(model, self.config.loss)
+
+    def load(self, split: Split, device: torch.device) -> SoundBank:
+        """Load recordings and rooms."""
+        c = self.config
+        return load_bank(c.data, split, c.rooms, seed=c.seed).to(device)
+
+    def draw(self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float) -> Clips:
+        """Draw scenarios and clips."""
+        del step  # `draw` depends on it
+        simulation = self.config.simulation
+        samples = int(seconds * SAMPLE_RATE) // HOP * HOP
+        scenario = draw_scenarios(simulation, draw, clips)
+        return simulate(bank, simulation, draw, samples=samples, scenario=scenario)
+
+    def seconds(self, batch: Clips) -> float:
+        """Return the length of a clip."""
+        return batch.mic.shape[1] / SAMPLE_RATE
+
+    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+        """Return the steered weight and the phase's factors."""
+        return {
+            "over_suppression": progress.over_suppression,
+            "delay_factor": phase.delay,
+            "deep_factor": phase.deep,
+            "align_only": phase.align_only,
+        }
+
+    def progress(self) -> Progress:
+        """Return counters with the configured first weight."""
+        return Progress(over_suppression=self.config.loss.over_suppression)
+
+    def judge(self, device: torch.device) -> _Judge:
+        """Return the validation of this run."""
+        return _Judge(self.config, self.load("valid", device), device)
+
+    def steer(self, progress: Progress, figures: Figures) -> None:
+        """Raise the weight by half for a quiet near end, lower it by a third for a loud one."""
+        limits = self.config.validation
+        level_db = (figures["dt_level"] + figures["ne_level"]) / 2
+        weight = progress.over_suppression
+        if level_db < limits.quiet_db:
+            weight *= 1.5
+        elif level_db > limits.loud_db:
+            weight /= 1.5
+        lowest, highest = _OVER_SUPPRESSION_RANGE
+        progress.over_suppression = min(max(weight, lowest), highest)
+
+    def line(self, record: dict[str, Any]) -> str:
+        """Put a record into words."""
+        if record["kind"] == "train":
+            return f"loss {record['loss']:.4f}, delay {record['delay']:.2f}"
+        return (
+            f"score {record['score']:.1f}, separation "
+            f"{record['dt_separation']:.1f} / {record['ne_separation']:.1f} dB, level "
+            f"{record['dt_level']:.1f} / {record['ne_level']:.1f} dB, SI-SDR gain "
+            f"{record['dt_si_sdr_gain']:.1f} / {record['ne_si_sdr_gain']:.1f} dB"
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> LocalVQE:
+        """Read a model file."""
+        return read_gguf(path)
+
+    @classmethod
+    def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the alignment the temperature it is trained at.
+
+        With a folded one its weights would be ten times larger, and the same rate a ten times
+        smaller step.
+        """
+        temperature = weights.get("align.temperature")
+        if temperature is not None and float(temperature) == 1.0:
+            for name in ("align.conv.1.weight", "align.conv.1.bias"):
+                weights[name] = weights[name] * TEMPERATURE
+            weights["align.temperature"] = torch.full_like(temperature, TEMPERATURE)
+        return weights
+
+    @classmethod
+    def write(
+        cls, model: nn.Module, path: Path, *, dtype: DataType, metadata: Mapping[str, Any]
+    ) -> None:
+        """Write a model file."""
+        assert isinstance(model, LocalVQE)  # noqa: S101 - made by `model` or `read`
+        write_gguf(model, path, dtype=dtype, metadata=metadata)
+
+
+class _Judge:
+    def __init__(self, config: TrainingConfig, bank: SoundBank, device: torch.device) -> None:
+        self._bf16, self._device = config.precision == "bf16", device
+        limits = config.validation
+        self._fixed = build_clips(
+            bank,
+            config.simulation,
+            per_scenario=limits.per_scenario,
+            seconds=limits.seconds,
+            seed=limits.seed,
+        )
+
+    def anchors(self) -> Iterator[dict[str, float]]:
+        for gain in CONSTANT_GAINS:
+            yield {"gain": gain, **validate(constant_gain(gain), self._fixed)}
+
+    def figures(self, model: nn.Module) -> Figures:
+        assert isinstance(model, LocalVQE)  # noqa: S101 - the objective's
+
+        def enhance(clips: Clips) -> Enhanced:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+                return run_model(model, clips)
+
+        return validate(enhance, self._fixed)

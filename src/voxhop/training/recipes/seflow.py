@@ -1,0 +1,137 @@
+"""SEFlow's part of training: one microphone at several rates, and networks inside a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voxhop.export.seflow import read_seflow, write_seflow
+from voxhop.reference.seflow import SEFlow
+from voxhop.reference.seflow_config import rate_hop
+from voxhop.training.bank import load_bank
+from voxhop.training.config import SEFlowTrainingConfig
+from voxhop.training.degrade import bank_rate, degrade
+from voxhop.training.draw import Draw
+from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.seflow_judge import KINDS, SEFlowJudge
+from voxhop.training.seflow_objective import SEFlowObjective, prepare, rescaled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from voxhop.export.model_file import DataType
+    from voxhop.training.bank import SoundBank
+    from voxhop.training.config import Phase
+    from voxhop.training.corpus import Split
+    from voxhop.training.degrade import Degraded
+    from voxhop.training.state import Progress
+
+_SUB_NETWORK_KEY = 1
+"""Tells the draws of sub-networks, equal in all processes, from those of clips."""
+
+
+class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
+    """See `Recipe`."""
+
+    losses = ("loss", "full_linear", "full_compressed", "sub_linear", "sub_compressed")
+    panels = (
+        Panel(
+            "SI-SDR gain, dB",
+            {"noise_gain": "noise, 0 dB", "reverb_gain": "reverberation"},
+        ),
+        Panel("SI-SDR gain, dB", {"clipping_gain": "clipping", "loss_gain": "lost packets"}),
+        Panel("SI-SDR gain of all rates, dB", {"rates_gain": "noise, 0 dB"}),
+        Panel("worst sub-network, dB", {"worst_gain": "noise, 0 dB"}),
+        Panel("voice activity", {"voice_right": "right frames"}),
+    )
+
+    def model(self) -> SEFlow:
+        """Return a model with random weights of the scales that speech has."""
+        model = SEFlow(self.config.model)
+        prepare(model)
+        return model
+
+    def objective(self, model: nn.Module) -> SEFlowObjective:
+        """Return the loss of the full network and a sub-network."""
+        assert isinstance(model, SEFlow)  # noqa: S101 - made by `model`
+        return SEFlowObjective(model, self.config.loss)
+
+    def load(self, split: Split, device: torch.device) -> dict[int, SoundBank]:
+        """Load recordings and rooms at every rate that clips are made at."""
+        c = self.config
+        rates = sorted({bank_rate(rate) for rate in c.rates})
+        return {
+            rate: load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
+            for rate in rates
+        }
+
+    def draw(
+        self, bank: dict[int, SoundBank], draw: Draw, *, step: int, clips: int, seconds: float
+    ) -> Degraded:
+        """Draw a batch of the step's rate."""
+        rates = self.config.rates
+        rate = rates[step % len(rates)]
+        hop = rate_hop(rate)
+        return degrade(
+            bank[bank_rate(rate)],
+            self.config.simulation,
+            draw,
+            clips=clips,
+            samples=max(1, int(seconds * rate) // hop) * hop,
+            sample_rate=rate,
+        )
+
+    def seconds(self, batch: Degraded) -> float:
+        """Return the length of a clip."""
+        return batch.seconds
+
+    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+        """Draw the sub-network and the window of a step, the same in all processes."""
+        del phase
+        c = self.config
+        draw = Draw(c.seed, progress.step, _SUB_NETWORK_KEY)
+        which = int(draw.uniform(0, c.model.depth * c.model.n_heads, 1))
+        window = c.loss.windows[int(draw.uniform(0, len(c.loss.windows), 1))]
+        heads, depth = divmod(which, c.model.depth)
+        return {"depth": depth + 1, "heads": heads + 1, "window": window}
+
+    def judge(self, device: torch.device) -> SEFlowJudge:
+        """Return the validation of this run."""
+        return SEFlowJudge(self.config, self.load("valid", device))
+
+    def line(self, record: dict[str, Any]) -> str:
+        """Put a record into words."""
+        if record["kind"] == "train":
+            full, sub = record["full_linear"], record["sub_linear"]
+            return f"loss {record['loss']:.4f}, linear {full:.4f} full, {sub:.4f} sub"
+        if record["kind"] == "anchor":
+            found = (f"{kind} {record[f'{kind}_input']:.1f}" for kind in KINDS)
+            return f"SI-SDR of what comes in: {', '.join(found)} dB"
+        return (
+            f"score {record['score']:.2f}, SI-SDR gain: noise {record['noise_gain']:.1f}, "
+            f"reverberation {record['reverb_gain']:.1f}, clipping {record['clipping_gain']:.1f}, "
+            f"losses {record['loss_gain']:.1f}, worst sub-network {record['worst_gain']:.1f} dB"
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> SEFlow:
+        """Read a model file."""
+        return read_seflow(path)
+
+    @classmethod
+    def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take the bands' scale out of the decoder's weights again."""
+        return rescaled(weights)
+
+    @classmethod
+    def write(
+        cls, model: nn.Module, path: Path, *, dtype: DataType, metadata: Mapping[str, Any]
+    ) -> None:
+        """Write a model file."""
+        assert isinstance(model, SEFlow)  # noqa: S101 - made by `model` or `read`
+        c = model.config
+        every = tuple((b + 1, h + 1) for b in range(c.depth) for h in range(c.n_heads))
+        write_seflow(model, path, dtype=dtype, metadata=metadata, subnets=every)

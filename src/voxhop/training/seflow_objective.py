@@ -1,0 +1,159 @@
+"""SEFlow's training objective: the full network and one of its sub-networks on every batch.
+
+B clips, T frames, F bins. Spectra are (2, F, B, T).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from voxhop.reference.seflow import analysis
+from voxhop.reference.seflow_config import RATES, published_edges, rate_hop
+from voxhop.training.acoustics import active_level
+from voxhop.training.degrade import voice_labels
+
+if TYPE_CHECKING:
+    from voxhop.reference.seflow import SEFlow
+    from voxhop.training.degrade import Degraded
+
+_POWER_EPS = 1e-4
+"""Under every root of a power, clips at an active level of 1: -40 dB of a mean bin."""
+
+
+@dataclass(frozen=True)
+class SEFlowLossConfig:
+    """Weights of the terms, all on spectra of clips brought to one active level.
+
+    Attributes
+    ----------
+    linear : float
+        Mean of |Re|, |Im| and magnitude differences.
+    compressed : float
+        Squared differences of magnitudes to the power `compression`, and of spectra of such
+        magnitudes (share `complex_share`): what a listener hears of quiet bins.
+    complex_share, compression : float
+        See above.
+    voice : float
+        Cross-entropy of voice activity.
+    sub_network : float
+        Weight of the sub-network's loss against the full network's.
+    windows : tuple of int
+        Hops of the past that a step's frames may attend to; one is drawn per step.
+    """
+
+    linear: float = 1.0
+    compressed: float = 1.0
+    complex_share: float = 0.3
+    compression: float = 0.3
+    voice: float = 0.1
+    sub_network: float = 1.0
+    windows: tuple[int, ...] = (63, 125, 250)
+
+
+class SEFlowObjective(nn.Module):
+    """A model and its loss on a batch.
+
+    Parameters
+    ----------
+    model : SEFlow
+        Trained in place.
+    config : SEFlowLossConfig
+        Weights of the terms.
+    """
+
+    def __init__(self, model: SEFlow, config: SEFlowLossConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, batch: Degraded, *, depth: int, heads: int, window: int) -> dict[str, Tensor]:
+        """Return ``loss`` (what is minimised) and its unweighted terms.
+
+        Parameters
+        ----------
+        batch : Degraded
+            Of whole hops.
+        depth, heads : int
+            Sub-network that learns beside the full one.
+        window : int
+            Hops that a frame attends to.
+        """
+        rate = batch.sample_rate
+        noisy, _ = analysis(batch.noisy, rate)
+        clean, _ = analysis(batch.target, rate)
+        clean = torch.view_as_real(clean).permute(3, 2, 0, 1)  # (2, F, B, T)
+        scale = 1 / active_level(batch.target, rate)[:, 0, None]  # (B, 1)
+        voice = voice_labels(batch.target, rate_hop(rate))
+        window = min(window, self.model.config.time_window)
+        total = clean.new_zeros(())
+        terms: dict[str, Tensor] = {}
+        for name, b, h, weight in (
+            ("full", None, None, 1.0),
+            ("sub", depth, heads, self.config.sub_network),
+        ):
+            e = self.model.estimate(noisy, rate, depth=b, heads=h, window=window)
+            found = self._terms(e.spectrum * scale, clean * scale)
+            if e.voice is not None:
+                labels = voice.to(e.voice.dtype)
+                found["voice"] = functional.binary_cross_entropy_with_logits(e.voice, labels)
+            loss = sum(getattr(self.config, n) * value for n, value in found.items())
+            total = total + weight * loss
+            terms |= {f"{name}_{n}": value.detach() for n, value in found.items()}
+        return {"loss": total, **terms}
+
+    def _terms(self, z: Tensor, t: Tensor) -> dict[str, Tensor]:
+        z_power, t_power = _power(z), _power(t)
+        magnitude = (z_power.sqrt() - t_power.sqrt()).abs().mean()
+        linear = (2 * (z - t).abs().mean() + magnitude) / 3
+        c = self.config.compression
+        z_mag, t_mag = z_power ** (c / 2), t_power ** (c / 2)
+        compressed = z * (z_mag / z_power.sqrt()) - t * (t_mag / t_power.sqrt())
+        share = self.config.complex_share
+        both = share * compressed.square().sum(0).mean()
+        both = both + (1 - share) * (z_mag - t_mag).square().mean()
+        return {"linear": linear, "compressed": both}
+
+
+def _power(z: Tensor) -> Tensor:
+    """(2, F, B, T) -> (F, B, T), never zero."""
+    return z.square().sum(0) + _POWER_EPS
+
+
+@torch.no_grad()
+def prepare(model: SEFlow) -> None:
+    """Give random weights the scales that speech has, band by band.
+
+    Speech at -26 dBFS falls off by 40 dB up to 8 kHz, and further. With real and imaginary
+    parts left to a norm that the logarithms dominate, a network hardly sees a phase above
+    1 kHz and would have to learn factors of a thousand by steps of a thousandth.
+    """
+    scale = band_scale(model.config.band_edges)
+    model.dec.scale.copy_(scale)
+    model.enc.norm[:, :2] = 7.0 / scale[:, None, None]
+    for name, weight in model.named_parameters():
+        if name.endswith(("o.weight", "ffn2.weight")):
+            weight.mul_(0.3)
+
+
+def band_scale(band_edges: tuple[int, ...]) -> Tensor:
+    """Return the typical magnitude of a real part per band, (K,), of speech at -26 dBFS."""
+    edges = torch.tensor(band_edges, dtype=torch.float32)
+    hertz = 31.25 * (edges[:-1] + edges[1:]) / 2
+    return 0.12 / (1 + (hertz / 700) ** 1.3)
+
+
+def rescaled(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take a scale of 1, which files have, out of the decoder's weights again."""
+    found = weights["dec.scale"]
+    if not bool((found == 1).all()):
+        return weights
+    scale = band_scale(published_edges(max(RATES))[: len(found) + 1])
+    for name in ("dec.fc2_weight", "dec.fc2_bias"):
+        taken = weights[name].clone()
+        taken[:, :2] /= scale.view(-1, *[1] * (taken.dim() - 1))
+        weights[name] = taken
+    return weights | {"dec.scale": scale}

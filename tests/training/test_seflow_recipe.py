@@ -1,0 +1,269 @@
+"""SEFlow through the shared training: degradations, sub-networks, whole runs, files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+pytest.importorskip("gguf", reason="training needs the [train] extra")
+pytest.importorskip("matplotlib", reason="training needs the [train] extra")
+import torch
+
+import voxhop
+from voxhop.cli import main
+from voxhop.errors import ArgumentError
+from voxhop.export import read_seflow
+from voxhop.training.acoustics import active_level
+from voxhop.training.bank import DataConfig, load_bank
+from voxhop.training.config import from_table, load_config, to_toml
+from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice_labels
+from voxhop.training.draw import Draw
+from voxhop.training.loop import Trainer
+from voxhop.training.rooms import RoomConfig
+from voxhop.training.seflow_judge import enhanced
+from voxhop.training.start import load_model, read_weights
+from voxhop.training.state import read_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOTHING = DegradationConfig(
+    noise=0, reverberation=0, clipping=0, packet_loss=0, silence=0, level_dbfs=(-20, -20)
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(corpus_folder: Path, cache: Path) -> str:
+    return f"""
+recipe = "seflow"
+seed = 5
+device = "cpu"
+threads = 1
+rates = [8000, 16000]
+[data]
+folder = "{corpus_folder}"
+cache = "{cache}"
+[model]
+depth = 2
+n_heads = 2
+head_dim = 4
+sample_rates = [8000, 16000]
+[rooms]
+count = 6
+[validation]
+per_scenario = 2
+seconds = 1.0
+every_share = 0.5
+[optimizer]
+rate = 2e-3
+warmup_steps = 5
+[[phases]]
+share = 1.0
+clips = 2
+seconds = 1.0
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tiny: str, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("seflow")
+    (folder / "run.toml").write_text(f'output = "{folder / "out"}"\naudio_seconds = 24.0\n{tiny}')
+    return load_config(folder / "run.toml")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "run.toml").write_text(f"minutes = 0.0\naudio_seconds = 80.0\n{tiny}")
+    assert main(["train", str(folder / "run.toml"), "--output", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def wide(corpus_folder: Path, cache: Path, rate: int):
+    data = DataConfig(folder=str(corpus_folder), cache=str(cache))
+    return load_bank(data, "train", RoomConfig(count=3), seed=3, sample_rate=rate)
+
+
+def drawn(bank, config, rate, *, clips=6, seconds=1.0, key=1):
+    return degrade(
+        bank, config, Draw(key), clips=clips, samples=int(seconds * rate), sample_rate=rate
+    )
+
+
+def changed(**chances):
+    table = {name: getattr(NOTHING, name) for name in NOTHING.__dataclass_fields__}
+    return DegradationConfig(**table | chances)
+
+
+def test_without_degradations_the_target_comes_in(bank):
+    batch = drawn(bank, NOTHING, 16000)
+    assert torch.equal(batch.noisy, batch.target)
+    assert not batch.lost.any()
+
+
+def test_the_same_key_gives_the_same_clips(bank):
+    one, two, other = (drawn(bank, DegradationConfig(), 8000, key=k) for k in (1, 1, 2))
+    assert torch.equal(one.noisy, two.noisy)
+    assert not torch.equal(one.noisy, other.noisy)
+
+
+def test_noise_is_as_loud_as_drawn(bank):
+    batch = drawn(bank, changed(noise=1.0, snr_db=(6.0, 6.0)), 16000)
+    ratio = active_level(batch.target) / active_level(batch.noisy - batch.target)
+    assert torch.allclose(20 * ratio.log10(), torch.tensor(6.0), atol=0.01)
+
+
+def test_clipping_flattens_both_ways_at_the_quantile(bank):
+    batch = drawn(bank, changed(clipping=1.0, clip_quantile=(0.9, 0.9)), 16000)
+    peak = batch.noisy.abs().amax(1, keepdim=True)
+    flat = (batch.noisy.abs() == peak).float().mean(1)
+    assert torch.allclose(flat, torch.tensor(0.1), atol=0.002)
+    rest = batch.noisy.abs() < peak
+    assert torch.equal(batch.noisy[rest], batch.target[rest])
+
+
+def test_lost_packets_are_zeros_in_runs_that_end(bank):
+    batch = drawn(bank, changed(packet_loss=1.0), 16000, seconds=4.0)
+    assert (batch.noisy[batch.lost] == 0).all()
+    assert torch.equal(batch.noisy[~batch.lost], batch.target[~batch.lost])
+    packets = batch.lost[:, ::160]
+    assert torch.equal(packets.repeat_interleave(160, 1), batch.lost)
+    assert 0.03 < packets.float().mean() < 0.4
+    for row in packets.int().tolist():
+        runs = "".join(map(str, row)).split("0")
+        assert max(map(len, runs)) <= 10
+
+
+def test_reverberation_is_in_the_microphone_only(bank):
+    batch = drawn(bank, changed(reverberation=1.0), 16000)
+    assert not torch.allclose(batch.noisy, batch.target, atol=1e-3)
+    correlation = torch.nn.functional.cosine_similarity(batch.noisy, batch.target)
+    assert correlation.min() > 0.5
+
+
+@pytest.mark.parametrize(("rate", "source"), [(8000, 16000), (22050, 24000), (44100, 48000)])
+def test_rates_between_those_of_the_recordings(corpus_folder, cache, rate, source):
+    assert bank_rate(rate) == source
+    bank = wide(corpus_folder, cache, source)
+    assert bank.sample_rate == source
+    batch = drawn(bank, NOTHING, rate)
+    native = drawn(bank, NOTHING, source)
+    # The same second of audio, sampled more seldom: what both rates hold is equal.
+    bins = 3600 * len(batch.target[0]) // rate
+    one, two = (torch.fft.rfft(x.target)[:, :bins] / x.target.shape[1] for x in (batch, native))
+    assert (one - two).norm() < 0.05 * two.norm()
+
+
+def test_recorded_noise_goes_on_above_the_recordings(corpus_folder, cache):
+    # Two speakers were recorded at 44.1 kHz or more, and only one at 48 kHz.
+    assert len(wide(corpus_folder, cache, 24000).speech.lengths) == 2
+    bank = wide(corpus_folder, cache, 48000)
+    assert len(bank.speech.lengths) == 4
+    config = changed(noise=1.0, snr_db=(0.0, 0.0))
+    batch = drawn(bank, config, 48000, clips=16)
+    power = torch.fft.rfft(batch.noisy - batch.target).abs().square()
+    below, above = power[:, 9000:11000].mean(1), power[:, 12000:14000].mean(1)
+    assert (10 * (above / below).log10() > -25).all()
+
+
+def test_voice_is_where_the_target_is():
+    target = torch.zeros(2, 10 * 128)
+    target[0, 3 * 128 : 5 * 128] = 0.1
+    labels = voice_labels(target, 128)
+    assert labels[0].nonzero()[:, 0].tolist() == [3, 4, 5]
+    assert not labels[1].any()
+
+
+def test_every_sub_network_and_window_gets_its_turn(config):
+    trainer = Trainer(config)
+    seen, rates, windows = set(), [], set()
+    for step in range(80):
+        trainer.progress.step = step
+        options = trainer.recipe.options(trainer.progress, config.phases[0])
+        seen.add((options["depth"], options["heads"]))
+        windows.add(options["window"])
+    assert seen == {(b, h) for b in (1, 2) for h in (1, 2)}
+    assert windows == {63, 125, 250}
+    rates = [trainer.draw_clips(step, config.phases[0]).sample_rate for step in range(3)]
+    assert rates == [8000, 16000, 8000]
+
+
+def test_both_networks_of_a_step_learn(config):
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(1, config.phases[0])
+    terms = trainer.objective(clips, depth=1, heads=1, window=63)
+    assert terms["full_linear"] != terms["sub_linear"]
+    terms["loss"].backward()
+    gradient = trainer.objective.model.blk[0].time.q.weight.grad
+    trainer.objective.zero_grad()
+    trainer.objective.config = from_table(type(config.loss), {"sub_network": 0.0}, where="test")
+    trainer.objective(clips, depth=1, heads=1, window=63)["loss"].backward()
+    alone = trainer.objective.model.blk[0].time.q.weight.grad
+    assert torch.allclose(gradient[4:], alone[4:], atol=1e-6)
+    assert not torch.allclose(gradient[:4, :4], alone[:4, :4], atol=1e-6)
+
+
+def test_a_run_learns_and_says_what(finished: Path):
+    records = read_log(finished / "log.jsonl")
+    steps = [r for r in records if r["kind"] == "train"]
+    assert steps[-1]["full_linear"] < 0.9 * steps[0]["full_linear"]
+    looks = [r for r in records if r["kind"] == "valid"]
+    assert {"noise_gain", "reverb_gain", "clipping_gain", "loss_gain", "gain_1_1"} <= set(looks[0])
+    assert (finished / "curves.png").stat().st_size > 10_000
+
+
+def test_files_of_a_run_run_in_the_engine(finished: Path, bank):
+    trained = load_model(finished / "best.pt").eval()
+    clips = drawn(bank, DegradationConfig(), 16000, clips=1)
+    clips = clips._replace(noisy=clips.noisy[:, : 60 * 256])
+    with torch.no_grad():
+        expected = enhanced(trained, clips, 1, 2)[0].numpy()
+    with voxhop.load(finished / "voxhop-seflow.gguf") as model:
+        assert model.info.architecture == "seflow"
+        with model.session(sample_rate=16000, depth=1, heads=2) as session:
+            x = np.concatenate([clips.noisy[0].numpy(), np.zeros(256, "f4")])
+            found = np.concatenate([session.process_hop(h) for h in x.reshape(-1, 256)])[256:]
+    assert np.linalg.norm(found - expected) <= 5e-3 * np.linalg.norm(expected)
+
+
+def test_weights_come_back_from_files_as_they_are_trained(finished: Path):
+    one, two = (read_weights(finished / n) for n in ("best.pt", "voxhop-seflow-f32.gguf"))
+    assert not torch.equal(one["dec.scale"], torch.ones_like(one["dec.scale"]))
+    used = set(one) - {"enc.norm"}  # which has values where narrow bands have no bins
+    for name in used:
+        assert torch.allclose(one[name], two[name], rtol=1e-5, atol=1e-7), name
+    assert (read_seflow(finished / "voxhop-seflow-f32.gguf").dec.scale == 1).all()
+
+
+def test_a_configuration_comes_back(config, tmp_path: Path):
+    (tmp_path / "again.toml").write_text(to_toml(config))
+    assert load_config(tmp_path / "again.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('recipe = "tacotron"', "tacotron"),
+        ('recipe = "seflow"\nrates = [44100]', "44100"),
+        ('recipe = "seflow"\nrates = []', "rates"),
+        ('recipe = "seflow"\nprecision = "bf16"', "precision"),
+        ('recipe = "seflow"\n[model]\nd_max = 3', "d_max"),
+    ],
+)
+def test_bad_configurations(tmp_path: Path, text: str, message: str):
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(ArgumentError, match=message):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_the_command_names_a_recipe(tmp_path: Path, config, capsys):
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(config))
+    assert main(["train", str(path), "--recipe", "localvqe"]) != 0
+    assert "is of seflow" in capsys.readouterr().err
+    assert main(["train", "--data", "nowhere", "--recipe", "other"]) != 0
+    assert "expected one of localvqe, seflow" in capsys.readouterr().err
