@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 from voxhop.errors import ArgumentError, ModelFileError, ShapeError
 from voxhop.export.seflow import read_seflow, seflow_tensors, write_seflow
 from voxhop.reference.seflow import SEFlow, analysis, random_seflow, synthesis
+from voxhop.reference.seflow_bands import rms_norm
 from voxhop.reference.seflow_config import RATES, SEFlowConfig, published_edges, rate_hop
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "seflow-random"
@@ -234,6 +235,13 @@ def test_files_both_ways(tmp_path, rates):
     assert 0 < error < 1e-3
     with pytest.raises(ArgumentError, match=r"seflow\.depth"):
         write_seflow(model, path, metadata={"seflow.depth": 1})
+
+
+def test_gradients_of_the_norm():
+    x = torch.randn(3, 5, 7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: rms_norm(x, 0.1), x)
+    expected = torch.nn.functional.rms_norm(x, (7,), None, 0.1)
+    assert (rms_norm(x, 0.1) - expected).abs().max() <= tolerances.F64_REORDERED
 
 
 def test_bad_files_say_what_is_wrong(tmp_path):

@@ -8,7 +8,7 @@ is padded has no gradient.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -97,9 +97,9 @@ class BandDecoder(nn.Module):
         B, T, K, width = x.shape
         hidden = self.mult * width
         widest = max(b - a for a, b in zip(self.edges[:K], self.edges[1:], strict=False))
-        x = rms_norm(x, None, self.eps).view(B * T, K, width).transpose(0, 1)
-        x = x * self.norm[:K, None, :width]
-        fc1, bias = self.fc1_weight[:K, :hidden, :width], self.fc1_bias[:K, None, :hidden]
+        x = rms_norm(x, self.eps).view(B * T, K, width).transpose(0, 1)
+        fc1 = self.fc1_weight[:K, :hidden, :width] * self.norm[:K, None, :width]
+        bias = self.fc1_bias[:K, None, :hidden]
         h = torch.baddbmm(bias, x, fc1.mT).tanh()  # (K, N, 4D')
         scale = self.scale[:K, None, None].to(x.dtype)
         fc2 = self.fc2_weight[:K, :, :widest, :hidden].flatten(1, 2)
@@ -119,6 +119,29 @@ class BandDecoder(nn.Module):
         return torch.cat((real, real + widest))
 
 
-def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-    """Divide by the root of the mean square over the last axis, which may be a part of D."""
-    return nn.functional.rms_norm(x, x.shape[-1:], weight, eps)
+class _RmsNorm(torch.autograd.Function):
+    """Four passes over memory each way; on CPUs, where it is a chain, torch's own has ten."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:  # noqa: ANN401 - torch's
+        mean = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+        inverse = mean.add_(eps).rsqrt_()
+        y = x * inverse
+        ctx.save_for_backward(y, inverse)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        (gradient,) = gradients
+        y, inverse = ctx.saved_tensors
+        along = (gradient * y).sum(-1, keepdim=True).div_(-y.shape[-1])
+        return torch.addcmul(gradient, y, along).mul_(inverse), None
+
+
+def rms_norm(x: Tensor, eps: float) -> Tensor:
+    """Divide by the root of the mean square over the last axis, which may be a part of D.
+
+    The norm's weight is left to the linear layer that follows, as a factor on its columns.
+    """
+    normed: Tensor = _RmsNorm.apply(x, eps)
+    return normed

@@ -63,10 +63,13 @@ class Attention(nn.Module):
         """
         width, d = x.shape[-1], self.d
         heads = width // d
-        x = rms_norm(x, self.norm1.weight[:width], self.eps)
+        x = rms_norm(x, self.eps)
+        norm = self.norm1.weight[:width]
         parts = [getattr(self, name) for name in ("q", "k", "v")]
-        weights = [p.weight[:width, :width].view(heads, d, width) for p in parts]
+        weights = [(p.weight[:width, :width] * norm).view(heads, d, width) for p in parts]
         biases = [p.bias[:width].view(heads, d) for p in parts]
+        # Scores are scaled in the queries.
+        weights[0], biases[0] = weights[0] * d**-0.5, biases[0] * d**-0.5
         for i in range(2):
             weights[i], biases[i] = weights[i][:, self.pairs], biases[i][:, self.pairs]
         weight = torch.stack(weights, 1).flatten(0, 2)  # (h 3 d, D')
@@ -81,8 +84,10 @@ class Attention(nn.Module):
         """Residuals of attention and feed-forward layer, (B, T, K, D') both."""
         width = x.shape[-1]
         x = x + self.o(attended, width)
-        y = rms_norm(x, self.norm2.weight[:width], self.eps)
-        y = functional.gelu(self.ffn1(y, self.mult * width))
+        y = rms_norm(x, self.eps)
+        hidden = self.mult * width
+        weight = self.ffn1.weight[:hidden, :width] * self.norm2.weight[:width]
+        y = functional.gelu(functional.linear(y, weight, self.ffn1.bias[:hidden]))
         return x + self.ffn2(y, width)
 
 
@@ -110,7 +115,7 @@ class TimeTransformer(Attention):
             keys = torch.cat((past.keys, keys), dim=1)
             values = torch.cat((past.values, values), dim=1)
         q, k, v = (t.flatten(2, 3).transpose(1, 2) for t in (queries, keys, values))
-        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, K h, T, d)
+        y = functional.scaled_dot_product_attention(q, k, v, mask, scale=1.0)  # (B, K h, T, d)
         y = y.transpose(1, 2).reshape(B, T, K, width)
         return self.finish(x, y), Past(keys, values)
 
@@ -123,7 +128,7 @@ class BandTransformer(Attention):
         parts = self.project(x, phases)
         q, k, v = (t.flatten(0, 1).transpose(1, 2) for t in parts)  # (B T, h, K, d)
         # Few and short sequences: plain products are faster than the fused routine on CPUs.
-        y = (q @ (k * self.d**-0.5).mT).softmax(3) @ v
+        y = (q @ k.mT).softmax(3) @ v
         return self.finish(x, y.transpose(1, 2).reshape(x.shape))
 
 
