@@ -18,6 +18,7 @@ from voxhop.errors import (
 )
 from voxhop.files import EnhanceReport, enhance_file
 from voxhop.group import SessionGroup
+from voxhop.level import LevelFollower
 from voxhop.models import (
     DEFAULT_MODEL,
     Model,
@@ -29,7 +30,7 @@ from voxhop.models import (
 )
 from voxhop.offline import enhance
 from voxhop.ports import PortInfo
-from voxhop.restoration import restore
+from voxhop.restoration import RestoreReport, restore, restore_file
 from voxhop.session import Session
 from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.stream import Stream
@@ -49,11 +50,13 @@ __all__ = [
     "DtypeError",
     "EngineError",
     "EnhanceReport",
+    "LevelFollower",
     "Model",
     "ModelFileError",
     "ModelInfo",
     "OptionInfo",
     "PortInfo",
+    "RestoreReport",
     "Session",
     "SessionGroup",
     "SessionInfo",
@@ -77,6 +80,7 @@ __all__ = [
     "load",
     "probe_delay",
     "restore",
+    "restore_file",
     "watch",
 ]
 

@@ -172,13 +172,21 @@ def at_source_rate(blocks: Iterator[Floats], rate: int, source: Source) -> Itera
     source
         The microphones before `stream_source`.
     """
-    if rate == source.rate:
+    return converted(blocks, rate, source.rate, source.frames)
+
+
+def converted(blocks: Iterator[Floats], rate: int, to_rate: int, frames: int) -> Iterator[Floats]:
+    """Yield blocks of `rate` at `to_rate`, in all exactly `frames`.
+
+    At the same rate they are as they are, and as many.
+    """
+    if rate == to_rate:
         yield from blocks
         return
-    converter, left, shape = None, source.frames, (0, 0)
+    converter, left, shape = None, frames, (0, 0)
     for block in blocks:
         shape = (0, block.shape[1])
-        converter = converter or Converter(rate, source.rate, block.shape[1])
+        converter = converter or Converter(rate, to_rate, block.shape[1])
         ready = converter.convert(block)[:left]
         left -= len(ready)
         yield ready

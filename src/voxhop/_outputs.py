@@ -51,9 +51,14 @@ def choose_output(
 
 
 def open_output(
-    out: str | os.PathLike[str], *, channels: int, like: AudioReader, encoding: tuple[str, str]
+    out: str | os.PathLike[str],
+    *,
+    channels: int,
+    like: AudioReader,
+    encoding: tuple[str, str],
+    rate: int | None = None,
 ) -> Output:
-    """Return the writer of an output file with the rate, and the pictures, of `like`.
+    """Return the writer of an output file with the pictures of `like`, and its rate or another.
 
     Raises
     ------
@@ -61,8 +66,8 @@ def open_output(
         When the file cannot be made.
     """
     if _by_pyav(out):
-        return MediaWriter(out, rate=like.rate, channels=channels, like=like)
-    return AudioWriter(out, rate=like.rate, channels=channels, encoding=encoding)
+        return MediaWriter(out, rate=rate or like.rate, channels=channels, like=like)
+    return AudioWriter(out, rate=rate or like.rate, channels=channels, encoding=encoding)
 
 
 def _by_pyav(out: str | os.PathLike[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop._partial import partial_beside
+from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
 _WINDOW_S: Final = 0.032
 _RANGE_DB: Final = 75.0
 _GREY: Final = "#808080"
+_SUFFIXES: Final = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a picture that can be made, before the work for it begins.
+
+    Raises
+    ------
+    ArgumentError
+        For a suffix of no picture.
+    ImportError
+        When matplotlib is not installed; the message says how to.
+    """
+    out = Path(path)
+    if out.suffix.lower() not in _SUFFIXES:
+        raise ArgumentError(f"{out}: suffix {out.suffix!r}, expected {', '.join(_SUFFIXES)}")
+    _figure_class()
+    return out
 
 
 def before_after(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import voxhop
+from gguf_bytes import STRING, decode
 from voxhop.errors import ArgumentError, DtypeError
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -42,6 +44,39 @@ def test_quiet_recordings_are_restored_like_loud_ones(model, speech, restored):
     assert np.abs(quiet * 100 - restored).max() < 1e-3 * np.abs(restored).max()
     as_is = voxhop.restore(speech * np.float32(0.01), sample_rate=16000, model=model, level=False)
     assert np.abs(as_is * 100 - restored).max() > 0.1 * np.abs(restored).max()
+
+
+def test_level_is_followed_as_a_stream_has_it(model, speech):
+    """What a program makes of hops with a `LevelFollower` is what the function makes."""
+    quiet = speech[: 16 * 256] * np.float32(0.01)
+    with voxhop.Session(model, solver="euler1") as session:
+        level = voxhop.LevelFollower(256, 16000, session.latency_samples)
+        hops = np.concatenate((quiet, np.zeros(256, np.float32))).reshape(-1, 256)
+        out = np.concatenate([level.lower(session.process_hop(level.lift(x))) for x in hops])
+    options = {"sample_rate": 16000, "model": model, "solver": "euler1", "level": "follow"}
+    assert np.array_equal(voxhop.restore(quiet, **options), out[256:])
+
+
+def test_the_rate_of_bandwidth_extension_is_the_models(speech, tmp_path):
+    path = tmp_path / "bwe.gguf"
+    file = decode((GOLDEN / "streamfm-random" / "model-f32.gguf").read_bytes())
+    file.metadata["streamfm.task"] = (STRING, "bwe")
+    path.write_bytes(file.encode())
+    narrow = speech[::2].copy()
+    wide = voxhop.restore(narrow, sample_rate=8000, model=path, task="bwe", steps=1)
+    assert len(wide) == len(speech)
+    same = voxhop.restore(
+        narrow, sample_rate=8000, model=path, task="bwe", steps=1, out_sample_rate=8000
+    )
+    assert len(same) == len(narrow)
+
+
+def test_a_band_that_the_model_does_not_carry_is_told(model, speech, tmp_path):
+    soundfile.write(tmp_path / "wide.wav", np.repeat(speech[:1600], 3), 48000)
+    report = voxhop.restore_file(tmp_path / "wide.wav", tmp_path / "out.wav", model=model, steps=1)
+    (note,) = report.notes
+    assert "above 8 kHz" in note
+    assert report.sample_rate == 48000
 
 
 def test_channels_are_restored_on_their_own(model, speech, restored):

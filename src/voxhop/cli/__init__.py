@@ -40,6 +40,7 @@ EXIT_TERMINATED: Final = 143
 # One line per verb, in the order of the help.
 VERBS: Final[tuple[str, ...]] = (
     "enhance",
+    "restore",
     "batch",
     "watch",
     "pipe",

@@ -16,14 +16,11 @@ from voxhop.cli.verb import (
     session_options,
     stream_model_options,
 )
-from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
-
-_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -44,12 +41,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enhance the stretch and draw it."""
-    out = Path(args.out)
-    if out.suffix.lower() not in _SUFFIXES:
-        raise ArgumentError(f"{out}: suffix {out.suffix!r}, expected {', '.join(_SUFFIXES)}")
     from voxhop import SessionOptions, load, plots  # noqa: PLC0415 - the parser needs none of it
     from voxhop.report import analyse  # noqa: PLC0415
 
+    out = plots.check_picture(args.out)
     mic, ref, rate = read_tracks(args)
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))

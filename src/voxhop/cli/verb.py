@@ -55,7 +55,7 @@ def new_verb(
     return parser
 
 
-def add_session_options(parser: argparse.ArgumentParser) -> None:
+def add_session_options(parser: argparse.ArgumentParser, *, comfort_noise: bool = True) -> None:
     """Add ``--kernels``, ``--isa``, ``--precision``, ``--threads`` and comfort noise."""
     group = parser.add_argument_group("engine")
     group.add_argument(
@@ -73,6 +73,8 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads per hop (default 1)"
     )
+    if not comfort_noise:
+        return
     group.add_argument(
         "--no-comfort-noise",
         dest="comfort_noise",
@@ -133,7 +135,7 @@ def stream_model_options(args: argparse.Namespace) -> dict[str, str]:
 def session_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `voxhop.Session` that `add_session_options` read."""
     names = ("kernels", "isa", "precision", "threads", "comfort_noise")
-    return {name: getattr(args, name) for name in names}
+    return {name: getattr(args, name) for name in names if hasattr(args, name)}
 
 
 def say(text: str = "") -> None:
