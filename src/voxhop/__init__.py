@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING, Any
 from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
 from voxhop.alignment import DelayEstimate, DelayTrack, probe_delay
+from voxhop.codec import (
+    CodecDecoder,
+    CodecEncoder,
+    CodecReport,
+    decode,
+    decode_file,
+    encode,
+    encode_file,
+)
 from voxhop.errors import (
     ArgumentError,
     AudioFileError,
@@ -44,7 +53,10 @@ __all__ = [
     "ArgumentError",
     "AudioFileError",
     "BatchReport",
+    "CodecDecoder",
+    "CodecEncoder",
     "CodecFileError",
+    "CodecReport",
     "DelayEstimate",
     "DelayTrack",
     "DtypeError",
@@ -73,6 +85,10 @@ __all__ = [
     "batch",
     "bundled_models",
     "cpu_isas",
+    "decode",
+    "decode_file",
+    "encode",
+    "encode_file",
     "engine_version",
     "enhance",
     "enhance_file",

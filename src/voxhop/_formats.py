@@ -48,9 +48,9 @@ class ChannelRule:
         ArgumentError
             When a channel does not exist, or none is left.
         """
-        _check_channel("mic_channel", self.mic_channel, mic_count)
+        check_channel("mic_channel", self.mic_channel, mic_count)
         own_ref = None if has_ref else self.ref_channel
-        _check_channel("ref_channel", own_ref, mic_count)
+        check_channel("ref_channel", own_ref, mic_count)
         if self.mic_channel is not None:
             chosen: tuple[int, ...] = (self.mic_channel,)
         else:
@@ -66,7 +66,7 @@ class ChannelRule:
         """Return the reference ``(frames,)`` of two ``(frames, channels)`` blocks, or None."""
         source = mic if ref is None else ref
         if self.ref_channel is not None:
-            _check_channel("ref_channel", self.ref_channel, source.shape[1])
+            check_channel("ref_channel", self.ref_channel, source.shape[1])
             return np.ascontiguousarray(source[:, self.ref_channel])
         return None if ref is None else ref.mean(axis=1, dtype=np.float32)
 
@@ -141,7 +141,14 @@ def from_float(samples: Floats, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.clip(scaled, -scale, scale - 1.0).astype(dtype)
 
 
-def _check_channel(name: str, channel: int | None, count: int) -> None:
+def check_channel(name: str, channel: int | None, count: int) -> None:
+    """Raise unless `channel` is None or one of so many.
+
+    Raises
+    ------
+    DtypeError, ArgumentError
+        Naming what was found and what was expected.
+    """
     if channel is None:
         return
     if isinstance(channel, bool) or not isinstance(channel, (int, np.integer)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -294,9 +294,29 @@ class AudioWriter:
         return _reason(error)
 
 
+class Encoded(Protocol):
+    """What decides the encoding of a file that is made from another; see `AudioReader`."""
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel."""
+
+    @property
+    def channels(self) -> int:
+        """How many."""
+
+    @property
+    def format(self) -> str:
+        """Libsndfile's name."""
+
+    @property
+    def subtype(self) -> str:
+        """Libsndfile's name."""
+
+
 def choose_encoding(
     out: str | os.PathLike[str],
-    like: AudioReader,
+    like: Encoded,
     subtype: str | None = None,
     *,
     also: tuple[str, ...] = (),
@@ -337,7 +357,7 @@ def choose_encoding(
     return ("RF64" if form == "WAV" and size > _WAV_LIMIT else form), chosen
 
 
-def _keeps(form: str, like: AudioReader) -> bool:
+def _keeps(form: str, like: Encoded) -> bool:
     """Return whether the encoding of `like` exists in the format and is worth keeping."""
     import soundfile  # noqa: PLC0415 - not needed to import voxhop
 

@@ -51,6 +51,8 @@ VERBS: Final[tuple[str, ...]] = (
     "report",
     "doctor",
     "demo",
+    "encode",
+    "decode",
     "info",
     "eval",
     "models",

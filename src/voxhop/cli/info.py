@@ -1,4 +1,4 @@
-"""``voxhop info``: what a model file is."""
+"""``voxhop info``: what a model file or a coded file is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
+    from voxhop.codec import Container
     from voxhop.models import Model
     from voxhop.ports import PortInfo
 
@@ -22,17 +23,23 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers,
         run,
         name="info",
-        summary="show what a model is: figures, metadata and tensors",
+        summary="show what a model is: figures, metadata and tensors; or a coded file",
         example="voxhop info --tensors",
     )
-    parser.add_argument("model", nargs="?", help="name or GGUF file (default: the bundled one)")
+    parser.add_argument(
+        "model", nargs="?", help="name, GGUF or coded file (default: the bundled one)"
+    )
     parser.add_argument("--tensors", action="store_true", help="list the tensors too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load the model and describe it."""
     from voxhop import DEFAULT_MODEL, load  # noqa: PLC0415 - the parser needs none of it
+    from voxhop.codec import is_coded, read_container  # noqa: PLC0415 - the same
 
+    if args.model and is_coded(args.model):
+        _tell_coded(args.model, read_container(args.model, damaged=True), as_json=args.json)
+        return 0
     with load(args.model or DEFAULT_MODEL) as model:
         if args.json:
             value = {
@@ -86,3 +93,20 @@ def _ports(ports: tuple[PortInfo, ...]) -> str:
         f"{port.name}: {port.count} {port.type} a hop{' (optional)' if port.optional else ''}"
         for port in ports
     )
+
+
+def _tell_coded(path: str, container: Container, *, as_json: bool) -> None:
+    modes = {kbps: int((container.modes() == kbps).sum()) for kbps in (1, 6)}
+    if as_json:
+        names = ("version", "sample_rate", "samples", "seconds", "frames", "kbps", "enhanced")
+        value = {name: getattr(container, name) for name in (*names, "payload_bytes", "problem")}
+        print_json({"source": path, **value, "frames_by_kbps": modes})
+        return
+    say(f"{path}: coded speech, version {container.version}")
+    say(f"  original    {container.samples:,} samples at {container.sample_rate} Hz")
+    say(f"  length      {container.seconds:.3f} s")
+    frames = ", ".join(f"{count:,} of {kbps} kbit/s" for kbps, count in modes.items() if count)
+    say(f"  frames      {frames or 'none'}, in {container.payload_bytes:,} bytes")
+    if container.enhanced:
+        say("  enhanced    noise and reverberation were taken away")
+    say(f"  state       {container.problem or 'whole'}")

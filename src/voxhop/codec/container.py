@@ -12,6 +12,7 @@ import itertools
 import struct
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from voxhop.codec.packing import (
 from voxhop.errors import ArgumentError, CodecFileError, StateError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     import numpy.typing as npt
@@ -51,6 +53,15 @@ _BAD_HEADER: Final = "its header is damaged"
 # far as it goes.
 _UNKNOWN_SAMPLES: Final = (1 << 64) - 1
 _UNKNOWN_FRAMES: Final = (1 << 32) - 1
+
+
+def is_coded(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as coded speech does; False where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def frames_for(samples: int, sample_rate: int = CODEC_RATE) -> int:

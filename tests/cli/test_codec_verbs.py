@@ -1,0 +1,94 @@
+"""``voxhop encode``, ``decode`` and ``info`` of coded files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import voxhop
+from voxhop.cli import main
+
+MODEL = str(Path(__file__).parent.parent / "golden" / "sublime-random" / "model-f32.gguf")
+COMMAND = [sys.executable, "-m", "voxhop"]
+
+
+@pytest.fixture
+def coded(recordings, capsys):
+    assert main(["encode", "mic.wav", "-o", "talk.vxc", "--model", MODEL]) == 0
+    assert "talk.vxc: 0.5 s at 16000 Hz, 6 kbit/s, 423 bytes coded" in capsys.readouterr().out
+    return recordings / "talk.vxc"
+
+
+def test_file_is_what_the_function_makes(coded):
+    sound, rate = soundfile.read("mic.wav", dtype="float32")
+    assert coded.read_bytes() == voxhop.encode(sound, sample_rate=rate, model=MODEL)
+
+
+def test_options_reach_the_function(coded, capsys):
+    sound, rate = soundfile.read("mic.wav", dtype="float32")
+    soundfile.write("both.wav", np.stack([0 * sound, sound], 1), rate, "FLOAT")
+    line = ["encode", "both.wav", "-o", "low.vxc", "--kbps", "1", "--channel", "1", "--json"]
+    assert main([*line, "--model", MODEL]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["kbps"], report["frames"], report["coded_bytes"]) == (1, 26, 33 + 65)
+    low = voxhop.encode(sound, sample_rate=rate, model=MODEL, kbps=1)
+    assert Path("low.vxc").read_bytes() == low
+    line = ["decode", str(coded), "-o", "heard.flac", "--kbps", "1", "--subtype", "PCM_24"]
+    assert main([*line, "--model", MODEL]) == 0
+    assert soundfile.info("heard.flac").subtype == "PCM_24"
+    heard, _ = soundfile.read("heard.flac", dtype="float32")
+    expected, _ = voxhop.decode(low, model=MODEL)
+    assert np.abs(heard - np.clip(expected, -1, 1)).max() < 1e-6
+
+
+def test_pipes(coded):
+    def run(*line, given):
+        found = subprocess.run(
+            [*COMMAND, *line, "--model", MODEL], input=given, capture_output=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
+        assert b"real time" in found.stderr
+        return found.stdout
+
+    data = run("encode", "-", "-o", "-", given=Path("mic.wav").read_bytes())
+    assert data == coded.read_bytes()
+    heard = run("decode", "-", "-o", "-", given=data)
+    assert main(["decode", "talk.vxc", "-o", "heard.wav", "--model", MODEL]) == 0
+    assert heard == Path("heard.wav").read_bytes()
+
+
+def test_damage_is_named_and_leaves_nothing(coded, capsys):
+    data = coded.read_bytes()
+    Path("cut.vxc").write_bytes(data[:-100])
+    line = ["decode", "cut.vxc", "-o", "heard.wav", "--model", MODEL]
+    assert main(line) == 1
+    message = "voxhop decode: cut.vxc: 19 of its 26 frames are there"
+    assert message in capsys.readouterr().err
+    assert not Path("heard.wav").exists()
+    assert main([*line, "--damaged"]) == 0
+    assert message in capsys.readouterr().err
+    assert soundfile.info("heard.wav").frames == 18 * 320
+    assert main(["decode", "mic.wav", "-o", "x.wav", "--model", MODEL]) == 1
+    assert "no coded speech" in capsys.readouterr().err
+    assert main(["encode", "mic.wav", "-o", "x.vxc", "--enhance", "--model", MODEL]) == 2
+    assert "expected the front-end" in capsys.readouterr().err
+    assert not Path("x.vxc").exists()
+
+
+def test_info_of_a_coded_file(coded, capsys):
+    assert main(["info", str(coded)]) == 0
+    text = capsys.readouterr().out
+    assert "coded speech, version 1" in text
+    assert "8,000 samples at 16000 Hz" in text
+    assert "26 of 6 kbit/s, in 390 bytes" in text
+    assert "whole" in text
+    cut = coded.with_name("cut.vxc")
+    cut.write_bytes(coded.read_bytes()[:-1])
+    assert main(["info", str(cut), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["problem"] == "25 of its 26 frames are there"
+    assert found["frames_by_kbps"] == {"1": 0, "6": 25}
