@@ -43,16 +43,22 @@ class Phase:
         Clips per step, over all processes.
     seconds : float
         Length of a clip.
+    rate : float
+        Factor on the learning rate.
     align_only : bool
-        Train encoders and alignment on the delay alone.
+        LocalVQE: train encoders and alignment on the delay alone.
+    bands_only : bool
+        SEFlow: train what stands before and after the blocks to give back what comes in.
     delay, deep : float
-        Factors on the loss weights of the same names.
+        LocalVQE: factors on the loss weights of the same names.
     """
 
     share: float = 1.0
     clips: int = 16
     seconds: float = 2.0
+    rate: float = 1.0
     align_only: bool = False
+    bands_only: bool = False
     delay: float = 1.0
     deep: float = 1.0
 

@@ -293,4 +293,4 @@ def learning_rate(config: RunConfig, step: int, share: float) -> float:
     settings = config.optimizer
     warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     left = min(1.0, (1 - share) / settings.decay_share) if settings.decay_share > 0 else 1.0
-    return settings.rate * warm * max(left, 0.01)
+    return settings.rate * config.phase_at(share).rate * warm * max(left, 0.01)

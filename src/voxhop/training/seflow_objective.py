@@ -25,6 +25,17 @@ _POWER_EPS = 1e-4
 """Under every root of a power, clips at an active level of 1: -40 dB of a mean bin."""
 
 
+_LOUDNESS = 4
+"""Values of each head that begin as loudness, the first as a constant."""
+
+_LOG_RMS = 4.0
+"""What the norm before the encoder divides by, when a band is as loud as `band_scale`."""
+
+_CARRIED, _CONSTANT, _LINEAR = 0.25, 2.5, 0.5
+_RMS = 0.8
+"""Of a vector before the decoder, which its norm divides by."""
+
+
 @dataclass(frozen=True)
 class SEFlowLossConfig:
     """Weights of the terms, all on spectra of clips brought to one active level.
@@ -70,7 +81,9 @@ class SEFlowObjective(nn.Module):
         super().__init__()
         self.model, self.config = model, config
 
-    def forward(self, batch: Degraded, *, depth: int, heads: int, window: int) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Degraded, *, depth: int, heads: int, window: int, bands_only: bool = False
+    ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
 
         Parameters
@@ -81,10 +94,12 @@ class SEFlowObjective(nn.Module):
             Sub-network that learns beside the full one.
         window : int
             Hops that a frame attends to.
+        bands_only : bool
+            Run encoder and decoder only, for what comes in.
         """
         rate = batch.sample_rate
         noisy, _ = analysis(batch.noisy, rate)
-        clean, _ = analysis(batch.target, rate)
+        clean, _ = analysis(batch.noisy if bands_only else batch.target, rate)
         clean = torch.view_as_real(clean).permute(3, 2, 0, 1)  # (2, F, B, T)
         scale = 1 / active_level(batch.target, rate)[:, 0, None]  # (B, 1)
         voice = voice_labels(batch.target, rate_hop(rate))
@@ -95,15 +110,27 @@ class SEFlowObjective(nn.Module):
             ("full", None, None, 1.0),
             ("sub", depth, heads, self.config.sub_network),
         ):
-            e = self.model.estimate(noisy, rate, depth=b, heads=h, window=window)
-            found = self._terms(e.spectrum * scale, clean * scale)
-            if e.voice is not None:
-                labels = voice.to(e.voice.dtype)
-                found["voice"] = functional.binary_cross_entropy_with_logits(e.voice, labels)
+            if bands_only:
+                found = self._terms(self._through(noisy, rate, h) * scale, clean * scale)
+            else:
+                e = self.model.estimate(noisy, rate, depth=b, heads=h, window=window)
+                found = self._terms(e.spectrum * scale, clean * scale)
+                if e.voice is not None:
+                    labels = voice.to(e.voice.dtype)
+                    found["voice"] = functional.binary_cross_entropy_with_logits(e.voice, labels)
             loss = sum(getattr(self.config, n) * value for n, value in found.items())
             total = total + weight * loss
             terms |= {f"{name}_{n}": value.detach() for n, value in found.items()}
+        if bands_only:
+            # Every parameter takes part: data-parallel training waits for all gradients.
+            total = total + 0.0 * sum(p.sum() for p in self.parameters())
         return {"loss": total, **terms}
+
+    def _through(self, spectrum: Tensor, rate: int, heads: int | None) -> Tensor:
+        c = self.model.config
+        width = (c.n_heads if heads is None else heads) * c.head_dim
+        found: Tensor = self.model.dec(self.model.enc(spectrum, c.bands_at(rate), width))
+        return found
 
     def _terms(self, z: Tensor, t: Tensor) -> dict[str, Tensor]:
         z_power, t_power = _power(z), _power(t)
@@ -125,18 +152,46 @@ def _power(z: Tensor) -> Tensor:
 
 @torch.no_grad()
 def prepare(model: SEFlow) -> None:
-    """Give random weights the scales that speech has, band by band.
+    """Let random weights begin as a network that gives back what it gets.
 
-    Speech at -26 dBFS falls off by 40 dB up to 8 kHz, and further. With real and imaginary
-    parts left to a norm that the logarithms dominate, a network hardly sees a phase above
-    1 kHz and would have to learn factors of a thousand by steps of a thousandth.
+    Every head carries `_LOUDNESS` values of loudness, the first a constant, and real and
+    imaginary parts of bins in the rest, at scales that speech has band by band. The decoder
+    finds them through nearly linear hidden units; its gates begin half open, so that what is
+    learnt first is what to take away. Wide bands have more bins than values: what does not
+    fit begins as zero. A first phase with `bands_only` makes it exact: the encoder's norm
+    divides by logarithms, which has to be undone. From plain random weights, 1200 s of audio
+    did not bring the SI-SDR of noisy speech to that of the input.
     """
-    scale = band_scale(model.config.band_edges)
+    c = model.config
+    scale = band_scale(c.band_edges)
     model.dec.scale.copy_(scale)
-    model.enc.norm[:, :2] = 7.0 / scale[:, None, None]
+    model.enc.norm[:, :2] = _LOG_RMS / scale[:, None, None]
     for name, weight in model.named_parameters():
-        if name.endswith(("o.weight", "ffn2.weight")):
-            weight.mul_(0.3)
+        if name.startswith("blk.") and name.endswith(("o.weight", "ffn2.weight")):
+            weight.mul_(0.02)
+    enc, dec = model.enc, model.dec
+    enc.weight[:, :, :2] = 0
+    enc.weight[:, :, 2] *= 0.1
+    dec.fc2_weight.mul_(0.02)
+    d, hidden = c.head_dim, c.dec_mult * c.head_dim
+    loud = min(_LOUDNESS, d)
+    for k, width in enumerate(c.band_widths):
+        parts = [(bin_, part) for bin_ in range(width) for part in range(2)]
+        for h in range(c.n_heads):
+            first = h * d
+            enc.bias[k, first] = _CONSTANT
+            enc.weight[k, first + 1 : first + loud, 2, :width] += 0.5 / width
+            for i in range(d - loud):
+                row, unit = first + loud + i, h * hidden + i
+                dec.fc1_weight[k, unit] = 0
+                dec.fc2_weight[k, :, :, unit] = 0
+                if not parts:
+                    continue
+                bin_, part = parts.pop(0)
+                enc.weight[k, row, :, :] = 0
+                enc.weight[k, row, part, bin_] = _CARRIED
+                dec.fc1_weight[k, unit, row] = _LINEAR
+                dec.fc2_weight[k, part, bin_, unit] = 2 * _RMS / (_CARRIED * _LINEAR)
 
 
 def band_scale(band_edges: tuple[int, ...]) -> Tensor:

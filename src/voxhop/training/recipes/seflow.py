@@ -90,13 +90,13 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
 
     def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
         """Draw the sub-network and the window of a step, the same in all processes."""
-        del phase
         c = self.config
         draw = Draw(c.seed, progress.step, _SUB_NETWORK_KEY)
         which = int(draw.uniform(0, c.model.depth * c.model.n_heads, 1))
         window = c.loss.windows[int(draw.uniform(0, len(c.loss.windows), 1))]
         heads, depth = divmod(which, c.model.depth)
-        return {"depth": depth + 1, "heads": heads + 1, "window": window}
+        sizes = {"depth": depth + 1, "heads": heads + 1, "window": window}
+        return sizes | {"bands_only": phase.bands_only}
 
     def judge(self, device: torch.device) -> SEFlowJudge:
         """Return the validation of this run."""
