@@ -14,6 +14,7 @@ from voxhop.codec import (
     encode,
     encode_file,
 )
+from voxhop.concealment import conceal, conceal_file
 from voxhop.errors import (
     ArgumentError,
     AudioFileError,
@@ -28,6 +29,7 @@ from voxhop.errors import (
 from voxhop.files import EnhanceReport, enhance_file
 from voxhop.group import SessionGroup
 from voxhop.level import LevelFollower
+from voxhop.losses import LossTrace
 from voxhop.models import (
     DEFAULT_MODEL,
     Model,
@@ -63,6 +65,7 @@ __all__ = [
     "EngineError",
     "EnhanceReport",
     "LevelFollower",
+    "LossTrace",
     "Model",
     "ModelFileError",
     "ModelInfo",
@@ -84,6 +87,8 @@ __all__ = [
     "__version__",
     "batch",
     "bundled_models",
+    "conceal",
+    "conceal_file",
     "cpu_isas",
     "decode",
     "decode_file",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxhop._formats import Floats
     from voxhop._meter import Figures
     from voxhop._sources import Recording, Source
+    from voxhop.losses import LossTrace
     from voxhop.models import Model
     from voxhop.session_info import SessionOptions
     from voxhop.stream_types import StreamMetrics
@@ -77,6 +78,8 @@ class Enhancer(Closing):
         How the sessions compute.
     settings
         From `stream_settings`.
+    losses
+        Which packets of the microphones were lost, None for none.
 
     Notes
     -----
@@ -90,8 +93,9 @@ class Enhancer(Closing):
         model: Model,
         options: SessionOptions | None,
         settings: Mapping[str, Any],
+        losses: LossTrace | None = None,
     ) -> None:
-        self._recording = recording
+        self._recording, self._losses, self._read = recording, losses, 0
         self._automatic = settings["delay_ms"] == "auto"
         self._lookahead_ms = float(settings.get("lookahead_ms", 0.0))
         self._takes_ref = model.info.input_count > 1
@@ -115,7 +119,9 @@ class Enhancer(Closing):
             mics, refs = self._recording.read(step)
             if not len(mics):
                 break
-            out = np.stack([self._side(i, mics[:, i], ref) for i, ref in enumerate(refs)], axis=1)
+            runs = self._runs(len(mics))
+            sides = [self._side(i, mics[:, i], ref, runs) for i, ref in enumerate(refs)]
+            out = np.stack(sides, axis=1)
             dropped = min(to_drop, len(out))
             to_drop -= dropped
             yield self._counted(out[dropped:])
@@ -141,10 +147,30 @@ class Enhancer(Closing):
         """Close the streams. May be repeated."""
         self._exit.close()
 
-    def _side(self, i: int, mic: Floats, ref: Floats | None) -> Floats:
+    def _runs(self, frames: int) -> list[tuple[int, bool]]:
+        """Return the stretches of the next `frames` frames: their length, and if they are lost."""
+        start, self._read = self._read, self._read + frames
+        if self._losses is None:
+            return [(frames, False)]
+        return list(self._losses.runs(self._recording.rate, start, frames))
+
+    def _side(
+        self, i: int, mic: Floats, ref: Floats | None, runs: list[tuple[int, bool]]
+    ) -> Floats:
         # No reference is a silent loudspeaker, not a reference that is missing.
         silent = ref is None and self._takes_ref
-        out = self._streams[i].process(mic, np.zeros_like(mic) if silent else ref)
+        played = np.zeros_like(mic) if silent else ref
+        mic, at, parts = mic.copy(), 0, []
+        for frames, lost in runs:
+            part = slice(at, at + frames)
+            at += frames
+            beside = None if played is None else played[part]
+            if lost:
+                mic[part] = 0.0
+                parts.append(self._streams[i].process_lost(frames, beside))
+            else:
+                parts.append(self._streams[i].process(mic[part], beside))
+        out = np.concatenate(parts)
         sounds = self._meters[i].add_input(mic, ref)
         if sounds and not self._automatic:
             self._look(self._streams[i].metrics)

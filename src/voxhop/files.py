@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxhop._sources import Recording
+    from voxhop.losses import LossTrace
     from voxhop.offline import ModelSource
     from voxhop.session_info import SessionOptions
     from voxhop.stream_types import StreamMetrics
@@ -82,6 +83,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
     mic_channel: int | None = None,
     ref_channel: int | None = None,
     subtype: str | None = None,
+    losses: LossTrace | None = None,
     progress: Callable[[float, float], None] | None = None,
     options: SessionOptions | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
@@ -107,6 +109,8 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
         the reference.
     subtype
         Encoding in libsndfile's names; by default that of `mic` where it fits.
+    losses
+        Which packets of the microphones were lost; see `voxhop.conceal_file`.
     progress
         Called with seconds done and seconds in all, now and then.
 
@@ -143,7 +147,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
             recording = SharedReference(stream_source(reader), ref_reader, rule)
         encoding = choose_output(out, reader, subtype)
         loaded = stack.enter_context(opened(model))
-        enhancer = stack.enter_context(Enhancer(recording, loaded, options, chosen))
+        enhancer = stack.enter_context(Enhancer(recording, loaded, options, chosen, losses))
         writer = stack.enter_context(
             open_output(out, channels=recording.sides, like=reader, encoding=encoding)
         )

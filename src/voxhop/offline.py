@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from voxhop.losses import LossTrace
     from voxhop.session_info import SessionOptions
 
     ModelSource = Model | str | os.PathLike[str] | bytes | None
 
 
-def enhance(
+def enhance(  # noqa: PLR0913 - keyword-only options
     mic: npt.NDArray[Any],
     ref: npt.NDArray[Any] | None = None,
     *,
@@ -32,6 +33,7 @@ def enhance(
     model: ModelSource = None,
     mic_channel: int | None = None,
     ref_channel: int | None = None,
+    losses: LossTrace | None = None,
     options: SessionOptions | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
 ) -> npt.NDArray[Any]:
@@ -57,6 +59,8 @@ def enhance(
     ref_channel
         Take this channel of `ref`. Without `ref`: this channel of `mic` is the reference,
         and the others are microphones.
+    losses
+        Which packets of the microphone were lost; see `voxhop.conceal`.
     options
         How the session computes, for example ``SessionOptions(threads=2)``.
     **settings
@@ -89,7 +93,7 @@ def enhance(
     mics = ArraySource(to_float("mic", mic), rate)
     refs = None if ref is None else ArraySource(to_float("ref", ref), ref_rate)
     recording = SharedReference(stream_source(mics), refs, rule)
-    with opened(model) as loaded, Enhancer(recording, loaded, options, chosen) as enhancer:
+    with opened(model) as loaded, Enhancer(recording, loaded, options, chosen, losses) as enhancer:
         blocks = at_source_rate(enhancer.blocks(), recording.rate, mics)
         out = from_float(np.concatenate(list(blocks)), mic.dtype)
     return out[:, 0] if mic.ndim == 1 or mic_channel is not None else out

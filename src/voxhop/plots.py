@@ -13,7 +13,7 @@ from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _WINDOW_S: Final = 0.032
 _RANGE_DB: Final = 75.0
 _GREY: Final = "#808080"
+_LOST: Final = "#35c7f0"
+_LOST_HEIGHT: Final = (0.955, 1.0)  # of an axis
 _SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 
@@ -48,6 +50,7 @@ def before_after(
     *,
     sample_rate: int,
     segments: Mapping[str, tuple[float, float]] | None = None,
+    lost: Sequence[tuple[float, float]] = (),
     title: str = "",
 ) -> None:
     """Draw spectrograms above each other, on one scale of time and one of colour.
@@ -62,6 +65,8 @@ def before_after(
         Of all signals, in Hz.
     segments
         Name to start and end in seconds of stretches to mark.
+    lost
+        Start and end in seconds of what was lost: marked along the upper edge of every picture.
     title
         Above everything.
 
@@ -82,6 +87,8 @@ def before_after(
         axis.set_title(name, loc="left", fontsize=11)
         axis.set_ylabel("kHz")
         _mark(axis, segments or {}, labels=axis is axes[0])
+        for start, end in lost:
+            axis.axvspan(start, min(end, seconds), *_LOST_HEIGHT, color=_LOST, linewidth=0)
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(axes), label="dB", shrink=0.6)
     if title:

@@ -18,6 +18,7 @@ from voxhop.models import find_model
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(voxhop.__file__).parent / "demo"
+SEFLOW = ROOT / "tests" / "golden" / "seflow-random" / "model-f32.gguf"
 PAGES = ("README.md", "docs/python.md", "docs/cli.md", "docs/c-api.md", "docs/stream.md")
 HOP = 256
 
@@ -41,6 +42,8 @@ def folder(tmp_path, monkeypatch):
             DEMO / f"{source}.flac", start=40000, frames=8192, dtype="int16"
         )
         soundfile.write(tmp_path / name, tracks[name], rate)
+    shutil.copy(SEFLOW, tmp_path / "seflow.gguf")
+    (tmp_path / "trace.txt").write_text("0010 0100\n")
     both = np.stack([tracks["mic.wav"], tracks["speaker.wav"]], axis=1)
     soundfile.write(tmp_path / "both.wav", both, rate)
     monkeypatch.chdir(tmp_path)

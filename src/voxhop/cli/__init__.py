@@ -43,6 +43,7 @@ VERBS: Final[tuple[str, ...]] = (
     "restore",
     "batch",
     "watch",
+    "conceal",
     "pipe",
     "live",
     "serve",
