@@ -76,7 +76,8 @@ BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   PackedWeights & packed = packed_.try_emplace(blocks.name, tensors_.bytes()).first->second;
   HopBuilder builder(packed, options.history_first);
   network_->hop(builder, *blocks.blocks, *variant);
-  auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads);
+  auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads,
+                                        variant->info.flushes_denormals);
   check_ports("inputs", plan->inputs(), variant->info.inputs);
   check_ports("outputs", plan->outputs(), variant->info.outputs);
   VH_CHECK(!options.history_first || plan->has_prepare(), VH_E_UNSUPPORTED,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/arena_plan.h"
+#include "core/flush_denormals.h"
 #include "core/status.h"
 
 namespace voxhop {
@@ -37,7 +38,8 @@ void probe_threads(int count) {
 
 }  // namespace
 
-HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
+HopPlan::HopPlan(HopGraph graph, int n_threads, bool flushes_denormals)
+    : graph_(std::move(graph)), flushes_(flushes_denormals) {
   place();
   shared_ = AlignedBuffer(graph_.shared_scratch_bytes);
   graph_.context->scratch = shared_.data();
@@ -47,10 +49,12 @@ HopPlan::HopPlan(HopGraph graph, int n_threads) : graph_(std::move(graph)) {
   hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
   prepare_.plan.work_data = hop_.plan.work_data;
   if (n_threads > 1 && hop_.only_custom) {  // beside ggml's own threads they would only idle
-    workers_ = std::make_unique<WorkerPool>(n_threads);
+    workers_ = std::make_unique<WorkerPool>(n_threads, flushes_);
   }
   if (!hop_.only_custom || (prepare_.graph != nullptr && !prepare_.only_custom)) {
     probe_threads(n_threads);
+    const FlushDenormals flush(
+        flushes_);  // ggml's threads begin with the mode of the one that makes them
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
     pool_.reset(ggml_threadpool_new(&params));
     VH_CHECK(pool_ != nullptr, VH_E_MEMORY, "thread pool of %d: out of memory", n_threads);
@@ -142,11 +146,13 @@ void HopPlan::run_program(Program & program) {
 
 void HopPlan::prepare() {
   if (!has_prepare() || bound_->prepared()) return;
+  const FlushDenormals flush(flushes_);
   run_program(prepare_);
   bound_->set_prepared(true);
 }
 
 void HopPlan::run() {
+  const FlushDenormals flush(flushes_);
   prepare();
   bound_->set_prepared(false);
   if (workers_ == nullptr) {

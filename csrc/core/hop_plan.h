@@ -18,7 +18,7 @@ namespace voxhop {
 /// it at a stream; one plan can serve many streams in turn, one at a time.
 class HopPlan {
  public:
-  HopPlan(HopGraph graph, int n_threads);
+  HopPlan(HopGraph graph, int n_threads, bool flushes_denormals);
   ~HopPlan();
   HopPlan(const HopPlan &) = delete;
   HopPlan & operator=(const HopPlan &) = delete;
@@ -69,6 +69,7 @@ class HopPlan {
   void run_program(Program & program);
 
   HopGraph graph_;
+  bool flushes_;  // denormal numbers are zeros during a hop
   State * bound_ = nullptr;
   AlignedBuffer scratch_;
   AlignedBuffer work_;

@@ -41,8 +41,9 @@ struct ModelInfo {
   int32_t hop_samples = 0;      // per hop, of every audio port
   int32_t latency_samples = 0;  // output lags the input by this much
   std::vector<PortInfo> inputs, outputs;
-  int32_t d_max = 0;         // alignment window in hops, 0 if none
-  int64_t macs_per_hop = 0;  // dense transforms
+  int32_t d_max = 0;              // alignment window in hops, 0 if none
+  int64_t macs_per_hop = 0;       // dense transforms
+  bool flushes_denormals = true;  // numbers too small to hear are zeros during a hop
 };
 
 /// How many of `ports` carry audio.

@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "core/flush_denormals.h"
 #include "core/status.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -34,10 +35,13 @@ bool spin_until(Done done) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(int n_threads) {
+WorkerPool::WorkerPool(int n_threads, bool flushes_denormals) {
   try {
     for (int i = 1; i < n_threads; ++i) {
-      threads_.emplace_back([this, i] { worker_loop(i); });
+      threads_.emplace_back([this, i, flushes_denormals] {
+        const FlushDenormals flush(flushes_denormals);
+        worker_loop(i);
+      });
     }
   } catch (const std::system_error & e) {
     join_all();

@@ -16,8 +16,9 @@ namespace voxhop {
 /// run() belongs to one thread at a time and allocates nothing.
 class WorkerPool {
  public:
-  /// `n_threads` including the caller, at least 1. Throws std::system_error.
-  explicit WorkerPool(int n_threads);
+  /// `n_threads` including the caller, at least 1; in the others denormal numbers are zeros if
+  /// so asked. Throws std::system_error.
+  explicit WorkerPool(int n_threads, bool flushes_denormals = false);
   ~WorkerPool();
   WorkerPool(const WorkerPool &) = delete;
   WorkerPool & operator=(const WorkerPool &) = delete;

@@ -243,6 +243,8 @@ class LocalVqe final : public Network {
     info.outputs = {port("out", false)};
     info.d_max = static_cast<int32_t>(c_.d_max);
     info.macs_per_hop = macs();
+    // Its biases keep states away from them, and its published results stay to the bit.
+    info.flushes_denormals = false;
     return info;
   }
 
