@@ -1,6 +1,8 @@
 // The C interface: argument checks and the exception barrier, no logic.
 #include <cstddef>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "blocks/block_set.h"
 #include "capi_types.h"
@@ -13,6 +15,11 @@ struct vh_session {
   vh_session(const voxhop::Engine & engine, const voxhop::PlanOptions & options)
       : session(engine, options) {}
   voxhop::Session session;
+};
+
+struct vh_alternative {
+  const voxhop::Engine * engine;
+  std::unique_ptr<voxhop::Runner> runner;
 };
 
 namespace voxhop {
@@ -258,6 +265,40 @@ int32_t vh_session_set_options(vh_session * session, const vh_option * values, s
   return guarded(err, [&] {
     require(session, "session");
     session->session.set_options(voxhop::option_values(values, n));
+  });
+}
+
+int32_t vh_session_build(const vh_session * session, const vh_option * values, size_t n,
+                         vh_alternative ** out, vh_error * err) {
+  return guarded(err, [&] {
+    require(out, "out");
+    *out = nullptr;
+    require(session, "session");
+    auto runner = session->session.build(voxhop::option_values(values, n));
+    *out = new vh_alternative{&session->session.engine(), std::move(runner)};
+  });
+}
+
+void vh_alternative_close(vh_alternative * alternative) {
+  delete alternative;
+}
+
+int32_t vh_session_switch(vh_session * session, vh_alternative * alternative, vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(alternative, "alternative");
+    VH_CHECK(alternative->engine == &session->session.engine(), VH_E_ARGUMENT,
+             "alternative: of another model, expected one of the session's");
+    session->session.switch_to(alternative->runner);
+  });
+}
+
+int32_t vh_alternative_get_figures(const vh_alternative * alternative, vh_session_figures * figures,
+                                   vh_error * err) {
+  return guarded(err, [&] {
+    require(alternative, "alternative");
+    require(figures, "figures");
+    *figures = voxhop::figures_of(alternative->runner->built.variant->info);
   });
 }
 

@@ -7,17 +7,16 @@
 
 namespace voxhop {
 
-Session::Session(const Engine & engine, const PlanOptions & options)
-    : engine_(engine),
-      options_(options),
-      built_(engine.make_plan(options)),
-      format_(engine, built_),
-      state_(built_.plan->layout()) {
-  built_.plan->bind(state_);
+Runner::Runner(const Engine & engine, const PlanOptions & wanted)
+    : options(wanted),
+      built(engine.make_plan(wanted)),
+      format(engine, built),
+      state(built.plan->layout()) {
+  built.plan->bind(state);
 }
 
-void Session::set_options(const OptionValues & values) {
-  PlanOptions options = options_;
+std::unique_ptr<Runner> Session::build(const OptionValues & values) const {
+  PlanOptions options = now_->options;
   std::string offered;
   for (const OptionInfo & option : engine_.options()) {
     if (option.while_running) offered += (offered.empty() ? "" : ", ") + option.name;
@@ -28,15 +27,13 @@ void Session::set_options(const OptionValues & values) {
              printable(name).c_str(), offered.empty() ? "none" : offered.c_str());
     options.values[name] = value;
   }
-  BuiltPlan built = engine_.make_plan(options);
-  State state(built.plan->layout());
-  carry_over(built_.plan->layout(), state_, built.plan->layout(), state);
-  const StateFormat format(engine_, built);
-  options_ = std::move(options);
-  built_ = std::move(built);
-  format_ = format;
-  state_ = std::move(state);
-  built_.plan->bind(state_);
+  return std::make_unique<Runner>(engine_, options);
+}
+
+void Session::switch_to(std::unique_ptr<Runner> & other) noexcept {
+  carry_over(now_->built.plan->layout(), now_->state, other->built.plan->layout(), other->state);
+  other->built.plan->set_comfort_noise(comfort_noise_);
+  now_.swap(other);
 }
 
 void Session::process(const void * mic, const void * ref, void * out, int64_t n,

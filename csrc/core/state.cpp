@@ -25,14 +25,18 @@ size_t StateLayout::add_ahead(size_t bytes) {
   return offset;
 }
 
-void carry_over(const StateLayout & from, const State & old, const StateLayout & to, State & next) {
+void carry_over(const StateLayout & from, const State & old, const StateLayout & to,
+                State & next) noexcept {
   for (const StateSlot & slot : to.slots()) {
+    size_t carried = 0;
     for (const StateSlot & source : from.slots()) {
       if (source.name != slot.name) continue;
-      std::memcpy(next.data() + slot.offset, old.data() + source.offset,
-                  std::min(slot.bytes, source.bytes));
+      carried = std::min(slot.bytes, source.bytes);
+      std::memcpy(next.data() + slot.offset, old.data() + source.offset, carried);
     }
+    std::memset(next.data() + slot.offset + carried, 0, slot.bytes - carried);
   }
+  next.set_prepared(false);
 }
 
 uint64_t StateLayout::fingerprint() const {

@@ -40,10 +40,11 @@ class StateLayout {
   size_t ahead_bytes_ = 0;
 };
 
-/// Where the slots of one layout continue those of another: equal names, as many bytes as both
-/// have. Slots that only the new layout has start as before the first hop.
+/// Lets the slots of one layout continue those of another: equal names, as many bytes as both
+/// have. What only the new layout has starts as before the first hop.
 class State;
-void carry_over(const StateLayout & from, const State & old, const StateLayout & to, State & next);
+void carry_over(const StateLayout & from, const State & old, const StateLayout & to,
+                State & next) noexcept;
 
 /// All that changes from hop to hop. Zeroed means "before the first hop".
 class State {

@@ -248,6 +248,22 @@ VH_API int32_t vh_session_set_comfort_noise(vh_session * session, int32_t on, vh
 VH_API int32_t vh_session_set_options(vh_session * session, const vh_option * values, size_t n,
                                       vh_error * err);
 
+/* The same in two steps, the second for the thread with the deadline: another network of the
+ * session's model, built ahead. Building allocates and may run beside a process call of the
+ * session, but of no other call on it. Close it before the model. Errors: VH_E_ARGUMENT,
+ * VH_E_MEMORY. */
+typedef struct vh_alternative vh_alternative;
+VH_API int32_t vh_session_build(const vh_session * session, const vh_option * values, size_t n,
+                                vh_alternative ** out, vh_error * err);
+VH_API void vh_alternative_close(vh_alternative * alternative);
+
+/* Goes on with the alternative from the next hop on; it then holds what ran before, and switching
+ * to it again is the way back. What both share of the past goes on (copying that is all it
+ * costs: no more than the bytes of the state). Allocates nothing. Errors: VH_E_ARGUMENT (built
+ * for a session of another model). */
+VH_API int32_t vh_session_switch(vh_session * session, vh_alternative * alternative,
+                                 vh_error * err);
+
 /* What the session's options made of the model's figures. */
 typedef struct vh_session_figures {
   int32_t sample_rate;     /* Hz */
@@ -257,6 +273,8 @@ typedef struct vh_session_figures {
 } vh_session_figures;
 VH_API int32_t vh_session_get_figures(const vh_session * session, vh_session_figures * figures,
                                       vh_error * err);
+VH_API int32_t vh_alternative_get_figures(const vh_alternative * alternative,
+                                          vh_session_figures * figures, vh_error * err);
 
 /* Bytes of a saved state; save into, and load from, a buffer of that size.
  * A blob loads into any session of the same model opened with the same options
@@ -469,6 +487,9 @@ typedef struct vh_stream_options {
   double highpass_hz; /* corner of a Butterworth high-pass of second order that microphone and
                          reference pass first, 1 to 1000; default 30; 0: off. Callers built
                          without it and what follows may pass the struct_size they know */
+  int32_t governor;   /* 1: with a model that has the options depth and heads, use less of it while
+                         hops come late, and all of it again when there is room; the output
+                         then depends on the machine. Default 0 */
 } vh_stream_options;
 
 VH_API void vh_stream_options_init(vh_stream_options * options);
@@ -572,6 +593,9 @@ typedef struct vh_stream_metrics {
   int64_t lost_frames; /* of the microphone, by vh_stream_process_lost_*. Callers built without
                           it and what follows may pass the struct_size they know */
   int64_t lost_bursts; /* stretches of them */
+  int64_t resizes;     /* changes of size by the governor */
+  int32_t depth;       /* the size that runs now; 0 without a governor */
+  int32_t heads;
 } vh_stream_metrics;
 
 /* Fills *metrics, whose struct_size the caller has set. Costs nothing until called. */

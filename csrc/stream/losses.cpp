@@ -36,6 +36,12 @@ void Losses::reset() noexcept {
 void Losses::push(int64_t n, bool lost) noexcept {
   if (lost && age_ == 0 && n > 0) ++bursts_;
   if (lost) frames_ += n;
+  if (!lost && gain_ == 1.0f) {  // as almost always
+    age_ = 0;
+    std::fill_n(block_.begin(), n, 1.0f);
+    gains_.push(block_.data(), n);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) {
     age_ = lost ? age_ + 1 : 0;
     const float goal = age_ > hold_ ? 0.0f : 1.0f;

@@ -89,6 +89,20 @@ SessionHandle SessionChoice::open() const {
   return opened;
 }
 
+int64_t SessionChoice::number(const char * name) const {
+  vh_option_info option{};
+  for (size_t i = 0; i < vh_model_option_count(&model_); ++i) {
+    if (vh_model_get_option(&model_, i, &option, nullptr) != VH_OK) continue;
+    if (std::strcmp(option.name, name) != 0 || option.while_running == 0) continue;
+    const char * value = option.fallback;
+    for (size_t j = 0; j < options_.n_values; ++j) {
+      if (std::strcmp(options_.values[j].name, name) == 0) value = options_.values[j].value;
+    }
+    return std::strtoll(value, nullptr, 10);
+  }
+  return 0;
+}
+
 bool takes_reference(const vh_session & session) {
   return port_type(session, 1, false) == VH_PORT_AUDIO;
 }

@@ -23,6 +23,10 @@ class SessionChoice {
   /// audio from audio.
   SessionHandle open() const;
 
+  /// The value of a number among the options that may change while a session runs; 0 for a model
+  /// without it.
+  int64_t number(const char * name) const;
+
  private:
   const vh_model & model_;
   vh_session_options options_;

@@ -20,21 +20,27 @@ double mean_square(const float * x, int64_t n) noexcept {
 
 }  // namespace
 
-Stream::Stream(const vh_stream_options & options, std::vector<SessionHandle> sessions)
-    : clock_(stream_clock(*sessions.front(), options)),
+Stream::Stream(const vh_stream_options & options, StreamSessions opened)
+    : clock_(stream_clock(*opened.sessions.front(), options)),
       options_(options),
       opened_with_(mix_controls_of(options)),
-      align_taps_(model_delays(*sessions.front())),
+      align_taps_(model_delays(*opened.sessions.front())),
       losses_(clock_.rate, clock_.latency),
       meters_(static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate)),
       channel_(static_cast<size_t>(kBlock)),
       ref_block_(static_cast<size_t>(kBlock)),
       align_weights_(static_cast<size_t>(align_taps_)) {
   options_.session = nullptr;  // the caller's, and only good for opening
-  if (takes_reference(*sessions.front())) far_.emplace(clock_, options_, align_taps_);
-  lanes_.reserve(sessions.size());
+  if (takes_reference(*opened.sessions.front())) far_.emplace(clock_, options_, align_taps_);
+  lanes_.reserve(opened.sessions.size());
   const HighPass door(clock_.rate, options.highpass_hz);
-  for (SessionHandle & session : sessions) lanes_.emplace_back(clock_, door, std::move(session));
+  for (SessionHandle & session : opened.sessions)
+    lanes_.emplace_back(clock_, door, std::move(session));
+  if (opened.sizes) {
+    sizes_ = std::move(opened.sizes);
+    governor_.emplace(sizes_->costs(),
+                      static_cast<double>(clock_.hop) / static_cast<double>(clock_.model_rate));
+  }
   reset();
 }
 
@@ -42,12 +48,14 @@ void Stream::reset() noexcept {
   controls_ = opened_with_;
   bypass_ = false;
   if (far_) far_->reset();
+  if (sizes_) sizes_->change(0);
+  if (governor_) governor_->reset();
   losses_.reset();
   meters_.reset();
   times_.reset();
   for (Lane & lane : lanes_) lane.reset(controls_);
   feed_ = Feed::kNone;
-  frames_ = hops_ = late_hops_ = failed_hops_ = clipped_ = mic_nonfinite_ = 0;
+  frames_ = hops_ = late_hops_ = failed_hops_ = resizes_ = clipped_ = mic_nonfinite_ = 0;
   ref_nonfinite_.store(0, std::memory_order_relaxed);
 }
 
@@ -217,6 +225,7 @@ void Stream::run_hops() noexcept {
 
 void Stream::run_hop() noexcept {
   const Clock::time_point began = Clock::now();
+  if (governor_) resize();
   const float * mic = nullptr;
   for (size_t i = lanes_.size(); i-- > 0;) mic = lanes_[i].take();
   const float * ref = far_ ? far_->hop(mic) : nullptr;
@@ -234,9 +243,17 @@ void Stream::run_hop() noexcept {
   ++hops_;
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
   times_.add(seconds);
+  if (governor_) governor_->next(seconds);
   if (seconds * static_cast<double>(clock_.model_rate) > static_cast<double>(clock_.hop)) {
     ++late_hops_;
   }
+}
+
+// To the size that the governor chose after the last hop; its cost is part of this one.
+void Stream::resize() noexcept {
+  if (governor_->size() == sizes_->now()) return;
+  sizes_->change(governor_->size());
+  ++resizes_;
 }
 
 bool Stream::wants_bypass() const noexcept {

@@ -9,6 +9,7 @@
 
 #include "stream/clock.h"
 #include "stream/far_end.h"
+#include "stream/governor.h"
 #include "stream/lane.h"
 #include "stream/losses.h"
 #include "stream/meters.h"
@@ -50,7 +51,7 @@ class Stream {
   enum class Feed { kNone, kTogether, kApart };
   static constexpr int64_t kBlock = 1024;
 
-  Stream(const vh_stream_options & options, std::vector<SessionHandle> sessions);
+  Stream(const vh_stream_options & options, StreamSessions opened);
   template <typename T>
   void advance(const T * mic, T * out, int64_t frames);
   template <typename T>
@@ -61,6 +62,7 @@ class Stream {
   void give_out(T * out, int64_t frames) noexcept;
   void run_hops() noexcept;
   void run_hop() noexcept;
+  void resize() noexcept;
   bool wants_bypass() const noexcept;
   bool not_helping() const noexcept { return far_ && meters_.not_helping(); }
   void feed_by(Feed feed);
@@ -77,11 +79,13 @@ class Stream {
   Meters meters_;
   TimeHistogram times_;
   std::vector<Lane> lanes_;
+  std::optional<Sizes> sizes_;                // both or neither; of the lanes' sessions
+  std::optional<Governor> governor_;          // chooses among them
   std::vector<float> channel_, ref_block_;    // work space
   mutable std::vector<float> align_weights_;  // work space of model_delay()
   bool bypass_ = false;                       // asked for by the control
   Feed feed_ = Feed::kNone;
-  int64_t frames_ = 0, hops_ = 0, late_hops_ = 0, failed_hops_ = 0;
+  int64_t frames_ = 0, hops_ = 0, late_hops_ = 0, failed_hops_ = 0, resizes_ = 0;
   int64_t clipped_ = 0, mic_nonfinite_ = 0;
   std::atomic<int64_t> ref_nonfinite_{0};
 };

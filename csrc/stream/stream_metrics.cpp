@@ -27,6 +27,11 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   if (far_) far_->read_metrics(m);
   m.lost_frames = losses_.frames();
   m.lost_bursts = losses_.bursts();
+  m.resizes = resizes_;
+  if (sizes_) {
+    m.depth = static_cast<int32_t>((*sizes_)[sizes_->now()].depth);
+    m.heads = static_cast<int32_t>((*sizes_)[sizes_->now()].heads);
+  }
   read_model_delay(m);
   m.erle_db = meters_.erle_db();
   m.mic_dbfs = meters_.mic_dbfs();

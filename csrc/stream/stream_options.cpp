@@ -40,6 +40,7 @@ void check_options(const vh_stream_options & options) {
   check_count("auto_bypass", options.auto_bypass, 0, 1);
   check_count("keep_unrelated", options.keep_unrelated, 0, 1);
   check_count("gap_guard", options.gap_guard, 0, 1);
+  check_count("governor", options.governor, 0, 1);
   if (!std::isnan(options.delay_ms)) check_range("delay_ms", options.delay_ms, 0.0, kMostDelayMs);
   check_range("lookahead_ms", options.lookahead_ms, 0.0, kMostDelayMs);
   if (options.highpass_hz != 0.0) {
@@ -100,15 +101,15 @@ void set_mix_control(MixControls & controls, int32_t control, double value) {
   }
 }
 
-std::vector<SessionHandle> open_sessions(const vh_model & model,
-                                         const vh_stream_options & options) {
+StreamSessions open_sessions(const vh_model & model, const vh_stream_options & options) {
   check_options(options);
   const SessionChoice choice(model, options.session, options.sample_rate);
-  std::vector<SessionHandle> sessions;
+  StreamSessions opened;
   const int32_t count = options.channel_rule == VH_CHANNELS_EACH ? options.channels : 1;
-  for (int32_t c = 0; c < count; ++c) sessions.push_back(choice.open());
-  if (!takes_reference(*sessions.front())) check_without_reference(options);
-  return sessions;
+  for (int32_t c = 0; c < count; ++c) opened.sessions.push_back(choice.open());
+  if (!takes_reference(*opened.sessions.front())) check_without_reference(options);
+  if (options.governor != 0) opened.sizes.emplace(choice, opened.sessions);
+  return opened;
 }
 
 StreamClock stream_clock(const vh_session & session, const vh_stream_options & options) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "stream/clock.h"
 #include "stream/mixer.h"
 #include "stream/session_handle.h"
+#include "stream/sizes.h"
 #include "voxhop.h"
 
 namespace voxhop {
@@ -21,7 +23,11 @@ void set_mix_control(MixControls & controls, int32_t control, double value);
 
 /// Checks the options and opens the sessions of a stream: one per microphone channel, or one for
 /// their average. Throws VH_E_ARGUMENT or VH_E_UNSUPPORTED and names the option.
-std::vector<SessionHandle> open_sessions(const vh_model & model, const vh_stream_options & options);
+struct StreamSessions {
+  std::vector<SessionHandle> sessions;
+  std::optional<Sizes> sizes;  // with a governor
+};
+StreamSessions open_sessions(const vh_model & model, const vh_stream_options & options);
 StreamClock stream_clock(const vh_session & session, const vh_stream_options & options);
 
 }  // namespace voxhop

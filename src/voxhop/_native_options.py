@@ -97,6 +97,7 @@ def native_stream_options(options: StreamOptions, session: NativeSessionOptions)
     out.auto_bypass = int(bool(options.auto_bypass))
     out.keep_unrelated = int(bool(options.keep_unrelated))
     out.gap_guard = int(bool(options.gap_guard))
+    out.governor = int(bool(options.governor))
     out.session = session.struct
     return out
 

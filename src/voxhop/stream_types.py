@@ -55,6 +55,9 @@ class StreamOptions:
     highpass_hz
         Corner of the high-pass that microphone and reference pass first, 1 to 1000: it takes
         away an offset and rumble below speech. 0: none, every sample as it is.
+    governor
+        With a model that has the options ``depth`` and ``heads``: use less of it while hops come
+        late, and all of it again when there is room. The output then depends on the machine.
     """
 
     sample_rate: int = 48000
@@ -72,6 +75,7 @@ class StreamOptions:
     keep_unrelated: bool = False
     gap_guard: bool = True
     highpass_hz: float = 30.0
+    governor: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,9 @@ class StreamMetrics:
     lost_frames, lost_bursts
         Frames of the microphone that `Stream.process_lost` was told of, and in how many
         stretches.
+    resizes, depth, heads
+        How often the governor changed the size of the network, and what it is now; 0 without
+        one.
     """
 
     frames: int
@@ -149,3 +156,6 @@ class StreamMetrics:
     bypassed: bool
     lost_frames: int
     lost_bursts: int
+    resizes: int
+    depth: int
+    heads: int

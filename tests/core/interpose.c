@@ -64,6 +64,7 @@ int pthread_mutex_lock(pthread_mutex_t * mutex) {
 typedef int32_t (*prepare_fn)(void *, void *);
 typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
 typedef int32_t (*lost_fn)(void *, const float *, float *, int64_t, void *);
+typedef int32_t (*switch_fn)(void *, void *, void *);
 typedef int32_t (*prepare_group_fn)(void *, const uint8_t *, void *);
 typedef int32_t (*process_group_fn)(void *, const float *, const float *, const uint8_t *, float *,
                                     int64_t, void *);
@@ -92,6 +93,18 @@ int32_t test_count_losses(lost_fn lost, void * stream, float * out, int64_t n, i
   allocations = 0;
   locks = 0;
   for (int i = 0; i < calls && code == 0; ++i) code = lost(stream, NULL, out, n, NULL);
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* The same for `calls` changes of a session to another network and back. */
+int32_t test_count_switches(switch_fn change, void * session, void * alternative, int calls,
+                            long * counts) {
+  int32_t code = 0;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < calls && code == 0; ++i) code = change(session, alternative, NULL);
   counts[0] = allocations;
   counts[1] = locks;
   return code;
