@@ -143,5 +143,5 @@ def rms_norm(x: Tensor, eps: float) -> Tensor:
 
     The norm's weight is left to the linear layer that follows, as a factor on its columns.
     """
-    normed: Tensor = _RmsNorm.apply(x, eps)
+    normed: Tensor = _RmsNorm.apply(x, eps)  # type: ignore[no-untyped-call]
     return normed

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from voxhop.training.config import TrainingConfig, from_table
+from voxhop.training.config import RunConfig, from_table
+from voxhop.training.recipes import recipe_of
 from voxhop.training.start import load_model
 from voxhop.training.state import read_log
 
@@ -15,19 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxhop.models import ModelInfo
+    from voxhop.training.recipes.recipe import Recipe
 
 Figures = dict[str, float]
 
-_VALIDATION = (
-    ("fe_suppression", "far-end suppression", ".1f"),
-    ("change_suppression", "after a path change", ".1f"),
-    ("noise_suppression", "noise suppression", ".1f"),
-    ("dt_separation", "double-talk separation", ".1f"),
-    ("dt_level", "double-talk near-end level", "+.1f"),
-    ("dt_si_sdr_gain", "double-talk SI-SDR gain", "+.1f"),
-    ("ne_si_sdr_gain", "near end in noise SI-SDR gain", "+.1f"),
-    ("ne_level", "near end in noise level", "+.1f"),
-)
 _RESULTS = (
     ("farend", "aecmos_echo", "far end, AECMOS echo", 2),
     ("farend", "erle", "far end, ERLE dB", 1),
@@ -91,20 +83,15 @@ def model_card(
         Markdown.
     """
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    config = from_table(TrainingConfig, content["config"], where=str(checkpoint))
+    config = from_table(RunConfig, content["config"], where=str(checkpoint))
     trained = sum(p.numel() for p in load_model(checkpoint).parameters())
-    shape = config.model
-    longest_ms = (shape.d_max - 1) * 1000 * shape.hop_length // shape.sample_rate
+    recipe = recipe_of(config)
     best = "figures" in content
     found = content["figures"] if best else _latest_figures(checkpoint)
     choice = "the best of all raw and averaged weights by validation score"
     text = f"""# {name}
 
-Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms hops.
-LocalVQE version {shape.version}, channels {_list(shape.mic_channels)} (microphone) and
-{_list(shape.far_channels)} (reference), d_max {shape.d_max}: echo delays up to {longest_ms} ms.
-{trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates per
-hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}. Licence: Apache-2.0.
+{recipe.described(info, trained)} Licence: Apache-2.0.
 
 `{name}-f32.gguf` is what further training starts from; the package ships the same in f16.
 
@@ -117,7 +104,7 @@ hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}. Lice
     if notes:
         text += f"* **Recordings:** {notes.recordings}\n"
         text += f"* **History:** {notes.history}\n" if notes.history else ""
-    text += "\n## Figures\n\n" + _validation_text(config, found)
+    text += "\n## Figures\n\n" + _validation_text(recipe, found)
     if results:
         text += "\n" + _results_table(results, name)
     if notes:
@@ -125,18 +112,7 @@ hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}. Lice
     return text
 
 
-def _comfort(noise_db: float | None) -> str:
-    if noise_db is None:
-        return ""
-    return f""",
-comfort noise {-noise_db:g} dB under the microphone's own where an echo is suppressed"""
-
-
-def _list(channels: Sequence[int]) -> str:
-    return ", ".join(str(count) for count in channels[1:])
-
-
-def _start(config: TrainingConfig) -> str:
+def _start(config: RunConfig) -> str:
     if not config.initial:
         return "random weights"
     return f"the weights in `{config.initial.rsplit('/', 1)[-1]}`"
@@ -169,16 +145,11 @@ def _seen(seconds: float, weights: str) -> str:
     return f"{seconds:,.0f} s ({seconds / 3600:.1f} h) of simulated clips, {weights} weights"
 
 
-def _validation_text(config: TrainingConfig, figures: Figures) -> str:
-    limits = config.validation
+def _validation_text(recipe: Recipe[Any], figures: Figures) -> str:
+    limits = recipe.config.validation
     count, seconds = limits.per_scenario, limits.seconds
     lines = [f"Validation during training, {count} clips of {seconds:g} s of each kind:", ""]
-    lines += [
-        f"* {title}: {figures[key]:{form}} dB" for key, title, form in _VALIDATION if key in figures
-    ]
-    if "delay_accuracy" in figures:
-        share = 100 * figures["delay_accuracy"]
-        lines.append(f"* delay within one frame: {share:.1f} % of echo frames after 1 s")
+    lines += [f"* {line}" for line in recipe.in_words(figures)]
     return "\n".join(lines) + "\n"
 
 

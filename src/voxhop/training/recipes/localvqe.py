@@ -25,12 +25,13 @@ from voxhop.training.validate import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
+    from voxhop.models import ModelInfo
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -41,6 +42,17 @@ TEMPERATURE = 0.1
 """Of the alignment in training; model files hold weights divided by it."""
 
 _OVER_SUPPRESSION_RANGE = (0.5, 6.0)
+
+_VALIDATION = (
+    ("fe_suppression", "far-end suppression", ".1f"),
+    ("change_suppression", "after a path change", ".1f"),
+    ("noise_suppression", "noise suppression", ".1f"),
+    ("dt_separation", "double-talk separation", ".1f"),
+    ("dt_level", "double-talk near-end level", "+.1f"),
+    ("dt_si_sdr_gain", "double-talk SI-SDR gain", "+.1f"),
+    ("ne_si_sdr_gain", "near end in noise SI-SDR gain", "+.1f"),
+    ("ne_level", "near end in noise level", "+.1f"),
+)
 
 
 class LocalVQERecipe(Recipe[TrainingConfig]):
@@ -128,6 +140,29 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
             f"{record['dt_si_sdr_gain']:.1f} / {record['ne_si_sdr_gain']:.1f} dB"
         )
 
+    def described(self, info: ModelInfo, trained: int) -> str:
+        """Say what the model is."""
+        shape = self.config.model
+        longest_ms = (shape.d_max - 1) * 1000 * shape.hop_length // shape.sample_rate
+        return f"""\
+Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms hops.
+LocalVQE version {shape.version}, channels {_list(shape.mic_channels)} (microphone) and
+{_list(shape.far_channels)} (reference), d_max {shape.d_max}: echo delays up to {longest_ms} ms.
+{trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates per
+hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}."""
+
+    def in_words(self, figures: Figures) -> list[str]:
+        """Return a line for every figure that is there."""
+        lines = [
+            f"{title}: {figures[key]:{form}} dB"
+            for key, title, form in _VALIDATION
+            if key in figures
+        ]
+        if "delay_accuracy" in figures:
+            share = 100 * figures["delay_accuracy"]
+            lines.append(f"delay within one frame: {share:.1f} % of echo frames after 1 s")
+        return lines
+
     @classmethod
     def read(cls, path: Path) -> LocalVQE:
         """Read a model file."""
@@ -154,6 +189,17 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         """Write a model file."""
         assert isinstance(model, LocalVQE)  # noqa: S101 - made by `model` or `read`
         write_gguf(model, path, dtype=dtype, metadata=metadata)
+
+
+def _comfort(noise_db: float | None) -> str:
+    if noise_db is None:
+        return ""
+    return f""",
+comfort noise {-noise_db:g} dB under the microphone's own where an echo is suppressed"""
+
+
+def _list(channels: Sequence[int]) -> str:
+    return ", ".join(str(count) for count in channels[1:])
 
 
 class _Judge:

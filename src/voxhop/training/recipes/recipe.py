@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
+    from voxhop.models import ModelInfo
     from voxhop.training.config import Phase, RunConfig
     from voxhop.training.corpus import Split
     from voxhop.training.draw import Draw
@@ -101,6 +102,14 @@ class Recipe(ABC, Generic[ConfigT]):
     @abstractmethod
     def line(self, record: dict[str, Any]) -> str:
         """Put a record of training or validation into words."""
+
+    @abstractmethod
+    def described(self, info: ModelInfo, trained: int) -> str:
+        """Say in a paragraph what the model is: `trained` parameters, `info` of its file."""
+
+    @abstractmethod
+    def in_words(self, figures: Figures) -> list[str]:
+        """Return a line for every validation figure that is there."""
 
     @classmethod
     @abstractmethod

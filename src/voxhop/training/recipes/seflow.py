@@ -11,7 +11,7 @@ from voxhop.training.bank import load_bank
 from voxhop.training.config import SEFlowTrainingConfig
 from voxhop.training.degrade import bank_rate, degrade
 from voxhop.training.draw import Draw
-from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.seflow_judge import KINDS, SEFlowJudge
 from voxhop.training.seflow_objective import SEFlowObjective, prepare, rescaled
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
+    from voxhop.models import ModelInfo
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -115,6 +116,29 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
             f"reverberation {record['reverb_gain']:.1f}, clipping {record['clipping_gain']:.1f}, "
             f"losses {record['loss_gain']:.1f}, worst sub-network {record['worst_gain']:.1f} dB"
         )
+
+    def described(self, info: ModelInfo, trained: int) -> str:
+        """Say what the model is."""
+        c = self.config.model
+        rates = ", ".join(f"{rate / 1000:g}" for rate in c.sample_rates)
+        return f"""\
+Noise suppression, dereverberation, declipping and concealment of lost packets without a
+reference, 16 ms hops, at {rates} kHz. SEFlow of depth {c.depth} and {c.n_heads} heads of
+{c.head_dim}: {c.depth * c.n_heads} networks in one, hops that see up to {c.time_window} of the
+past. {trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates
+per hop of the full network at {info.sample_rate / 1000:g} kHz."""
+
+    def in_words(self, figures: Figures) -> list[str]:
+        """Return a line for every figure that is there."""
+        titles = {
+            "noise_gain": "SI-SDR gain in noise at 0 dB SNR",
+            "reverb_gain": "in reverberation",
+            "clipping_gain": "of clipped speech",
+            "loss_gain": "with lost packets",
+            "rates_gain": "in noise, mean of the other rates",
+            "worst_gain": "in noise, worst of the sub-networks looked at",
+        }
+        return [f"{text}: {figures[key]:+.1f} dB" for key, text in titles.items() if key in figures]
 
     @classmethod
     def read(cls, path: Path) -> SEFlow:
