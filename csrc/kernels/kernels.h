@@ -49,9 +49,10 @@ struct ConvArgs {
   int out_step = 0;  // floats between bins
   // The places of c_out .. 8 * octets of each bin are free: whole octets may be written.
   bool whole_octets = false;
-  // int8 only: value of one unit, per tap and per output channel, and 128 times the sum
-  // of a channel's weights per tap (the kernels see activations as unsigned).
+  // int8 only: value of one unit, per tap and per output channel, and 128 times the sum of a
+  // channel's weights per tap (the kernels see activations as unsigned).
   const float * tap_scale = nullptr;
+  const float * bin_scale = nullptr;  // if not null, per bin too
   const float * channel_scale = nullptr;
   const int32_t * offset = nullptr;  // (taps, 8 * octets)
 };

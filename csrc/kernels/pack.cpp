@@ -7,21 +7,28 @@
 namespace voxhop::kernels {
 namespace {
 
-// Visits every packed position in memory order as (k, channel, value); `group` k's of a
-// channel lie side by side. Channels beyond c_out are zero.
+// Visits every packed position in memory order as (k, channel); `group` k's of a channel lie
+// side by side. Channels go up to a whole octet.
 template <class Fn>
-void for_each_packed(const WeightMatrix & w, int max_octets, int group, Fn fn) {
-  int left = octets_of(w.c_out);
+void for_each_position(int k_rows, int c_out, int max_octets, int group, Fn fn) {
+  int left = octets_of(c_out);
   for (int first = 0; left > 0;) {
     const int octets = next_panel(left, max_octets);
-    for (int k = 0; k < w.k; k += group) {
+    for (int k = 0; k < k_rows; k += group) {
       for (int c = first; c < first + 8 * octets; ++c) {
-        for (int i = 0; i < group; ++i) fn(k + i, c, c < w.c_out ? w.row(k + i)[c] : 0.0);
+        for (int i = 0; i < group; ++i) fn(k + i, c);
       }
     }
     first += 8 * octets;
     left -= octets;
   }
+}
+
+// The same with the value; channels beyond c_out are zero.
+template <class Fn>
+void for_each_packed(const WeightMatrix & w, int max_octets, int group, Fn fn) {
+  for_each_position(w.k, w.c_out, max_octets, group,
+                    [&](int k, int c) { fn(k, c, c < w.c_out ? w.row(k)[c] : 0.0); });
 }
 
 }  // namespace
@@ -66,6 +73,15 @@ void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, flo
     const auto unit = static_cast<int8_t>(std::lround(value / double{scale[c]}));
     offset[k / per_tap * padded + c] += 128 * unit;
     *out++ = unit;
+  });
+}
+
+void prefix_offset_s8(const int8_t * packed, int k_rows, int c_out, int max_octets, int prefix,
+                      int32_t * offset) {
+  std::fill_n(offset, 8 * octets_of(c_out), 0);
+  for_each_position(k_rows, c_out, max_octets, 4, [&](int k, int c) {
+    if (k < prefix) offset[c] += 128 * *packed;
+    ++packed;
   });
 }
 

@@ -52,6 +52,11 @@ void pack_bf16(const WeightMatrix & w, int max_octets, uint16_t * out);
 void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, float * scale,
              int32_t * offset);
 
+/// The offset (8 * octets) of the first `prefix` k's, a multiple of 4, of a matrix of one tap that
+/// pack_s8 packed.
+void prefix_offset_s8(const int8_t * packed, int k_rows, int c_out, int max_octets, int prefix,
+                      int32_t * offset);
+
 /// Transformed filters of F(4, 4) along frequency, one matrix per point with
 /// k = tap * c_in + ci. `filter`: the 4x4 filter with k = (tap * 4 + bin) * c_in + ci.
 std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in);

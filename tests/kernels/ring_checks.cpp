@@ -158,6 +158,59 @@ void check_prefix(const KernelTable & table, Report & report) {
   }
 }
 
+// The same in int8, where each column has a scale of its own: exact but for the last rounding.
+void check_prefix_s8(const KernelTable & table, Report & report) {
+  const int packed = 40, outputs = 52, columns = 5, inputs = 24;
+  Random random(3);
+  const WeightMatrix w(packed, outputs,
+                       [&](int, int) { return double{static_cast<float>(random())}; });
+  const size_t padded = packed_count(1, outputs);
+  std::vector<int8_t> weights(packed_count(packed, outputs));
+  std::vector<float> unit(padded), scale(static_cast<size_t>(columns));
+  std::vector<int32_t> whole(padded), offset(padded);
+  pack_s8(w, table.conv_s8.max_octets, 1, weights.data(), unit.data(), whole.data());
+  prefix_offset_s8(weights.data(), packed, outputs, table.conv_s8.max_octets, inputs,
+                   offset.data());
+  const auto n = static_cast<size_t>(inputs * columns);
+  std::vector<int8_t> x(n);
+  Unaligned<float> row(static_cast<size_t>(inputs)), out(static_cast<size_t>(outputs * columns));
+  for (int column = 0; column < columns; ++column) {
+    random.fill(row.data(), static_cast<size_t>(inputs));
+    for (int k = 0; k < inputs; ++k) row[static_cast<size_t>(k)] *= static_cast<float>(column + 1);
+    scale[static_cast<size_t>(column)] =
+        table.to_s8(row.data(), x.data() + column * inputs, inputs);
+  }
+  ConvArgs a;
+  a.taps[0] = x.data();
+  a.n_taps = a.weight_taps = 1;
+  a.patch = a.step = inputs;
+  a.packed_patch = packed;
+  a.weights = weights.data();
+  a.channel_scale = unit.data();
+  a.offset = offset.data();
+  const float one = 1.0f;
+  a.tap_scale = &one;
+  a.bin_scale = scale.data();
+  a.c_out = a.out_step = outputs;
+  a.end = columns;
+  a.out = out.data();
+  table.conv_s8.run(a);
+  double worst = 0.0;
+  for (int column = 0; column < columns; ++column) {
+    for (int c = 0; c < outputs; ++c) {
+      const double of_c = unit[static_cast<size_t>(c)];
+      double sum = 0.0;
+      for (int k = 0; k < inputs; ++k) {
+        sum += std::round(w.row(k)[c] / of_c) * x[static_cast<size_t>(column * inputs + k)];
+      }
+      const double expected = sum * of_c * double{scale[static_cast<size_t>(column)]};
+      worst =
+          std::fmax(worst, std::fabs(expected - out[static_cast<size_t>(column * outputs + c)]));
+    }
+  }
+  report.check(std::string(table.isa) + " int8 prefix", worst, 1e-5);
+}
+
 }  // namespace
 
 void check_rings(const KernelTable & table, Report & report) {
@@ -166,6 +219,7 @@ void check_rings(const KernelTable & table, Report & report) {
   check_ring<int8_t>(table, table.ring_s8, "int8", 0.02, report);
   check_norms(table, report);
   check_prefix(table, report);
+  check_prefix_s8(table, report);
 }
 
 }  // namespace voxhop::kernels

@@ -19,12 +19,15 @@ class EncoderOp final : public CustomOp {
   EncoderOp(HopBuilder & b, const Target & target, const BandEncoder & block)
       : kernels_(target.kernels), eps_(block.bands[0].norm.eps) {
     int64_t widest = 0;
+    size_t narrow = 0;
     for (const BandEncoder::Layer & l : block.bands) {
-      layers_.push_back(
-          {l.band, packed_copy(b, l.norm.gain), PrefixDense(b, target, l.projection)});
+      layers_.push_back({l.band, packed_copy(b, l.norm.gain),
+                         PrefixDense(b, target, l.projection, 3 * l.band.width)});
       widest = std::max(widest, l.band.width);
+      narrow = std::max(narrow, layers_.back().projection.narrow_bytes(1));
     }
-    b.shared_scratch(static_cast<size_t>(3 * widest) * sizeof(float));
+    narrow_at_ = align_up(static_cast<size_t>(3 * widest) * sizeof(float));
+    b.shared_scratch(narrow_at_ + narrow);
   }
 
   // src: features.
@@ -35,7 +38,8 @@ class EncoderOp final : public CustomOp {
       const int inputs = static_cast<int>(3 * layer.band.width);
       kernels_->rms_norm(
           {data_of(dst->src[0]) + 3 * layer.band.first, 1, inputs, layer.gain, eps_, normed});
-      layer.projection.run(normed, inputs, 1, kernels::Act::kNone, nullptr, out);
+      layer.projection.run(
+          {normed, 1, kernels::Act::kNone, nullptr, out, context.scratch + narrow_at_});
       out += dst->ne[0];
     }
   }
@@ -43,6 +47,7 @@ class EncoderOp final : public CustomOp {
  private:
   const kernels::KernelTable * kernels_;
   float eps_;
+  size_t narrow_at_ = 0;
   std::vector<EncoderLayer> layers_;
 };
 
@@ -55,16 +60,22 @@ struct DecoderLayer {
 class DecoderOp final : public CustomOp {
  public:
   DecoderOp(HopBuilder & b, const Target & target, const BandDecoder & block, int64_t width)
-      : kernels_(target.kernels), eps_(block.bands[0].norm.eps) {
+      : kernels_(target.kernels),
+        eps_(block.bands[0].norm.eps),
+        normed_(width),
+        hidden_(block.bands[0].hidden.outputs) {
     int64_t widest = 0;
+    size_t narrow = 0;
     for (const BandDecoder::Layer & l : block.bands) {
-      layers_.push_back({l.band, packed_copy(b, l.norm.gain), PrefixDense(b, target, l.hidden),
-                         PrefixDense(b, target, l.output)});
+      layers_.push_back({l.band, packed_copy(b, l.norm.gain),
+                         PrefixDense(b, target, l.hidden, width),
+                         PrefixDense(b, target, l.output, hidden_)});
       widest = std::max(widest, l.band.width);
+      const DecoderLayer & layer = layers_.back();
+      narrow = std::max({narrow, layer.hidden.narrow_bytes(1), layer.output.narrow_bytes(1)});
     }
-    normed_ = width;
-    hidden_ = block.bands[0].hidden.outputs;
-    b.shared_scratch(static_cast<size_t>(normed_ + hidden_ + 6 * widest) * sizeof(float));
+    narrow_at_ = align_up(static_cast<size_t>(normed_ + hidden_ + 6 * widest) * sizeof(float));
+    b.shared_scratch(narrow_at_ + narrow);
   }
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
@@ -75,8 +86,9 @@ class DecoderOp final : public CustomOp {
     for (const DecoderLayer & layer : layers_) {
       const auto w = static_cast<int>(layer.band.width);
       kernels_->rms_norm({x, 1, static_cast<int>(normed_), layer.gain, eps_, normed});
-      layer.hidden.run(normed, static_cast<int>(normed_), 1, kernels::Act::kTanh, nullptr, hidden);
-      layer.output.run(hidden, static_cast<int>(hidden_), 1, kernels::Act::kNone, nullptr, halves);
+      std::byte * narrow = context.scratch + narrow_at_;
+      layer.hidden.run({normed, 1, kernels::Act::kTanh, nullptr, hidden, narrow});
+      layer.output.run({hidden, 1, kernels::Act::kNone, nullptr, halves, narrow});
       gate(halves, w, halves + 4 * w, out_of(dst) + 2 * layer.band.first);
       x += normed_;
     }
@@ -94,7 +106,8 @@ class DecoderOp final : public CustomOp {
 
   const kernels::KernelTable * kernels_;
   float eps_;
-  int64_t normed_ = 0, hidden_ = 0;
+  int64_t normed_, hidden_;
+  size_t narrow_at_ = 0;
   std::vector<DecoderLayer> layers_;
 };
 

@@ -4,64 +4,149 @@
 
 namespace voxhop {
 namespace fused {
+namespace {
 
-PrefixDense::PrefixDense(HopBuilder & b, const Target & target, const Linear & linear)
-    : kernel_(target.half_weights() ? target.kernels->conv_f16 : target.kernels->conv_f32),
+constexpr float kOne = 1.0f;
+
+}  // namespace
+
+PrefixDense::PrefixDense(HopBuilder & b, const Target & target, const Linear & linear,
+                         int64_t inputs)
+    : kernels_(target.kernels),
+      precision_(target.precision),
       packed_inputs_(static_cast<int>(linear.weight.ne[0])),
+      inputs_(static_cast<int>(inputs)),
       rows_(static_cast<int>(linear.segment > 0 ? linear.segment : linear.weight.ne[1])),
       outputs_(static_cast<int>(linear.outputs)) {
-  const int all = static_cast<int>(linear.weight.ne[1]) / rows_;
-  const int padded = kernels::kOctet * kernels::octets_of(rows_);
+  choose_kernel(target);
+  const auto all = linear.weight.ne[1] / rows_;
   const size_t count = kernels::packed_count(packed_inputs_, rows_);
-  const size_t element = target.half_weights() ? sizeof(uint16_t) : sizeof(float);
-  const void * weights = b.weights().get(
-      linear.weight.name + "/prefix", count * element * static_cast<size_t>(all), [&](void * out) {
-        for (int s = 0; s < all; ++s) {
+  const size_t element = precision_ == Precision::kF32    ? sizeof(float)
+                         : precision_ == Precision::kInt8 ? sizeof(int8_t)
+                                                          : sizeof(uint16_t);
+  const size_t scales = precision_ == Precision::kInt8 ? padded() * sizeof(float) : 0;
+  const size_t bytes = count * element + scales;  // of a segment
+  const auto * weights = static_cast<const std::byte *>(b.weights().get(
+      linear.weight.name + "/prefix", bytes * static_cast<size_t>(all), [&](void * out) {
+        for (int64_t s = 0; s < all; ++s) {
           const float * rows = linear.weight.data + s * rows_ * packed_inputs_;
           const kernels::WeightMatrix view(packed_inputs_, rows_, [&](int k, int c) {
             return double{rows[c * packed_inputs_ + k]};
           });
-          auto * at = static_cast<std::byte *>(out) + static_cast<size_t>(s) * count * element;
-          if (target.half_weights()) {
-            kernels::pack_f16(view, kernel_.max_octets, reinterpret_cast<uint16_t *>(at));
-          } else {
-            kernels::pack_f32(view, kernel_.max_octets, reinterpret_cast<float *>(at));
-          }
+          pack(view, static_cast<std::byte *>(out) + static_cast<size_t>(s) * bytes);
         }
-      });
+      }));
   const float * bias = nullptr;
   if (linear.bias.data != nullptr) {
-    bias = b.weights().floats(linear.bias.name + "/prefix", static_cast<size_t>(padded * all),
-                              [&](float * out) {
-                                for (int i = 0; i < all * rows_; ++i) {
-                                  out[i / rows_ * padded + i % rows_] = linear.bias.data[i];
-                                }
-                              });
+    bias = b.weights().floats(
+        linear.bias.name + "/prefix", padded() * static_cast<size_t>(all), [&](float * out) {
+          for (int64_t i = 0; i < all * rows_; ++i) {
+            out[static_cast<size_t>(i / rows_) * padded() + static_cast<size_t>(i % rows_)] =
+                linear.bias.data[i];
+          }
+        });
+  }
+  const auto * offsets = static_cast<const int32_t *>(nullptr);
+  if (precision_ == Precision::kInt8) {
+    offsets = static_cast<const int32_t *>(b.weights().get(
+        linear.weight.name + "/offset/" + std::to_string(inputs_),
+        padded() * static_cast<size_t>(all) * sizeof(int32_t), [&](void * out) {
+          for (int64_t s = 0; s < all; ++s) {
+            const auto at = static_cast<size_t>(s);
+            kernels::prefix_offset_s8(reinterpret_cast<const int8_t *>(weights + at * bytes),
+                                      packed_inputs_, rows_, kernel_.max_octets, inputs_,
+                                      static_cast<int32_t *>(out) + at * padded());
+          }
+        }));
   }
   for (int s = 0; s * rows_ < outputs_; ++s) {
-    segments_.push_back(
-        {static_cast<const std::byte *>(weights) + static_cast<size_t>(s) * count * element,
-         bias != nullptr ? bias + s * padded : nullptr});
+    const auto at = static_cast<size_t>(s);
+    const std::byte * segment = weights + at * bytes;
+    segments_.push_back({segment, bias == nullptr ? nullptr : bias + at * padded(),
+                         reinterpret_cast<const float *>(segment + count * element),
+                         offsets == nullptr ? nullptr : offsets + at * padded()});
   }
 }
 
-void PrefixDense::run(const float * x, int inputs, int columns, kernels::Act act,
-                      const float * residual, float * out) const {
+void PrefixDense::choose_kernel(const Target & target) {
+  const auto whole = [&](int group) { return packed_inputs_ % group == 0 && inputs_ % group == 0; };
+  if (precision_ == Precision::kInt8 && whole(4)) {
+    kernel_ = target.kernels->conv_s8;
+  } else if (precision_ == Precision::kBf16 && whole(2)) {
+    kernel_ = target.kernels->conv_bf16;
+  } else if (precision_ == Precision::kF32) {
+    kernel_ = target.kernels->conv_f32;
+  } else {
+    precision_ = Precision::kF16;
+    kernel_ = target.kernels->conv_f16;
+  }
+}
+
+void PrefixDense::pack(const kernels::WeightMatrix & rows, std::byte * out) const {
+  const int octets = kernel_.max_octets;
+  switch (precision_) {
+    case Precision::kF32:
+      kernels::pack_f32(rows, octets, reinterpret_cast<float *>(out));
+      break;
+    case Precision::kF16:
+      kernels::pack_f16(rows, octets, reinterpret_cast<uint16_t *>(out));
+      break;
+    case Precision::kBf16:
+      kernels::pack_bf16(rows, octets, reinterpret_cast<uint16_t *>(out));
+      break;
+    case Precision::kInt8: {
+      std::vector<int32_t> all(padded());  // of every input; a prefix has its own
+      auto * scale = reinterpret_cast<float *>(out + kernels::packed_count(packed_inputs_, rows_));
+      kernels::pack_s8(rows, octets, 1, reinterpret_cast<int8_t *>(out), scale, all.data());
+      break;
+    }
+  }
+}
+
+size_t PrefixDense::narrow_bytes(int columns) const {
+  const auto values = static_cast<size_t>(columns) * static_cast<size_t>(inputs_);
+  if (precision_ == Precision::kBf16) return align_up(values * sizeof(uint16_t));
+  if (precision_ != Precision::kInt8) return 0;
+  return align_up(static_cast<size_t>(columns) * sizeof(float)) + align_up(values);
+}
+
+void PrefixDense::narrow(const DenseCall & call, kernels::ConvArgs & args) const {
+  if (precision_ == Precision::kBf16) {
+    auto * rows = reinterpret_cast<uint16_t *>(call.narrow);
+    kernels_->to_bf16(call.x, rows, inputs_ * call.columns);
+    args.taps[0] = rows;
+  } else if (precision_ == Precision::kInt8) {
+    auto * scale = reinterpret_cast<float *>(call.narrow);
+    auto * rows = reinterpret_cast<int8_t *>(
+        call.narrow + align_up(static_cast<size_t>(call.columns) * sizeof(float)));
+    for (int c = 0; c < call.columns; ++c) {
+      scale[c] = kernels_->to_s8(call.x + c * inputs_, rows + c * inputs_, inputs_);
+    }
+    args.taps[0] = rows;
+    args.tap_scale = &kOne;
+    args.bin_scale = scale;
+  }
+}
+
+void PrefixDense::run(const DenseCall & call) const {
   kernels::ConvArgs a;
   a.n_taps = a.weight_taps = 1;
-  a.taps[0] = x;
-  a.patch = a.step = inputs;
+  a.taps[0] = call.x;
+  narrow(call, a);
+  a.patch = a.step = inputs_;
   a.packed_patch = packed_inputs_;
   a.c_out = rows_;
-  a.end = columns;
-  a.act = act;
+  a.end = call.columns;
+  a.act = call.act;
   a.out_step = outputs_;
   for (size_t s = 0; s < segments_.size(); ++s) {
     const int first = static_cast<int>(s) * rows_;
     a.weights = segments_[s].weights;
     a.bias = segments_[s].bias;
-    a.residual = residual != nullptr ? residual + first : nullptr;
-    a.out = out + first;
+    a.channel_scale = segments_[s].channel_scale;
+    a.offset = segments_[s].offset;
+    a.residual = call.residual != nullptr ? call.residual + first : nullptr;
+    a.out = call.out + first;
     kernel_.run(a);
   }
 }
@@ -70,13 +155,17 @@ namespace {
 
 class LinearOp final : public CustomOp {
  public:
-  LinearOp(const PrefixDense & dense, kernels::Act act) : dense_(dense), act_(act) {}
+  LinearOp(HopBuilder & b, PrefixDense dense, int64_t columns, kernels::Act act)
+      : dense_(std::move(dense)), act_(act) {
+    b.shared_scratch(dense_.narrow_bytes(static_cast<int>(columns)));
+  }
 
   // src: x, and the residual if there is one.
-  void run(const HopContext &, ggml_tensor * dst) noexcept override {
+  void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * x = dst->src[0];
-    dense_.run(data_of(x), static_cast<int>(x->ne[0]), static_cast<int>(x->ne[1]), act_,
-               dst->src[1] != nullptr ? data_of(dst->src[1]) : nullptr, out_of(dst));
+    dense_.run({data_of(x), static_cast<int>(x->ne[1]), act_,
+                dst->src[1] != nullptr ? data_of(dst->src[1]) : nullptr, out_of(dst),
+                context.scratch});
   }
 
  private:
@@ -105,8 +194,8 @@ class RmsNormOp final : public CustomOp {
 
 ggml_tensor * FusedBlocks::linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
                                   Activation activation, ggml_tensor * residual) const {
-  auto op = std::make_unique<fused::LinearOp>(fused::PrefixDense(b, target_, linear),
-                                              fused::act_of(activation));
+  auto op = std::make_unique<fused::LinearOp>(b, fused::PrefixDense(b, target_, linear, x->ne[0]),
+                                              x->ne[1], fused::act_of(activation));
   if (residual == nullptr) return b.custom(std::move(op), {linear.outputs, x->ne[1]}, {x});
   return b.custom(std::move(op), {linear.outputs, x->ne[1]}, {x, residual});
 }

@@ -1,6 +1,7 @@
 // Linear layers and norms on our kernels.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "blocks/dense/linear.h"
@@ -8,25 +9,48 @@
 
 namespace voxhop::fused {
 
+/// x (inputs, columns) -> out (outputs, columns) with `act`; `residual` like out, or null. `narrow`
+/// is free memory of PrefixDense::narrow_bytes().
+struct DenseCall {
+  const float * x = nullptr;
+  int columns = 1;
+  kernels::Act act = kernels::Act::kNone;
+  const float * residual = nullptr;
+  float * out = nullptr;
+  std::byte * narrow = nullptr;
+};
+
 /// A linear layer whose weights are packed once for the whole matrix, segment by segment, so
-/// that every prefix of its inputs and segments is read where it lies.
+/// that every prefix of its inputs and segments is read where it lies. In bf16 and int8 the
+/// columns are narrowed as they come, int8 with a scale per column and per output; widths that
+/// are no multiple of what these kernels read at once (2, 4) stay in f16.
 class PrefixDense {
  public:
-  PrefixDense(HopBuilder & b, const Target & target, const Linear & linear);
+  /// Takes the first `inputs` channels.
+  PrefixDense(HopBuilder & b, const Target & target, const Linear & linear, int64_t inputs);
 
-  /// x (inputs, columns) -> out (outputs, columns); `residual` like out, or null.
-  void run(const float * x, int inputs, int columns, kernels::Act act, const float * residual,
-           float * out) const;
+  /// Free memory that run() needs for so many columns.
+  size_t narrow_bytes(int columns) const;
+  void run(const DenseCall & call) const;
   int outputs() const { return outputs_; }
 
  private:
   struct Segment {
     const void * weights;
     const float * bias;
+    const float * channel_scale;  // int8
+    const int32_t * offset;
   };
+  void choose_kernel(const Target & target);
+  void pack(const kernels::WeightMatrix & rows, std::byte * out) const;
+  void narrow(const DenseCall & call, kernels::ConvArgs & args) const;
+  size_t padded() const { return static_cast<size_t>(kernels::kOctet * kernels::octets_of(rows_)); }
+
+  const kernels::KernelTable * kernels_;
+  Precision precision_;  // of this layer
   kernels::ConvKernel kernel_;
   std::vector<Segment> segments_;
-  int packed_inputs_, rows_, outputs_;
+  int packed_inputs_, inputs_, rows_, outputs_;
 };
 
 }  // namespace voxhop::fused

@@ -3,7 +3,7 @@
 // the other. Included after vec_avx512.h and quads_vnni.h.
 #pragma once
 
-#include "kernels/body/conv.h"
+#include "kernels/body/conv_s8.h"
 #include "kernels/body/tiles.h"
 
 namespace voxhop::kernels {
@@ -160,6 +160,7 @@ inline void tile_block(const ConvArgs & a, const int8_t * weights, int bin, int 
     Lanes<H> sum;
     l_load(sum, sums.row(n));
     l_mul(sum, unit);
+    if (a.bin_scale != nullptr) scale_bin(sum, a.bin_scale[bin + n]);
     finish_bin(sum, a, bin + n, channel, valid);
   }
 }
