@@ -190,8 +190,8 @@ SEFLOW_VOICE = 1e-5
 SEFLOW_FORGOTTEN = 2e-5
 
 # Reduced weights and rings against f32, relative RMS of the golden clip (random weights).
-# Measured: f16 and bf16, which keep f16 here, 9.3e-4; int8 (f16 weights, int8 rings) 4.5e-3.
-SEFLOW_REDUCED = {"f16": 2e-3, "bf16": 2e-3, "int8": 9e-3}
+# Measured: f16 9.3e-4, bf16 9.0e-3, int8 3.2e-2.
+SEFLOW_REDUCED = {"f16": 2e-3, "bf16": 1.5e-2, "int8": 5e-2}
 
 # Sublime in the engine against its golden float64 values. The contract is 1e-4 for features and
 # queries, 1e-4 absolute and 2e-5 relative RMS for samples (peak 2.2); measured in every kernel set:
@@ -205,8 +205,8 @@ SUBLIME_RELATIVE_RMS = 8e-6
 SUBLIME_MARGIN = 1e-5
 
 # Share of codes that reduced weights change, and the widest margin of one that changed, on the
-# golden clip. Measured: f16 (and bf16 and int8, which keep f16 here) 0.46 % and 4.0e-3.
-SUBLIME_FLIPS = {"f16": (0.01, 8e-3), "bf16": (0.01, 8e-3), "int8": (0.01, 8e-3)}
+# golden clip. Measured: f16 0.46 % and 4.0e-3, bf16 5.0 % and 0.06, int8 13 % and 0.18.
+SUBLIME_FLIPS = {"f16": (0.01, 8e-3), "bf16": (0.08, 0.1), "int8": (0.18, 0.25)}
 
-# Samples of reduced weights against float64, relative RMS. Measured: 1.5e-3.
-SUBLIME_REDUCED = {"f16": 3e-3, "bf16": 3e-3, "int8": 3e-3}
+# Samples of reduced weights against float64, relative RMS. Measured: f16 1.5e-3, bf16 2.1e-2, int8 5.4e-2.
+SUBLIME_REDUCED = {"f16": 3e-3, "bf16": 4e-2, "int8": 8e-2}
