@@ -24,6 +24,7 @@ class Binder {
     a.fast = stack.fast;
     a.norm = norm(prefix + ".norm", stack.out());
     a.out = linear(prefix + "." + out, stack.out(), outputs);
+    a.out.fine = true;
     return a;
   }
 
@@ -118,6 +119,7 @@ class Binder {
       stage.factor = size.upsample[j];
       stage.grow = innermost(
           s, pointwise(name + ".ps" + number, c_.features, c_.features * size.upsample[j]));
+      stage.grow.fine = true;
       stage.block = bottleneck(name + ".uib" + number,
                                "voc.b" + name.substr(name.size() - 1) + ".uib" + number, size);
       w.stages.push_back(std::move(stage));

@@ -13,7 +13,7 @@ constexpr float kOne = 1.0f;
 PrefixDense::PrefixDense(HopBuilder & b, const Target & target, const Linear & linear,
                          int64_t inputs)
     : kernels_(target.kernels),
-      precision_(target.precision),
+      precision_(linear.fine && target.half_weights() ? Precision::kF16 : target.precision),
       packed_inputs_(static_cast<int>(linear.weight.ne[0])),
       inputs_(static_cast<int>(inputs)),
       rows_(static_cast<int>(linear.segment > 0 ? linear.segment : linear.weight.ne[1])),

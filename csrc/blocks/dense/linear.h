@@ -15,6 +15,7 @@ struct Linear {
   int64_t outputs = 0;  // J' <= J, a multiple of `segment`
   /// Rows that come and go together (a head's); 0: all J. J is a multiple of it.
   int64_t segment = 0;
+  bool fine = false;  // never narrower than f16: decisions depend on it, or it is small
 };
 
 /// y_i = x_i gain_i / sqrt(mean_j x_j^2 + eps) over the channels that x has.

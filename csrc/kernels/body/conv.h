@@ -43,6 +43,16 @@ inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel,
   }
 }
 
+// One bin reads its weights once, from wherever they are: `Bytes` of them are asked for long
+// before. Measured at the pace of an application, f16: a quarter less time from 4 kB on.
+constexpr ptrdiff_t kAhead = 4096;
+template <int Bytes>
+inline void prefetch(const void * p) {
+  const char * at = static_cast<const char *>(p) + kAhead;
+#pragma GCC unroll 4
+  for (int i = 0; i < Bytes; i += 64) __builtin_prefetch(at + i);
+}
+
 // f32 rows; weights f32, or f16 widened as they are read.
 //
 // GCC keeps acc in registers only if every index is a constant after unrolling; a test
@@ -63,6 +73,7 @@ struct FloatConv {
       for (int k = 0; k < a.patch; ++k) {
         Lanes<H> wk;
         l_load(wk, w);
+        if constexpr (NB == 1) prefetch<8 * H * static_cast<int>(sizeof(W))>(w);
 #pragma GCC unroll 16
         for (int n = 0; n < NB; ++n) l_fma(acc[n], wk, x[n * step]);
         w += 8 * H;

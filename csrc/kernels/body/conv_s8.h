@@ -32,6 +32,7 @@ struct S8Conv {
       for (int k = 0; k < a.patch; k += 4) {
         QuadWeights<H> wk;
         q_load(wk, w);
+        if constexpr (NB == 1) prefetch<32 * H>(w);
 #pragma GCC unroll 16
         for (int n = 0; n < NB; ++n) q_dot(acc[n], wk, x + n * step);
         w += 32 * H;
