@@ -1,0 +1,58 @@
+"""A program that PyInstaller freezes finds the engine, its models and its verbs."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import voxhop
+
+DEMO = Path(voxhop.__file__).parent / "demo"
+PROGRAM = """
+import sys
+import voxhop
+from voxhop.cli import main
+
+assert getattr(sys, "frozen", False)
+voxhop.enhance_file(sys.argv[1], "library.wav", ref=sys.argv[2], model="voxhop-localvqe-small")
+sys.exit(main(["enhance", sys.argv[1], "-o", "verb.wav", "--ref", sys.argv[2]]))
+"""
+
+
+def test_pyinstaller_finds_the_hooks():
+    points = importlib.metadata.entry_points(group="pyinstaller40", name="hook-dirs")
+    (entry,) = {point.value: point for point in points if point.dist.name == "voxhop"}.values()
+    (folder,) = entry.load()()
+    assert {path.name for path in Path(folder).glob("hook-*.py")} == {
+        "hook-voxhop.py",
+        "hook-voxhop.cli.py",
+    }
+
+
+@pytest.mark.slow
+def test_a_frozen_program_runs_where_there_is_no_python(tmp_path):
+    pytest.importorskip("PyInstaller", reason="needs pip install pyinstaller")
+    (tmp_path / "program.py").write_text(PROGRAM)
+    build = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR"]
+    subprocess.run([*build, "program.py"], cwd=tmp_path, check=True)
+    moved = tmp_path / "elsewhere"
+    shutil.move(tmp_path / "dist" / "program", moved)
+    command = [moved / "program", DEMO / "mic.flac", DEMO / "ref.flac"]
+    bare = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "verb.wav: 8.6 s" in done.stdout
+    for name, model in (("library", "voxhop-localvqe-small"), ("verb", None)):
+        voxhop.enhance_file(
+            DEMO / "mic.flac", tmp_path / "same.wav", ref=DEMO / "ref.flac", model=model
+        )
+        expected, _ = soundfile.read(tmp_path / "same.wav")
+        found, _ = soundfile.read(tmp_path / f"{name}.wav")
+        assert (found == expected).all()
