@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from voxhop._enhancer import stream_settings
 from voxhop._formats import ChannelRule
@@ -12,6 +14,7 @@ from voxhop._plain import plain
 from voxhop._version import __version__
 from voxhop.batching.jobs import OutputNames, Pairing
 from voxhop.errors import ArgumentError
+from voxhop.restoration import restore
 from voxhop.session_info import SessionOptions
 from voxhop.stream import Stream
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from voxhop.models import Model
 
 _CHECK_RATE = 16000
+_RESTORING: Final = ("solver", "steps", "seed", "level", "out_sample_rate")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Recipe:
     cross, mic_channel, ref_channel, subtype, options
         As for `voxhop.enhance_file`.
     settings
-        Its ``**settings``.
+        Its ``**settings``; with a restoring model ``solver``, ``steps``, ``seed``, ``level`` and
+        ``out_sample_rate`` of `voxhop.restore_file`, which takes none of the above but
+        ``suffix``, ``pass_through``, ``subtype`` and ``options``.
     """
 
     pair: str | None = None
@@ -81,20 +87,42 @@ class Recipe:
         """
         import soundfile  # noqa: PLC0415 - not needed to import voxhop
 
+        if self.subtype is not None and self.subtype.upper() not in soundfile.available_subtypes():
+            known = " ".join(soundfile.available_subtypes())
+            raise ArgumentError(f"subtype {self.subtype}: expected one of {known}")
+        if restores(model):
+            self._check_restoring(model)
+        else:
+            self._check_enhancing(model)
+
+    def _check_enhancing(self, model: Model) -> None:
         rule = ChannelRule(self.mic_channel, self.ref_channel)
         if self.cross and (self.pair is not None or rule != ChannelRule()):
             raise ArgumentError("cross: the other channel is the reference; expected no other")
         if self.pair is not None and model.info.input_count == 1:
             raise ArgumentError("pair: this model takes a microphone alone; expected none")
-        if self.subtype is not None and self.subtype.upper() not in soundfile.available_subtypes():
-            known = " ".join(soundfile.available_subtypes())
-            raise ArgumentError(f"subtype {self.subtype}: expected one of {known}")
         Stream(
             model,
             options=self.options,
             sample_rate=_CHECK_RATE,
             **stream_settings(self.settings, delay_ms="auto" if self.cross else 0.0),
         ).close()
+
+    def _check_restoring(self, model: Model) -> None:
+        for name in ("pair", "cross", "mic_channel", "ref_channel"):
+            value = getattr(self, name)
+            if value is not None and value is not False:  # 0 is a channel
+                raise ArgumentError(f"{name}: a restoring model takes a recording alone")
+        if unknown := sorted(set(self.settings) - set(_RESTORING)):
+            raise ArgumentError(
+                f"{unknown[0]}: a restoring model has no such setting, "
+                f"expected {', '.join(_RESTORING)}"
+            )
+        # The shortest recording there is: what it refuses, every other would be refused for.
+        silence = np.zeros(1, np.float32)
+        restore(
+            silence, sample_rate=_CHECK_RATE, model=model, options=self.options, **self.settings
+        )
 
     def made_with(self, model: Model) -> dict[str, Any]:
         """Return what the results depend on, as JSON has it."""
@@ -104,3 +132,8 @@ class Recipe:
         facts["options"].pop("threads")  # which no result depends on
         made: dict[str, Any] = plain(facts)
         return made
+
+
+def restores(model: Model) -> bool:
+    """Return whether recordings go through `voxhop.restore_file`."""
+    return model.info.purpose == "restorer"

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._formats import ChannelRule
-from voxhop._meter import Figures
 from voxhop._outputs import choose_output, open_output
 from voxhop._partial import partial_beside
 from voxhop._plain import plain
 from voxhop.batching.manifest import stamp_of
+from voxhop.batching.recipe import restores
 from voxhop.batching.verdict import flags_of
 from voxhop.errors import VoxhopError
 from voxhop.files import enhance_file
 from voxhop.io import AudioReader, target_of
+from voxhop.restoration import restore_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,21 +28,11 @@ if TYPE_CHECKING:
     from voxhop.batching.recipe import Recipe
     from voxhop.files import EnhanceReport
     from voxhop.models import Model
+    from voxhop.restoration import RestoreReport
 
 _BLOCK: Final = 1 << 16
-_FIGURES: Final = (
-    "seconds",
-    "sample_rate",
-    "channels",
-    "format",
-    "subtype",
-    *(field.name for field in fields(Figures)),
-    "ref_missing_s",
-    "clipped_samples",
-    "notes",
-    "elapsed_s",
-    "speed",
-)
+# Of a report: files, which the row has under its own names, and what is kept of `sides` below.
+_NO_FIGURES: Final = ("mic", "ref", "source", "out", "model", "sides")
 _SIDE: Final = (
     "delay_ms",
     "delay_confidence",
@@ -103,19 +94,26 @@ class Work:
         out = Path(self.out, job.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         how = self.recipe
-        report = enhance_file(
-            mic,
-            out,
-            ref=ref,
-            cross=how.cross,
-            model=self.model,
-            mic_channel=how.mic_channel,
-            ref_channel=how.ref_channel,
-            subtype=how.subtype,
-            progress=progress,
-            options=how.options,
+        common: dict[str, Any] = {
+            "model": self.model,
+            "subtype": how.subtype,
+            "progress": progress,
+            "options": how.options,
             **how.settings,
-        )
+        }
+        report: EnhanceReport | RestoreReport
+        if restores(self.model):
+            report = restore_file(mic, out, **common)
+        else:
+            report = enhance_file(
+                mic,
+                out,
+                ref=ref,
+                cross=how.cross,
+                mic_channel=how.mic_channel,
+                ref_channel=how.ref_channel,
+                **common,
+            )
         flags = flags_of(report)
         passed = bool(flags) and how.pass_through
         if passed:
@@ -149,8 +147,9 @@ def _copy(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _row(report: EnhanceReport, flags: tuple[str, ...]) -> Row:
-    sides = [{name: getattr(side, name) for name in _SIDE} for side in report.sides]
-    figures = {name: getattr(report, name) for name in _FIGURES}
+def _row(report: EnhanceReport | RestoreReport, flags: tuple[str, ...]) -> Row:
+    names = [f.name for f in fields(report) if f.name not in _NO_FIGURES]
+    sides = [{name: getattr(side, name) for name in _SIDE} for side in getattr(report, "sides", ())]
+    figures = {name: getattr(report, name) for name in names}
     row: Row = plain({"flags": flags, **figures, "sides": sides})
     return row

@@ -16,6 +16,7 @@ from voxhop.cli.verb import (
     say,
     session_options,
 )
+from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _HOUR_S: Final = 3600.0
 _SHOWN: Final = 20  # failures and doubts; all of them are in the manifest
 _OWN: Final = ("pair", "suffix", "pass_through", "cross", "mic_channel", "ref_channel", "subtype")
+
+_RESTORING: Final = ("steps", "solver", "seed", "level", "out_sample_rate")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -104,7 +107,22 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     add_alignment(parser)
     add_taste(parser)
+    _add_restoring(parser)
     add_session_options(parser)
+
+
+def _add_restoring(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("restoring models, as for voxhop restore")
+    group.add_argument("--task", metavar="TASK", help="takes the model that is installed for it")
+    group.add_argument("--steps", type=int, metavar="N", help="calls of the network per hop")
+    group.add_argument("--solver", metavar="NAME", help="solver by its name")
+    group.add_argument("--seed", type=int, metavar="S", help="of the model's noise")
+    group.add_argument(
+        "--level", choices=["peak", "follow", "off"], help="how the model gets speech at its level"
+    )
+    group.add_argument(
+        "--rate", dest="out_sample_rate", type=int, metavar="HZ", help="of the results"
+    )
 
 
 def recipe_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -113,8 +131,18 @@ def recipe_of(args: argparse.Namespace) -> dict[str, Any]:
 
     own = {name: getattr(args, name) for name in _OWN}
     settings = stream_settings(args)
+    for name in _RESTORING:
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
     options = SessionOptions(**session_options(args))
-    return {**own, "model": args.model, "workers": args.workers, "options": options, **settings}
+    model = args.model
+    if args.task is not None:
+        if model is not None:
+            raise ArgumentError("--task: finds the model itself; expected no --model with it")
+        from voxhop.restorers import find_restorer  # noqa: PLC0415 - only where it is asked for
+
+        model = find_restorer(args.task)
+    return {**own, "model": model, "workers": args.workers, "options": options, **settings}
 
 
 def run(args: argparse.Namespace) -> int:
