@@ -20,22 +20,29 @@ from pathlib import Path
 
 from voxhop.training.bank import DataConfig
 from voxhop.training.card import CardNotes
-from voxhop.training.config import TrainingConfig, to_toml
+from voxhop.training.config import RunConfig, to_toml
 from voxhop.training.plots import plot_curves
 from voxhop.training.publish import publish_with_card, run_config
+from voxhop.training.recipes import recipe_of
 from voxhop.training.state import read_log
 
 ROOT = Path(__file__).parents[1]
-NOTES = CardNotes(
-    recordings="""7.3 h of speech (492 sources, 31 languages, mostly read English), 1.4 h
+RECORDINGS = """\
+7.3 h of speech (492 sources, 31 languages, mostly read English), 1.4 h
   of noise, 0.7 h of music; public domain, CC0, CC-BY, CC-BY-SA, MIT, Apache-2.0 and GPL
-  material. 400 simulated rooms. Validation: 47 other speakers, 38 other noises, other rooms.""",
-    limits=(
+  material. {rooms} simulated rooms. Validation: 47 other speakers, 38 other noises, other rooms."""
+LIMITS = {
+    "localvqe": (
         "Mostly English speech; simulated rooms and loudspeakers only.",
         "16 kHz, one microphone; delays beyond the window above are not found.",
         "Trained for a fraction of what the network can use: see the curves.",
     ),
-)
+    "seflow": (
+        "Mostly English speech; simulated rooms only. No echo is removed.",
+        "48 kHz: three voices in training, none of full bandwidth in validation.",
+        "Trained for a small fraction of what the network can use: see the curves.",
+    ),
+}
 
 
 def main() -> int:
@@ -50,7 +57,12 @@ def main() -> int:
     name = args.name or run_config(args.checkpoint).name
     results = None if args.results is None else json.loads(args.results.read_text("utf-8"))
     folder = args.root / "models" / name
-    notes = NOTES._replace(history=args.history)
+    recipe = recipe_of(run_config(args.checkpoint))
+    notes = CardNotes(
+        recordings=RECORDINGS.format(rooms=recipe.config.rooms.count),
+        limits=LIMITS[recipe.config.recipe],
+        history=args.history,
+    )
     files = publish_with_card(args.checkpoint, folder, name=name, notes=notes, results=results)
     weights = args.root / "src" / "voxhop" / "weights" / files.half.name
     shutil.move(files.half, weights)
@@ -59,12 +71,12 @@ def main() -> int:
     log = args.checkpoint.with_name("log.jsonl")
     lines = [json.dumps(record) for record in read_log(log) if record["kind"] != "start"]
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    plot_curves(folder / "log.jsonl", folder / "curves.png")
+    plot_curves(folder / "log.jsonl", folder / "curves.png", recipe)
     sys.stdout.write(f"{weights}\n" + "".join(f"{path}\n" for path in sorted(folder.iterdir())))
     return 0
 
 
-def kept_config(config: TrainingConfig, name: str) -> TrainingConfig:
+def kept_config(config: RunConfig, name: str) -> RunConfig:
     """Return the configuration without the places of one machine."""
     initial = config.initial and f"models/{name}/{Path(config.initial).name}"
     data = DataConfig(folder="data", cache=".cache/training", workers=config.data.workers)
