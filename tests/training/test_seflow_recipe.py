@@ -279,6 +279,20 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
     assert load_config(tmp_path / "again.toml") == config
 
 
+def test_the_card_says_what_the_model_is_and_does(finished: Path, tmp_path: Path):
+    command = ["export", str(finished / "best.pt"), "--card", "--output", str(tmp_path)]
+    assert main(command) == 0
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "at 8, 16 kHz. SEFlow of depth 2 and 2 heads of\n12: 4 networks in one" in card
+    figures = read_weights_figures(finished / "best.pt")
+    assert f"in noise at 0 dB SNR: {figures['noise_gain']:+.1f} dB" in card
+    assert "s (0.0 h) of simulated clips" in card
+
+
+def read_weights_figures(path: Path) -> dict[str, float]:
+    return torch.load(path, weights_only=True)["figures"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
