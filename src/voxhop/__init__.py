@@ -49,15 +49,18 @@ from voxhop.stream_types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
     from voxhop.batching import BatchReport, batch, watch
+    from voxhop.chain import Chain, CodecLink, ModelLink, chain_file
 
 __all__ = [
     "DEFAULT_MODEL",
     "ArgumentError",
     "AudioFileError",
     "BatchReport",
+    "Chain",
     "CodecDecoder",
     "CodecEncoder",
     "CodecFileError",
+    "CodecLink",
     "CodecReport",
     "DelayEstimate",
     "DelayTrack",
@@ -69,6 +72,7 @@ __all__ = [
     "Model",
     "ModelFileError",
     "ModelInfo",
+    "ModelLink",
     "OptionInfo",
     "PortInfo",
     "RestoreReport",
@@ -87,6 +91,7 @@ __all__ = [
     "__version__",
     "batch",
     "bundled_models",
+    "chain_file",
     "conceal",
     "conceal_file",
     "cpu_isas",
@@ -106,10 +111,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
-    """Return a name of `voxhop.batching`, which one recording or stream does not need."""
-    if name in {"BatchReport", "batch", "watch"}:
-        from voxhop import batching  # noqa: PLC0415 - a third of the time of `import voxhop`
+# Packages whose names load them on first use: a third of the time of `import voxhop`.
+_ON_USE = {
+    "batching": ("BatchReport", "batch", "watch"),
+    "chain": ("Chain", "CodecLink", "ModelLink", "chain_file"),
+}
 
-        return getattr(batching, name)
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
+    """Return a name of a package that one recording or stream does not need."""
+    for package, names in _ON_USE.items():
+        if name in names:
+            import importlib  # noqa: PLC0415 - only then
+
+            return getattr(importlib.import_module(f"voxhop.{package}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

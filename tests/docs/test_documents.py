@@ -19,7 +19,14 @@ from voxhop.models import find_model
 ROOT = Path(__file__).parents[2]
 DEMO = Path(voxhop.__file__).parent / "demo"
 SEFLOW = ROOT / "tests" / "golden" / "seflow-random" / "model-f32.gguf"
-PAGES = ("README.md", "docs/python.md", "docs/cli.md", "docs/c-api.md", "docs/stream.md")
+PAGES = (
+    "README.md",
+    "docs/python.md",
+    "docs/cli.md",
+    "docs/c-api.md",
+    "docs/stream.md",
+    "docs/chain.md",
+)
 HOP = 256
 
 

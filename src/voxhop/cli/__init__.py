@@ -41,6 +41,7 @@ EXIT_TERMINATED: Final = 143
 VERBS: Final[tuple[str, ...]] = (
     "enhance",
     "restore",
+    "chain",
     "batch",
     "watch",
     "conceal",

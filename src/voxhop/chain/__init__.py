@@ -1,0 +1,20 @@
+"""Models one after the other on one clock."""
+
+from voxhop.chain.chain import Chain
+from voxhop.chain.codec_link import CodecLink
+from voxhop.chain.files import ChainReport, chain_file
+from voxhop.chain.links import ModelLink
+from voxhop.chain.metrics import ChainMetrics, LinkMetrics
+from voxhop.chain.recipe import ChainRecipe, read_recipe
+
+__all__ = [
+    "Chain",
+    "ChainMetrics",
+    "ChainRecipe",
+    "ChainReport",
+    "CodecLink",
+    "LinkMetrics",
+    "ModelLink",
+    "chain_file",
+    "read_recipe",
+]
