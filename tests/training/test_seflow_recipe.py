@@ -315,4 +315,4 @@ def test_the_command_names_a_recipe(tmp_path: Path, config, capsys):
     assert main(["train", str(path), "--recipe", "localvqe"]) != 0
     assert "is of seflow" in capsys.readouterr().err
     assert main(["train", "--data", "nowhere", "--recipe", "other"]) != 0
-    assert "expected one of localvqe, seflow" in capsys.readouterr().err
+    assert "expected one of localvqe, seflow, streamfm" in capsys.readouterr().err

@@ -114,7 +114,7 @@ class StreamFM(nn.Module):
         if self.pred is not None:
             base, past = self.predict(y, None if state is None else state.predictor)
         x, stages = self.solve(base, y, z, tableau, None if state is None else state.stages)
-        out, overlap = self._synthesis(x, None if state is None else state.overlap)
+        out, overlap = self.synthesis(x, None if state is None else state.overlap)
         return out, StreamFMState(history, past, stages, overlap, frame + T)
 
     def solve(
@@ -243,7 +243,7 @@ class StreamFM(nn.Module):
         spectrum, history = self.analysis(audio, None if state is None else state.history)
         return self.operator(self.compress(spectrum)), history
 
-    def _synthesis(self, compressed: Tensor, overlap: Tensor | None) -> tuple[Tensor, Tensor]:
+    def synthesis(self, compressed: Tensor, overlap: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Overlap-add, divided by the squared windows' sum (1 for the root of Hann)."""
         H, N = self.config.hop_length, self.config.n_fft
         spectrum = functional.pad(self.decompress(compressed).transpose(1, 2), (0, 1))

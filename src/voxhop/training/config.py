@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from voxhop.errors import ArgumentError
-from voxhop.reference import LocalVQEConfig, SEFlowConfig
+from voxhop.reference import LocalVQEConfig, SEFlowConfig, StreamFMConfig
 from voxhop.training.bank import DataConfig
 from voxhop.training.degrade import DegradationConfig
 from voxhop.training.losses import LossConfig
+from voxhop.training.restoring import DamageConfig
 from voxhop.training.rooms import RoomConfig
 from voxhop.training.seflow_objective import SEFlowLossConfig
 from voxhop.training.simulate import SimulationConfig
@@ -49,6 +50,8 @@ class Phase:
         LocalVQE: train encoders and alignment on the delay alone.
     bands_only : bool
         SEFlow: train what stands before and after the blocks to give back what comes in.
+    predict : bool
+        Stream.FM: train the predictor; the flow, and that alone, in the other phases.
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
     """
@@ -59,6 +62,7 @@ class Phase:
     rate: float = 1.0
     align_only: bool = False
     bands_only: bool = False
+    predict: bool = False
     delay: float = 1.0
     deep: float = 1.0
 
@@ -231,9 +235,43 @@ class SEFlowTrainingConfig(RunConfig):
             raise ArgumentError("precision: 'bf16', expected 'f32': rotations are complex products")
 
 
+@dataclass(frozen=True)
+class StreamFMTrainingConfig(RunConfig):
+    """A run of Stream.FM, for the task that its model says.
+
+    Attributes
+    ----------
+    simulation, damage
+        Noise and rooms, of which a task keeps its own; what else is done to clips.
+    sigma_clips, settling_batches : int
+        Clips that the noise per band is measured on (bandwidth extension); batches that settle
+        the norms before weights are scored and kept.
+    """
+
+    recipe: Literal["streamfm"] = "streamfm"
+    name: str = "voxhop-streamfm"
+    precision: Literal["f32"] = "f32"  # spectra are complex
+    model: StreamFMConfig = field(default_factory=StreamFMConfig)
+    simulation: DegradationConfig = field(default_factory=DegradationConfig)
+    damage: DamageConfig = field(default_factory=DamageConfig)
+    sigma_clips: int = 512
+    settling_batches: int = 40
+
+    def __post_init__(self) -> None:
+        """Refuse phases without a network."""
+        super().__post_init__()
+        if self.model.predictor != any(phase.predict for phase in self.phases):
+            raise ArgumentError(
+                "phases: expected one with predict if there is a predictor, else none"
+            )
+        if self.sigma_clips < 1 or self.settling_batches < 1:
+            raise ArgumentError("sigma_clips, settling_batches: expected 1 or more")
+
+
 CONFIGS: dict[str, type[RunConfig]] = {
     "localvqe": TrainingConfig,
     "seflow": SEFlowTrainingConfig,
+    "streamfm": StreamFMTrainingConfig,
 }
 """What a configuration file holds, by its `recipe`; a file without one is LocalVQE's."""
 

@@ -116,6 +116,8 @@ class Trainer:
             self._step_module = DistributedDataParallel(self.objective)
         with first_alone(rank, world):
             self.bank = self.recipe.load("train", self.device)
+        if self.progress.step == 0:
+            self.recipe.begin(self.objective, self.bank)
         self._referee = Referee(config, self.device) if rank == 0 else None
 
     @property

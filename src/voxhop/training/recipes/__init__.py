@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 from voxhop.errors import ArgumentError
 from voxhop.training.recipes.localvqe import LocalVQERecipe
 from voxhop.training.recipes.seflow import SEFlowRecipe
+from voxhop.training.recipes.streamfm import StreamFMRecipe
 
 if TYPE_CHECKING:
     from voxhop.training.config import RunConfig
     from voxhop.training.recipes.recipe import Recipe
 
-RECIPES: dict[str, type[Recipe[Any]]] = {"localvqe": LocalVQERecipe, "seflow": SEFlowRecipe}
+RECIPES: dict[str, type[Recipe[Any]]] = {
+    "localvqe": LocalVQERecipe,
+    "seflow": SEFlowRecipe,
+    "streamfm": StreamFMRecipe,
+}
 """By name, which is also the architecture of the model files."""
 
 

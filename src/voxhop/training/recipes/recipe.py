@@ -76,6 +76,9 @@ class Recipe(ABC, Generic[ConfigT]):
     def load(self, split: Split, device: torch.device) -> Any:  # noqa: ANN401
         """Load, and at first use pack, what `draw` draws from."""
 
+    def begin(self, objective: nn.Module, bank: Any) -> None:  # noqa: ANN401
+        """Measure on the recordings what the model takes from them, before the first step."""
+
     @abstractmethod
     def draw(self, bank: Any, draw: Draw, *, step: int, clips: int, seconds: float) -> Any:  # noqa: ANN401
         """Draw a batch: a pure function of its arguments and the configuration."""

@@ -1,0 +1,158 @@
+"""Stream.FM's part of training: one task per model, flow matching after a predictor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import distributed
+
+from voxhop.errors import ArgumentError
+from voxhop.export.streamfm import read_streamfm, write_streamfm
+from voxhop.reference import StreamFM
+from voxhop.training.bank import load_bank
+from voxhop.training.config import StreamFMTrainingConfig
+from voxhop.training.draw import Draw
+from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.restoring import draw_restoring
+from voxhop.training.streamfm_judge import TIMES, StreamFMJudge
+from voxhop.training.streamfm_objective import StreamFMObjective, measure_sigma
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from voxhop.export.model_file import DataType
+    from voxhop.training.bank import SoundBank
+    from voxhop.training.config import Phase
+    from voxhop.training.corpus import Split
+    from voxhop.training.restoring import Restoring
+    from voxhop.training.state import Progress
+
+_SIGMA_KEY, _SETTLING_KEY = 2, 3
+"""Tell the draws that measure the noise and settle the norms from those of steps."""
+
+
+class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
+    """See `Recipe`."""
+
+    losses = ("loss", "flow", "wave", "spectral")
+    panels = (
+        Panel("less log-spectral distance, %", {"score": "than the flow's start"}),
+        Panel("log-spectral distance, dB", {"lsd": "restored", "lsd_start": "start"}),
+        Panel("error of the velocity", {"flow": "mean over times"}),
+        Panel("error of the velocity at", {f"flow_{tau:g}": f"{tau:g}" for tau in TIMES}),
+        Panel("SI-SDR, dB", {"si_sdr": "restored"}),
+    )
+
+    def model(self) -> StreamFM:
+        """Return a model with random weights, norms not folded."""
+        return StreamFM(self.config.model)
+
+    def objective(self, model: nn.Module) -> StreamFMObjective:
+        """Return the losses of flow and predictor."""
+        assert isinstance(model, StreamFM)  # noqa: S101 - made by `model`
+        if model.pred is not None and distributed.is_initialized():
+            # A step moves one of two networks, which gradients between processes do not know.
+            raise ArgumentError("model: a predictor trains in one process, expected no others")
+        return StreamFMObjective(model)
+
+    def load(self, split: Split, device: torch.device) -> SoundBank:
+        """Load recordings and rooms."""
+        c = self.config
+        rate = c.model.sample_rate
+        return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
+
+    def begin(self, objective: nn.Module, bank: SoundBank) -> None:
+        """Measure the noise per band of bandwidth extension."""
+        assert isinstance(objective, StreamFMObjective)  # noqa: S101 - made by `objective`
+        c = self.config
+        if c.model.task != "bwe":
+            return
+        device = bank.rooms.device
+        batches = (
+            self._drawn(bank, Draw(c.seed, k, _SIGMA_KEY, device=device), 8, 2.0)
+            for k in range(-(-c.sigma_clips // 8))
+        )
+        measure_sigma(objective.model, batches)
+
+    def draw(
+        self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
+    ) -> Restoring:
+        """Draw clips, and the noise and times of the flow."""
+        del step  # `draw` depends on it
+        return self._drawn(bank, draw, clips, seconds)
+
+    def seconds(self, batch: Restoring) -> float:
+        """Return the length of a clip."""
+        return batch.seconds
+
+    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+        """Say which of the two networks learns."""
+        del progress
+        return {"predict": phase.predict}
+
+    def judge(self, device: torch.device) -> StreamFMJudge:
+        """Return the validation of this run."""
+        c, limits = self.config, self.config.validation
+        key = Draw(limits.seed, 0, device=device)
+        clips = self._drawn(self.load("valid", device), key, limits.per_scenario, limits.seconds)
+        train, phase = self.load("train", device), c.phases[-1]
+        settling = [
+            self._drawn(
+                train, Draw(c.seed, k, _SETTLING_KEY, device=device), phase.clips, phase.seconds
+            )
+            for k in range(c.settling_batches)
+        ]
+        return StreamFMJudge(clips, settling, c.model.default_solver)
+
+    def line(self, record: dict[str, Any]) -> str:
+        """Put a record into words."""
+        if record["kind"] == "train":
+            return ", ".join(f"{n} {record[n]:.4f}" for n in self.losses[1:] if n in record)
+        if record["kind"] == "anchor":
+            return (
+                f"as it comes in: log-spectral distance {record['lsd_input']:.2f} dB, "
+                f"SI-SDR {record['si_sdr_input']:.1f} dB"
+            )
+        return (
+            f"score {record['score']:.1f} %, log-spectral distance {record['lsd']:.2f} dB "
+            f"(start {record['lsd_start']:.2f}), SI-SDR {record['si_sdr']:.1f} dB, "
+            f"flow {record['flow']:.4f}"
+        )
+
+    def _drawn(self, bank: SoundBank, draw: Draw, clips: int, seconds: float) -> Restoring:
+        c = self.config
+        return draw_restoring(
+            bank, c.simulation, c.damage, draw, c.model, clips=clips, seconds=seconds
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> StreamFM:
+        """Read a model file; its norms are folded."""
+        return read_streamfm(path)
+
+    @classmethod
+    def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights; those of a model file have lost their norms' statistics.
+
+        Raises
+        ------
+        ArgumentError
+            For these.
+        """
+        if any(name.endswith("norm0.scale") for name in weights):
+            raise ArgumentError(
+                "initial: norms are folded in a model file, expected a best.pt or last.pt"
+            )
+        return weights
+
+    @classmethod
+    def write(
+        cls, model: nn.Module, path: Path, *, dtype: DataType, metadata: Mapping[str, Any]
+    ) -> None:
+        """Write a model file, norms folded by their running statistics."""
+        assert isinstance(model, StreamFM)  # noqa: S101 - made by `model` or `read`
+        write_streamfm(model, path, dtype=dtype, metadata=metadata)

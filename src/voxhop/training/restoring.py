@@ -1,0 +1,157 @@
+"""What Stream.FM trains on: clips at 16 kHz and what a task leaves of them.
+
+Every draw comes from one seeded `Draw`, the start of the flow and its time included, so that a
+step is a pure function of its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+
+from voxhop.errors import ArgumentError
+from voxhop.level import NOMINAL_PEAK
+from voxhop.training.acoustics import decibels
+from voxhop.training.degrade import degrade
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from voxhop.reference.streamfm_config import StreamFMConfig
+    from voxhop.training.bank import SoundBank
+    from voxhop.training.degrade import DegradationConfig
+    from voxhop.training.draw import Draw
+
+# What of the simulation a task keeps; every other damage is left out. The operators of phase
+# retrieval and Mel vocoding are the model's own.
+_SIMULATED: Final[dict[str, tuple[str, ...]]] = {
+    "bwe": (),
+    "stft_pr": (),
+    "melvoc": (),
+    "derev": ("noise", "reverberation"),
+    "se": ("noise", "reverberation", "clipping"),
+}
+_DAMAGES: Final = ("noise", "reverberation", "clipping", "packet_loss")
+
+
+@dataclass(frozen=True)
+class DamageConfig:
+    """What is done to clips beside the simulation of noise and rooms.
+
+    Attributes
+    ----------
+    band_hz : tuple of float
+        Bandwidth extension: where the band of a clip ends, drawn; 3300 to 4000 is what 8 kHz
+        sampling leaves.
+    edge_hz : tuple of float
+        Width of the slope below that end.
+    whole : float
+        Bandwidth extension: share of clips that keep their band, so that the model leaves
+        alone what is whole.
+    peak_db : tuple of float
+        Peak of what the model gets around -6 dBFS; a level follower is not exact.
+    """
+
+    band_hz: tuple[float, float] = (3300.0, 4000.0)
+    edge_hz: tuple[float, float] = (50.0, 500.0)
+    whole: float = 0.1
+    peak_db: tuple[float, float] = (-6.0, 4.0)
+
+
+class Restoring(NamedTuple):
+    """A batch of clips, float32.
+
+    Attributes
+    ----------
+    given, target : Tensor, (clips, samples)
+        What the model gets and should return, before the task's own operator.
+    noise : Tensor, (clips, frames, 2, bins)
+        Unit noise of the flow: real and imaginary parts of variance 1/2 each.
+    tau : Tensor, (clips)
+        Times of the flow in [0, 1).
+    sample_rate : int
+        Hz.
+    """
+
+    given: Tensor
+    target: Tensor
+    noise: Tensor
+    tau: Tensor
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of a clip."""
+        return self.given.shape[1] / self.sample_rate
+
+
+def draw_restoring(
+    bank: SoundBank,
+    simulation: DegradationConfig,
+    damage: DamageConfig,
+    draw: Draw,
+    model: StreamFMConfig,
+    *,
+    clips: int,
+    seconds: float,
+) -> Restoring:
+    """Draw one batch.
+
+    Parameters
+    ----------
+    bank : SoundBank
+        At the model's rate, on the device to compute on.
+    simulation : DegradationConfig
+        Noise and rooms, of which a task keeps its own.
+    damage : DamageConfig
+        The rest.
+    draw : Draw
+        Source of randomness on the same device; equal keys give equal clips.
+    model : StreamFMConfig
+        Task and sizes.
+    clips : int
+        Size of the batch.
+    seconds : float
+        Length of a clip, cut to whole hops.
+
+    Raises
+    ------
+    ArgumentError
+        For a task whose clips cannot be made from recordings alone.
+    """
+    if model.task not in _SIMULATED:
+        known = ", ".join(_SIMULATED)
+        raise ArgumentError(f"task: {model.task!r} needs clips of its own, expected one of {known}")
+    kept = _SIMULATED[model.task]
+    left_out: dict[str, Any] = dict.fromkeys(set(_DAMAGES) - set(kept), 0.0)
+    samples = max(1, int(seconds * model.sample_rate) // model.hop_length) * model.hop_length
+    batch = degrade(
+        bank,
+        replace(simulation, **left_out),
+        draw,
+        clips=clips,
+        samples=samples,
+        sample_rate=model.sample_rate,
+    )
+    given, target = batch.noisy, batch.target
+    if model.task == "bwe":
+        given = _narrowed(given, damage, draw, model.sample_rate)
+    peak = NOMINAL_PEAK * decibels(draw.uniform(*damage.peak_db, clips, 1))
+    gain = peak / given.abs().amax(1, keepdim=True).clamp(min=1e-4)
+    noise = draw.normal(clips, samples // model.hop_length, 2, model.bins) * 0.5**0.5
+    tau = draw.uniform(0, 1, clips)
+    return Restoring(given * gain, target * gain, noise, tau, model.sample_rate)
+
+
+def _narrowed(audio: Tensor, damage: DamageConfig, draw: Draw, rate: int) -> Tensor:
+    """Cut the band of clips off where it is drawn to end."""
+    clips, samples = audio.shape
+    spectrum = torch.fft.rfft(audio)
+    hertz = torch.linspace(0, rate / 2, spectrum.shape[1], device=audio.device)
+    end = draw.uniform(*damage.band_hz, clips, 1)
+    edge = draw.uniform(*damage.edge_hz, clips, 1)
+    slope = ((end - hertz) / edge).clamp(0, 1)
+    band = torch.where(draw.chance(damage.whole, clips, 1), 1.0, slope.square() * (3 - 2 * slope))
+    return torch.fft.irfft(spectrum * band, samples)

@@ -1,0 +1,296 @@
+"""Stream.FM through the shared training: clips, flow matching, predictor, norms, files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the [train] extra")
+pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+pytest.importorskip("gguf", reason="training needs the [train] extra")
+pytest.importorskip("matplotlib", reason="training needs the [train] extra")
+import torch
+
+import voxhop
+from voxhop.cli import main
+from voxhop.errors import ArgumentError
+from voxhop.level import NOMINAL_PEAK
+from voxhop.reference import StreamFM, StreamFMConfig
+from voxhop.training.config import load_config, to_toml
+from voxhop.training.degrade import DegradationConfig
+from voxhop.training.draw import Draw
+from voxhop.training.loop import Trainer
+from voxhop.training.restoring import DamageConfig, draw_restoring
+from voxhop.training.start import load_model, read_weights
+from voxhop.training.state import read_log
+from voxhop.training.streamfm_judge import log_spectral_distance
+from voxhop.training.streamfm_objective import (
+    StreamFMObjective,
+    measure_sigma,
+    norms_of,
+    settle_norms,
+    sigmas,
+    spectra,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = {"nf": 4, "n_fft": 256}
+
+
+@pytest.fixture(scope="module")
+def tiny(corpus_folder: Path, cache: Path) -> str:
+    return f"""
+recipe = "streamfm"
+seed = 5
+device = "cpu"
+threads = 1
+sigma_clips = 8
+settling_batches = 2
+[data]
+folder = "{corpus_folder}"
+cache = "{cache}"
+[model]
+task = "bwe"
+nf = 4
+n_fft = 256
+default_solver = "euler2"
+[rooms]
+count = 6
+[validation]
+per_scenario = 2
+seconds = 0.3
+every_share = 1.0
+[optimizer]
+rate = 2e-3
+warmup_steps = 2
+clip_norm = 3.0
+weight_decay = 0.0
+[[phases]]
+share = 1.0
+clips = 2
+seconds = 0.5
+"""
+
+
+def read(folder: Path, text: str):
+    (folder / "run.toml").write_text(text)
+    return load_config(folder / "run.toml")
+
+
+@pytest.fixture
+def config(tiny: str, tmp_path: Path):
+    return read(tmp_path, f'output = "{tmp_path / "out"}"\naudio_seconds = 8.0\n{tiny}')
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "run.toml").write_text(f"minutes = 0.0\naudio_seconds = 12.0\n{tiny}")
+    assert main(["train", str(folder / "run.toml"), "--output", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def drawn(bank, task, *, damage=None, clips=8, key=1, seconds=1.0, **simulation):
+    return draw_restoring(
+        bank,
+        DegradationConfig(**simulation),
+        damage or DamageConfig(),
+        Draw(key),
+        StreamFMConfig(task=task, **SMALL),
+        clips=clips,
+        seconds=seconds,
+    )
+
+
+def band_power(audio, low, high):
+    spectrum = torch.fft.rfft(audio).abs().square()
+    hertz = torch.linspace(0, 8000, spectrum.shape[1])
+    return spectrum[:, (hertz >= low) & (hertz < high)].sum(1)
+
+
+def test_narrow_clips_end_where_they_are_drawn_to(bank):
+    narrow = DamageConfig(band_hz=(3500, 3500), edge_hz=(200, 200), whole=0.0)
+    batch = drawn(bank, "bwe", damage=narrow)
+    kept = band_power(batch.given, 0, 3300) / band_power(batch.target, 0, 3300)
+    assert torch.allclose(kept, torch.ones(8), atol=1e-3)
+    assert (band_power(batch.given, 3500, 8000) < 1e-8 * band_power(batch.given, 0, 3500)).all()
+    assert (band_power(batch.target, 3500, 8000) > 0).all()
+    whole = drawn(bank, "bwe", damage=DamageConfig(whole=1.0))
+    assert torch.allclose(whole.given, whole.target, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["bwe", "stft_pr", "derev", "se"])
+def test_the_peak_is_near_what_a_follower_gives(bank, task):
+    peaks = drawn(bank, task).given.abs().amax(1)
+    assert (peaks >= NOMINAL_PEAK * 10 ** (-6 / 20) * 0.999).all()
+    assert (peaks <= NOMINAL_PEAK * 10 ** (4 / 20) * 1.001).all()
+
+
+def test_a_task_keeps_its_own_damage(bank):
+    assert torch.equal(*drawn(bank, "stft_pr", noise=1.0, clipping=1.0)[:2])
+    assert not torch.allclose(*drawn(bank, "se", snr_db=(0, 0), reverberation=0.0)[:2], atol=1e-3)
+    assert torch.equal(*drawn(bank, "derev", noise=0.0, reverberation=0.0, clipping=1.0)[:2])
+    with pytest.raises(ArgumentError, match="codec_pf"):
+        drawn(bank, "codec_pf")
+
+
+def test_the_same_key_gives_the_same_batch(bank):
+    one, two, other = (drawn(bank, "bwe", key=k) for k in (1, 1, 2))
+    for a, b, c in zip(one[:4], two[:4], other[:4], strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+    assert one.noise.square().mean() == pytest.approx(0.5, abs=0.01)
+
+
+def objective_of(task="bwe", *, predictor=False, seed=0):
+    torch.manual_seed(seed)
+    return StreamFMObjective(StreamFM(StreamFMConfig(task=task, predictor=predictor, **SMALL)))
+
+
+def test_a_perfect_velocity_has_no_error(bank, monkeypatch):
+    """At any time the true velocity is the difference of the two ends of the path."""
+    objective, batch = objective_of("derev"), drawn(bank, "derev")
+    y, x = spectra(objective.model, batch)
+    z = torch.view_as_complex(batch.noise.permute(0, 3, 1, 2).contiguous())
+    wanted = (x - y) + (0.001 - objective.model.config.sigma_y) * z
+    seen = {}
+
+    def velocity(state, base, condition, tau, _):
+        seen.update(state=state, base=base, condition=condition, tau=tau)
+        return wanted, {}
+
+    monkeypatch.setattr(objective.model, "velocity", velocity)
+    assert float(objective(batch)["loss"]) < 1e-10
+    start = y + objective.model.config.sigma_y * z
+    expected = start + seen["tau"][:, None, None] * wanted
+    assert torch.allclose(seen["state"], expected, atol=1e-5)
+    assert torch.equal(seen["condition"], y)
+
+
+def test_noise_is_measured_where_the_band_is_missing(bank):
+    model = objective_of().model
+    narrow = DamageConfig(band_hz=(3500, 3500), whole=0.0)
+    measure_sigma(model, [drawn(bank, "bwe", damage=narrow, key=k) for k in range(4)])
+    sigma_y, sigma_x = sigmas(model)
+    assert torch.allclose(sigma_y, 3000 * sigma_x)
+    lower, upper = sigma_y[:40], sigma_y[72:120]  # to 2.5 kHz, from 4.5 kHz on
+    assert float(lower.max()) == pytest.approx(0.02, abs=1e-4)
+    assert float(upper.min()) > 2 * float(lower.max())
+    y, x = spectra(model, drawn(bank, "bwe", damage=narrow))
+    # Three standard deviations of the noise cover what is missing in nearly all clips.
+    missing = (y - x)[:, 72:120].abs().square().mean(2).sqrt() / x.abs().max()
+    assert float((missing <= upper).float().mean()) > 0.9
+
+
+def test_settled_norms_are_those_of_the_present_weights(bank):
+    """With the statistics of the very batch, the fixed map gives what training gave."""
+    objective, batch = objective_of(), drawn(bank, "bwe", clips=4, seconds=0.5)
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+        trained = objective.train().flow_error(batch)
+        before = objective.eval().flow_error(batch)
+        settle_norms(objective.train(), [batch, batch])
+        settled = objective.eval().flow_error(batch)
+    assert not torch.allclose(before, trained, rtol=1e-2)
+    assert torch.allclose(settled, trained, rtol=1e-3)
+    assert {norm.momentum for norm in norms_of(objective.model)} == {0.02}
+
+
+def test_predictor_and_flow_learn_apart(bank):
+    objective, batch = objective_of("se", predictor=True), drawn(bank, "se", clips=2, seconds=0.5)
+
+    def moved(**options):
+        objective.zero_grad()
+        objective(batch, **options)["loss"].backward()
+        return {
+            name.split(".")[1]
+            for name, p in objective.named_parameters()
+            if p.grad is not None and float(p.grad.abs().max()) > 0
+        }
+
+    statistics = next(norms_of(objective.model.pred)).running_mean
+    assert moved(predict=True) == {"pred"}
+    learned = statistics.clone()
+    assert moved() == {"flow"}
+    assert torch.equal(statistics, learned)
+
+
+def test_the_distance_is_of_levels():
+    clean = torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
+    assert float(log_spectral_distance(clean, clean).max()) == 0
+    half = log_spectral_distance(0.5 * clean, clean)
+    assert torch.allclose(half, torch.tensor(6.02), atol=0.02)
+
+
+def test_a_run_learns_and_says_what(finished: Path):
+    records = read_log(finished / "log.jsonl")
+    assert [r["kind"] for r in records[:2]] == ["start", "anchor"]
+    assert records[1]["lsd_input"] > 1
+    looks = [r for r in records if r["kind"] == "valid" and r["weights"] == "raw"]
+    assert looks[-1]["flow"] < looks[0]["flow"]
+    assert (finished / "curves.png").stat().st_size > 10_000
+
+
+def test_files_of_a_run_run_in_the_engine(finished: Path, bank):
+    trained = load_model(finished / "best.pt").eval()
+    audio = drawn(bank, "bwe", clips=1, seconds=0.4).given
+    with torch.no_grad():
+        expected = trained(audio, solver="euler4", seed=3)[0][0].numpy()
+    with voxhop.load(finished / "voxhop-streamfm-f32.gguf") as model:
+        assert model.metadata["streamfm.task"] == "bwe"
+        assert [t.shape for t in model.tensors if t.name == "sigma_y"] == [(128,)]
+        with model.session(solver="euler4", seed=3) as session:
+            hops = audio[0].numpy().reshape(-1, 128)
+            found = np.concatenate([session.process_hop(hop) for hop in hops])
+    assert np.linalg.norm(found - expected) <= 2e-3 * np.linalg.norm(expected)
+    narrow = audio[0].numpy()[::2].copy()
+    wide = voxhop.restore(narrow, sample_rate=8000, model=finished / "voxhop-streamfm.gguf")
+    assert len(wide) == 2 * len(narrow)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(config, tiny, tmp_path):
+    def steps(trainer, count):
+        for _ in range(count):
+            trainer._step(0.5)
+        return trainer
+
+    whole = steps(Trainer(config), 4)
+    other = read(tmp_path, f'output = "{tmp_path / "half"}"\naudio_seconds = 8.0\n{tiny}')
+    steps(Trainer(other), 2).save()
+    again = Trainer(other)
+    assert again.progress.step == 2
+    # The noise per band is of the recordings alone, and measured before the first step only.
+    assert torch.equal(again.objective.model.sigma_y, whole.objective.model.sigma_y)
+    for name, value in steps(again, 2).objective.state_dict().items():
+        assert torch.equal(value, whole.objective.state_dict()[name]), name
+
+
+def test_weights_come_from_checkpoints_only(finished: Path):
+    assert any(name.endswith("running_mean") for name in read_weights(finished / "best.pt"))
+    with pytest.raises(ArgumentError, match="norms are folded"):
+        read_weights(finished / "voxhop-streamfm-f32.gguf")
+
+
+def test_a_configuration_comes_back(config, tmp_path: Path):
+    (tmp_path / "again.toml").write_text(to_toml(config))
+    assert load_config(tmp_path / "again.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\ntask = 'se'\npredictor = true", "predict"),
+        ("[[phases]]\npredict = true", "predict"),
+        ("precision = 'bf16'", "precision"),
+        ("settling_batches = 0", "settling_batches"),
+        ("[damage]\nloudness = 3", "loudness"),
+    ],
+)
+def test_bad_configurations(tmp_path: Path, text: str, message: str):
+    with pytest.raises(ArgumentError, match=message):
+        read(tmp_path, f'recipe = "streamfm"\n{text}')
