@@ -123,7 +123,7 @@ class AudioProcessingModule:
         Enhance without `echo_cancellation` too; with neither, frames stay as they are. The model
         takes away noise and reverberation in both cases.
     high_pass_filter
-        Taken for the signature's sake: the model removes what lies below speech.
+        Take away what lies below 30 Hz.
     auto_gain_control
         There is none; the level stays as it is, which is logged.
     model, **settings
@@ -145,13 +145,15 @@ class AudioProcessingModule:
         *,
         echo_cancellation: bool = False,
         noise_suppression: bool = False,
-        high_pass_filter: bool = False,  # noqa: ARG002 - documented
+        high_pass_filter: bool = False,
         auto_gain_control: bool = False,
         model: ModelSource = None,
         **settings: Any,  # noqa: ANN401 - those of Stream
     ) -> None:
         self._echo = echo_cancellation
         self._passes = not (echo_cancellation or noise_suppression)
+        if not high_pass_filter:
+            settings.setdefault("highpass_hz", 0.0)
         self._following = FollowingEnhancer(model, settings)
         if auto_gain_control:
             _LOG.warning("auto_gain_control: there is none, the level stays as it is")

@@ -57,6 +57,7 @@ class _Processor(Closing):
                 loaded, sample_rate=sample_rate, channels=num_channels, **settings
             )
             self._shift = Shift(loaded, sample_rate)
+            self._takes_ref = loaded.info.input_count > 1
         self._channels, self._echo, self._passes = num_channels, echo, passes
         self._delay_ms = 0
 
@@ -92,14 +93,14 @@ class _Processor(Closing):
             raise ArgumentError("far: None, expected an array when echo_cancellation is on")
         if self._passes:
             return near.copy()
-        ref = np.zeros(len(mic), near.dtype)
+        ref = np.zeros(len(mic), near.dtype) if self._takes_ref else None
         if self._echo:
             if near.dtype != getattr(far, "dtype", None):
                 raise DtypeError(f"far: not {near.dtype} like near")
             heard = self._frames("far", far)
             if len(heard) != len(mic):
                 raise ShapeError(f"far: {len(heard)} frames, expected {len(mic)} like near")
-            ref = self._delayed(heard)
+            ref = self._delayed(heard) if self._takes_ref else None
         shape = (-1,) if self._channels == 1 else (-1, self._channels)
         return self._stream.process(mic.reshape(shape), ref).reshape(-1)
 
@@ -145,7 +146,7 @@ class AudioProcessor(_Processor):
     noise_suppression
         Enhance without `echo_cancellation` too; with neither, `process` returns its input.
     high_pass_filter
-        Taken for the signature's sake: the model removes what lies below speech.
+        Take away what lies below 30 Hz; always so with `echo_cancellation`, as there.
     auto_gain_control, agc_gain_db, agc_max_gain_db
         There is none: `auto_gain_control` must be False.
     ns_level
@@ -155,7 +156,8 @@ class AudioProcessor(_Processor):
         case; for more than half of the model's window (`ModelInfo.window_ms`) saying it spares
         the search.
     model
-        What `voxhop.load` takes, or a loaded model; the bundled default when None.
+        What `voxhop.load` takes, or a loaded model; the bundled default when None. A model
+        without a reference leaves `far` unused.
     **settings
         Further fields of `voxhop.StreamOptions`, such as ``strength=0.8``.
 
@@ -171,7 +173,7 @@ class AudioProcessor(_Processor):
         num_channels: int = 1,
         echo_cancellation: bool = False,
         noise_suppression: bool = False,
-        high_pass_filter: bool = False,  # noqa: ARG002 - documented
+        high_pass_filter: bool = False,
         auto_gain_control: bool = False,
         ns_level: int = 1,
         agc_gain_db: float = 0.0,  # noqa: ARG002 - documented
@@ -183,6 +185,8 @@ class AudioProcessor(_Processor):
     ) -> None:
         if auto_gain_control:
             raise ArgumentError("auto_gain_control: True, expected False: there is no gain control")
+        if not (echo_cancellation or high_pass_filter):
+            settings.setdefault("highpass_hz", 0.0)
         super().__init__(
             sample_rate,
             num_channels,
