@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 venv=${VOXHOP_TEST_VENV:-.venv-test}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  -c tests/constraints.txt ".[test,train,eval]"
+  -c tests/constraints.txt ".[test,train,eval,docs]"
 exec "$venv/bin/python" -m pytest "$@"
