@@ -2,11 +2,13 @@
 
 The repository reads well by itself, so its links are those of its folders. On the site the
 README is the first page, results, model cards, changes and contributing are pages too, and a link
-to any other file of the source tree becomes its name.
+to any other file of the source tree becomes its name. Pages and public names that nobody has put
+in their place come last.
 """
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).parent.parent
+_SECTIONS: Final = {"tutorials/*.md": "Tutorials", "how-to/*.md": "How to", "*.md": "Reference"}
 _LINK: Final = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _FENCE: Final = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 
@@ -37,6 +40,19 @@ def _on_site(path: str) -> str:
     return "index.md" if path == "README.md" else path.removeprefix("docs/")
 
 
+def on_config(config: Any) -> Any:  # noqa: ANN401 - of mkdocs
+    """Append pages that `nav` does not name to their section; mkdocs calls this.
+
+    `nav` gives the order of those that it names.
+    """
+    named = set(re.findall(r"[\w./-]+\.md", str(config["nav"])))
+    for folder, section in _SECTIONS.items():
+        pages = next(entry[section] for entry in config["nav"] if section in entry)
+        found = sorted(path.relative_to(ROOT / "docs") for path in (ROOT / "docs").glob(folder))
+        pages.extend(page.as_posix() for page in found if page.as_posix() not in named)
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 - of mkdocs
     """Add the pages that live elsewhere; mkdocs calls this."""
     for path in _elsewhere():
@@ -45,9 +61,24 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 - of mkdocs
     return files
 
 
+def _rest_of(markdown: str) -> str:
+    """Return the public names of the package that the page of names does not have yet."""
+    tree = ast.parse((ROOT / "src/voxhop/__init__.py").read_text(encoding="utf-8"))
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    shown = set(re.findall(r"^::: voxhop\.(\w+)$", markdown, re.MULTILINE)) | {"__version__"}
+    missing = "\n\n".join(f"::: voxhop.{name}" for name in names if name not in shown)
+    return f"\n## Further\n\n{missing}\n" if missing else ""
+
+
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:  # noqa: ANN401
     """Point the links of a page at the site; mkdocs calls this."""
     own = page.file.src_uri
+    if own == "api.md":
+        markdown += _rest_of(markdown)
     pages = {_on_site(path): path for path in _elsewhere()}
     lives = posixpath.dirname(pages.get(own, f"docs/{own}"))
 
