@@ -98,6 +98,28 @@ def test_an_interruption_empties_the_player(model, call):
     assert outs[1][1]
 
 
+def test_a_pause_of_the_player_moves_nothing(model, call):
+    """The player holds for half a second: what comes after is where it sounds."""
+    mic, ref = (track[: 3 * RATE] for track in call)
+    hold, at = 8000, 20800
+    room = np.concatenate([mic[:at], np.zeros(hold, np.int16), mic[at:]])
+    outs = []
+    for told in (True, False):
+        with PcmEnhancer(model=model, delay_ms=0.0) as enhancer:
+            enhancer.play(ref.tobytes())
+            out = []
+            for i, (m,) in enumerate(blocks(room)):
+                if told and i * 160 == at:
+                    enhancer.pause()
+                if told and i * 160 == at + hold:
+                    enhancer.resume()
+                out.append(np.frombuffer(enhancer(m.tobytes()), "<i2"))
+            outs.append(np.concatenate(out)[at + hold + 8000 : 46400 + hold])
+    loud = power_db(mic[at + 8000 : 46400])
+    assert loud - power_db(outs[0]) > 20
+    assert loud - power_db(outs[1]) < 12
+
+
 def test_a_continuous_player_that_runs_fast_does_not_fall_behind(model):
     """A block too many each second of silence: the queue does not grow by them."""
     word = (np.random.default_rng(3).normal(0, 3000, 1600)).astype(np.int16)

@@ -38,7 +38,7 @@ class Playback:
         self._most = round(_MOST_S * sample_rate)
         self._most_silence = round(_SILENCE_S * sample_rate)
         self._lock = threading.Lock()
-        self._told = False
+        self._told = self._paused = False
         self.clear()
 
     def clear(self) -> None:
@@ -46,6 +46,10 @@ class Playback:
         with self._lock:
             self._blocks: deque[Floats] = deque()
             self._count = self._silent = 0
+
+    def pause(self, paused: bool) -> None:
+        """Hold what is queued, or go on with it."""
+        self._paused = paused
 
     def push(self, block: Floats) -> None:
         """Add mono samples to what is played.
@@ -67,6 +71,8 @@ class Playback:
     def pull(self, samples: int) -> Floats:
         """Return what sounds in the next samples; zeros where nothing does."""
         out = np.zeros(samples, np.float32)
+        if self._paused:
+            return out
         at = 0
         with self._lock:
             while at < samples and self._blocks:

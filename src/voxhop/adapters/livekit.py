@@ -87,6 +87,16 @@ class VqeProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
         if self._following.current is not None:
             self._following.current.interrupt()
 
+    def pause(self) -> None:
+        """Say that the player holds what it has; `resume` or `interrupt` end it."""
+        if self._following.current is not None:
+            self._following.current.pause()
+
+    def resume(self) -> None:
+        """Say that the player goes on where it was paused."""
+        if self._following.current is not None:
+            self._following.current.resume()
+
     @property
     def metrics(self) -> StreamMetrics | None:
         """Figures so far; None before the first frame."""

@@ -131,7 +131,16 @@ class PcmEnhancer(Closing):
     def interrupt(self) -> None:
         """Forget what was to be played: the player was stopped in the middle."""
         self._playback.clear()
+        self._playback.pause(paused=False)
         self._resampler = None
+
+    def pause(self) -> None:
+        """Say that the player holds what it has; `resume` or `interrupt` end it."""
+        self._playback.pause(paused=True)
+
+    def resume(self) -> None:
+        """Say that the player goes on where it was paused."""
+        self._playback.pause(paused=False)
 
     def tell_delay(self, delay_ms: float) -> None:
         """Say how much later than `play` the microphone hears it, 0 to 10000 ms.
