@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -92,15 +92,14 @@ def time_all(
     caches: Sequence[str],
     progress: Callable[[float, float], None],
 ) -> list[tuple[HopTiming, ...]]:
-    hop = sessions[0].hop_length
-    mic, played = speech(hop * (hops + _ROUND))
-    ref = played if sessions[0].model.info.input_count > 1 else None
+    hop = sessions[0].inputs[0].count
+    mic, ref = _inputs(sessions[0], hop * (hops + _ROUND))
     parts = [(cache, max(LEAST_HOPS, hops // _cost(cache))) for cache in caches]
     timings: list[list[HopTiming]] = [[] for _ in sessions]
     total = float(sum(count for _, count in parts))
     done = 0.0
     for cache, count in parts:
-        pause = _pause(cache, hop / sessions[0].sample_rate)
+        pause = _pause(cache, hop_ms(sessions[0]) / 1000.0)
         times = [_Times() for _ in sessions]
         for start in range(0, count, _ROUND):
             stretch = slice(start * hop, (start + _ROUND + _WARM_UP) * hop)
@@ -114,16 +113,25 @@ def time_all(
     return [tuple(found) for found in timings]
 
 
+def _inputs(session: Session, count: int) -> tuple[npt.NDArray[Any], Samples | None]:
+    """Return `count` values of what a session takes: speech, or codes of five bits."""
+    if session.inputs[0].type == "codes":
+        return np.random.default_rng(0).integers(0, 32, count).astype(np.uint8), None
+    mic, ref = speech(count)
+    return mic, ref if session.model.info.input_count > 1 else None
+
+
 def _time_round(
     session: Session,
-    mic: Samples,
+    mic: npt.NDArray[Any],
     ref: Samples | None,
     pause: Callable[[], None] | None,
     into: _Times,
 ) -> None:
     """Process hop after hop; append what each took, the warm-up left out."""
-    hop = session.hop_length
+    hop = session.inputs[0].count
     out = np.empty(hop, np.float32)
+    to_audio = session.inputs[0].type == session.outputs[0].type == "audio"
     for i in range(len(mic) // hop):
         part = slice(i * hop, (i + 1) * hop)
         if pause is not None:
@@ -132,7 +140,10 @@ def _time_round(
         session.prepare()
         cpu_start = time.thread_time_ns()
         start = time.perf_counter_ns()
-        session.process_hop_into(mic[part], None if ref is None else ref[part], out)
+        if to_audio:
+            session.process_hop_into(mic[part], None if ref is None else ref[part], out)
+        else:
+            session.process_hop(mic[part])
         wall_ns = time.perf_counter_ns() - start
         cpu_ns = time.thread_time_ns() - cpu_start
         if i >= _WARM_UP:

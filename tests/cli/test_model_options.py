@@ -59,6 +59,18 @@ def test_bench_takes_them(capsys, more):
     assert costs[0] < costs[1]
 
 
+def test_bench_times_either_end_of_a_codec(capsys):
+    codec = MODEL.parents[1] / "sublime-random" / "model-f32.gguf"
+    found = {}
+    for part in ("encoder", "decoder"):
+        words = ["--model", str(codec), "--set", f"part={part}", "--hops", "100", "--hot"]
+        assert main(["bench", *words, "--alone", "--json"]) == 0
+        found[part] = json.loads(capsys.readouterr().out)
+        assert found[part]["hop_ms"] == 20
+        assert found[part]["contenders"][0]["timings"][0]["p50_ms"] > 0
+    assert found["encoder"]["macs_per_hop"] < found["decoder"]["macs_per_hop"]
+
+
 def test_info_lists_them(capsys):
     assert main(["info", str(MODEL), "--json"]) == 0
     found = {option["name"]: option for option in json.loads(capsys.readouterr().out)["options"]}
