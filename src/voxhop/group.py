@@ -13,7 +13,7 @@ from voxhop._native_options import NativeSessionOptions, option_values, state_bu
 from voxhop._owner import Owner
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
 from voxhop.ports import HopArrays, PortInfo, read_ports
-from voxhop.session_info import SessionInfo, SessionOptions, computed_by, read_info
+from voxhop.session_info import SessionInfo, SessionOptions, computed_by, read_info, split_options
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,17 +34,9 @@ class SessionGroup(Owner):
         From `voxhop.load`. It may be closed before the group is.
     streams
         Number of streams, at least 1.
-    kernels, isa, precision
-        As for `Session`.
-    threads
-        Threads that share the streams; each computes whole hops.
-    history_first
-        Let `prepare` do the share of the work that depends on past hops only.
-    comfort_noise
-        Whether to add the noise that a model may ask for where it suppresses an echo; see
-        ``docs/models.md``.
-    values
-        The model's own options, by name; see `Model.options`.
+    **options
+        Those of `Session`, the model's own among them. `threads` share the streams; each computes
+        whole hops.
 
     Raises
     ------
@@ -61,32 +53,18 @@ class SessionGroup(Owner):
 
     _noun = "group"
 
-    def __init__(
-        self,
-        model: Model,
-        streams: int,
-        *,
-        kernels: str = "auto",
-        isa: str = "auto",
-        precision: str = "f32",
-        threads: int = 1,
-        history_first: bool = False,
-        comfort_noise: bool = True,
-        **values: int | str,
-    ) -> None:
+    def __init__(self, model: Model, streams: int, **options: Any) -> None:  # noqa: ANN401 - those of Session
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
         self._model = model
+        self._options, values = split_options(options)
         self._values = option_values(values)
-        self._options = SessionOptions(
-            kernels, isa, precision, threads, history_first, comfort_noise
-        )
-        options = NativeSessionOptions(self._options, self._values)
+        native_options = NativeSessionOptions(self._options, self._values)
         n = native()
         out = n.ffi.new("vh_group **")
-        n.call(n.lib.vh_group_open, model.handle, options.struct, streams, out)
+        n.call(n.lib.vh_group_open, model.handle, native_options.struct, streams, out)
         super().__init__(n.own(out[0], n.lib.vh_group_close, model.handle))
-        if not comfort_noise:
+        if not self._options.comfort_noise:
             self._call("set_comfort_noise", 0)
         self._streams = streams
         figures = n.ffi.new("vh_session_figures *")

@@ -14,12 +14,12 @@ from voxhop._closing import Closing
 from voxhop._origin import ContentOrigin, FileOrigin
 from voxhop.errors import DtypeError, ModelFileError, StateError
 from voxhop.ports import Ports, read_ports
+from voxhop.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxhop.ports import PortInfo
-    from voxhop.session import Session
 
 DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
 _WEIGHTS: Final = Path(__file__).parent / "weights"
@@ -214,8 +214,6 @@ class Model(Closing):
 
     def session(self, **options: Any) -> Session:  # noqa: ANN401 - the options of Session
         """Open a stream on this model; the options are those of `voxhop.Session`."""
-        from voxhop.session import Session  # noqa: PLC0415 - the two modules need each other
-
         return Session(self, **options)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +28,13 @@ class SessionOptions:
     threads: int = 1
     history_first: bool = False
     comfort_noise: bool = True
+
+
+def split_options(options: dict[str, Any]) -> tuple[SessionOptions, dict[str, Any]]:
+    """Return how a session computes, and what is left: the model's own options."""
+    own = {field.name for field in fields(SessionOptions)}
+    general = {name: value for name, value in options.items() if name in own}
+    return SessionOptions(**general), {k: v for k, v in options.items() if k not in own}
 
 
 @dataclass(frozen=True)
