@@ -1,4 +1,4 @@
-/* voxhop: real-time echo cancellation, noise suppression and dereverberation.
+/* voxhop: real-time speech on one CPU core.
  *
  * Plain C, no other header needed. Rules that hold for every function:
  *

@@ -1,4 +1,4 @@
-"""Real-time echo cancellation, noise suppression and dereverberation."""
+"""Real-time speech on one CPU core: echo, noise and room out, losses filled, coded, restored."""
 
 from typing import TYPE_CHECKING, Any
 
