@@ -76,7 +76,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="voxhop",
-        description="Speech on one CPU core: echo, noise and room out, losses filled, coded, restored.",
+        description="Speech on one CPU core: cleaned, filled in, coded, restored.",
         epilog="Each verb has its own help with an example: voxhop VERB --help",
     )
     parser.add_argument("--version", action="version", version=f"voxhop {__version__}")
