@@ -1,5 +1,6 @@
 """A program that PyInstaller freezes finds the engine, its models and its verbs."""
 
+import ast
 import importlib.metadata
 import os
 import shutil
@@ -32,6 +33,28 @@ def test_pyinstaller_finds_the_hooks():
         "hook-voxhop.py",
         "hook-voxhop.cli.py",
     }
+
+
+def imported(path):
+    """Return the top names of everything that a module imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def test_every_package_of_an_extra_is_left_out_unless_the_program_imports_it():
+    package = Path(voxhop.__file__).parent
+    found = {name for path in package.rglob("*.py") for name in imported(path)}
+    tree = ast.parse((package / "__pyinstaller" / "hook-voxhop.py").read_text())
+    (left_out,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "excludedimports"
+    )
+    base = {"PyInstaller", "cffi", "numpy", "soundfile", "soxr", "voxhop"}
+    assert set(left_out) == found - base - sys.stdlib_module_names
 
 
 @pytest.mark.slow
