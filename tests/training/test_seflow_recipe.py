@@ -191,7 +191,7 @@ def test_every_sub_network_and_window_gets_its_turn(config):
     seen, rates, windows = set(), [], set()
     for step in range(80):
         trainer.progress.step = step
-        options = trainer.recipe.options(trainer.progress, config.phases[0])
+        options = trainer.recipe.options(trainer.progress, config.phases[0], 0.0)
         seen.add((options["depth"], options["heads"]))
         windows.add(options["window"])
     assert seen == {(b, h) for b in (1, 2) for h in (1, 2)}

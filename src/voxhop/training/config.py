@@ -15,11 +15,15 @@ from voxhop.errors import ArgumentError
 from voxhop.reference import LocalVQEConfig, SEFlowConfig, StreamFMConfig
 from voxhop.training.bank import DataConfig
 from voxhop.training.degrade import DegradationConfig
+from voxhop.training.discriminators import DiscriminatorConfig
 from voxhop.training.losses import LossConfig
 from voxhop.training.restoring import DamageConfig
 from voxhop.training.rooms import RoomConfig
 from voxhop.training.seflow_objective import SEFlowLossConfig
 from voxhop.training.simulate import SimulationConfig
+from voxhop.training.sublime_data import SublimeDataConfig
+from voxhop.training.sublime_objective import AnnealingConfig, SublimeLossConfig
+from voxhop.training.sublime_shape import SublimeShape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +58,8 @@ class Phase:
         Stream.FM: train the predictor; the flow, and that alone, in the other phases.
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
+    adversarial : bool
+        Sublime: the encoder is left as it is, and discriminators judge the vocoder.
     """
 
     share: float = 1.0
@@ -65,6 +71,7 @@ class Phase:
     predict: bool = False
     delay: float = 1.0
     deep: float = 1.0
+    adversarial: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,10 +275,41 @@ class StreamFMTrainingConfig(RunConfig):
             raise ArgumentError("sigma_clips, settling_batches: expected 1 or more")
 
 
+@dataclass(frozen=True)
+class SublimeTrainingConfig(RunConfig):
+    """A run of Sublime.
+
+    Attributes
+    ----------
+    track : int
+        1 trains encoder, quantiser and vocoder; 2 the front-end that takes the encoder's place
+        for the codec in `initial`.
+    """
+
+    recipe: Literal["sublime"] = "sublime"
+    name: str = "voxhop-sublime"
+    precision: Literal["bf16", "f32"] = "f32"
+    track: Literal[1, 2] = 1
+    model: SublimeShape = field(default_factory=SublimeShape)
+    simulation: SublimeDataConfig = field(default_factory=SublimeDataConfig)
+    loss: SublimeLossConfig = field(default_factory=SublimeLossConfig)
+    annealing: AnnealingConfig = field(default_factory=AnnealingConfig)
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse a track without its part, and a precision that is not there."""
+        super().__post_init__()
+        if self.track == 2 and not self.model.frontend:  # noqa: PLR2004 - its name
+            raise ArgumentError("model.frontend: false, expected true for track 2")
+        if self.precision != "f32":
+            raise ArgumentError("precision: 'bf16', expected 'f32': codes would hop about")
+
+
 CONFIGS: dict[str, type[RunConfig]] = {
     "localvqe": TrainingConfig,
     "seflow": SEFlowTrainingConfig,
     "streamfm": StreamFMTrainingConfig,
+    "sublime": SublimeTrainingConfig,
 }
 """What a configuration file holds, by its `recipe`; a file without one is LocalVQE's."""
 

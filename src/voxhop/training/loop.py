@@ -113,7 +113,9 @@ class Trainer:
         self._resume()
         self._step_module: torch.nn.Module = self.objective
         if world > 1:
-            self._step_module = DistributedDataParallel(self.objective)
+            self._step_module = DistributedDataParallel(
+                self.objective, find_unused_parameters=self.recipe.partial
+            )
         with first_alone(rank, world):
             self.bank = self.recipe.load("train", self.device)
         if self.progress.step == 0:
@@ -199,7 +201,7 @@ class Trainer:
             clips = self.draw_clips(progress.step, phase)
         bf16 = config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            terms = self._step_module(clips, **self.recipe.options(progress, phase))
+            terms = self._step_module(clips, **self.recipe.options(progress, phase, share))
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         parameters = list(self.objective.parameters())

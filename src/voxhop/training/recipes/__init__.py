@@ -8,6 +8,7 @@ from voxhop.errors import ArgumentError
 from voxhop.training.recipes.localvqe import LocalVQERecipe
 from voxhop.training.recipes.seflow import SEFlowRecipe
 from voxhop.training.recipes.streamfm import StreamFMRecipe
+from voxhop.training.recipes.sublime import SublimeRecipe
 
 if TYPE_CHECKING:
     from voxhop.training.config import RunConfig
@@ -17,6 +18,7 @@ RECIPES: dict[str, type[Recipe[Any]]] = {
     "localvqe": LocalVQERecipe,
     "seflow": SEFlowRecipe,
     "streamfm": StreamFMRecipe,
+    "sublime": SublimeRecipe,
 }
 """By name, which is also the architecture of the model files."""
 

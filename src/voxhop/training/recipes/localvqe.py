@@ -100,8 +100,9 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         """Return the length of a clip."""
         return batch.mic.shape[1] / SAMPLE_RATE
 
-    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+    def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Return the steered weight and the phase's factors."""
+        del share
         return {
             "over_suppression": progress.over_suppression,
             "delay_factor": phase.delay,

@@ -58,6 +58,9 @@ class Recipe(ABC, Generic[ConfigT]):
     panels: ClassVar[tuple[Panel, ...]]
     """At most five more panels of the curves."""
 
+    partial: ClassVar[bool] = False
+    """Whether a step may leave some parameters of the objective without a gradient."""
+
     def __init__(self, config: ConfigT) -> None:
         self.config = config
 
@@ -88,8 +91,11 @@ class Recipe(ABC, Generic[ConfigT]):
         """Return the length of the batch's clips."""
 
     @abstractmethod
-    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
-        """Return what a step's call of the objective takes beside the batch."""
+    def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
+        """Return what a step's call of the objective takes beside the batch.
+
+        `share` is the part of the budget that was spent before it, 0 to 1.
+        """
 
     def progress(self) -> Progress:
         """Return the counters of a run that begins."""

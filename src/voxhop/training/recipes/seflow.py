@@ -89,8 +89,9 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         """Return the length of a clip."""
         return batch.seconds
 
-    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+    def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Draw the sub-network and the window of a step, the same in all processes."""
+        del share
         c = self.config
         draw = Draw(c.seed, progress.step, _SUB_NETWORK_KEY)
         which = int(draw.uniform(0, c.model.depth * c.model.n_heads, 1))

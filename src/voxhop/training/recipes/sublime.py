@@ -1,0 +1,136 @@
+"""Sublime's part of training: a codec, then its vocoder against discriminators, or a front-end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voxhop.errors import ArgumentError
+from voxhop.export.sublime import read_sublime, write_sublime
+from voxhop.reference.sublime import Sublime
+from voxhop.training.bank import load_bank
+from voxhop.training.config import SublimeTrainingConfig
+from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.sublime_data import draw_batch
+from voxhop.training.sublime_judge import SublimeJudge
+from voxhop.training.sublime_objective import CodecObjective, FrontEndObjective
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from voxhop.export.model_file import DataType
+    from voxhop.training.bank import SoundBank
+    from voxhop.training.config import Phase
+    from voxhop.training.corpus import Split
+    from voxhop.training.draw import Draw
+    from voxhop.training.state import Progress
+    from voxhop.training.sublime_objective import SublimeBatch
+
+
+class SublimeRecipe(Recipe[SublimeTrainingConfig]):
+    """See `Recipe`."""
+
+    losses = ("loss", "mel", "mfcc", "rwss", "adversarial", "matching", "judges", "right")
+    panels = (
+        Panel("mel distance, 6 kbit/s", {"clean_6": "clean", "noisy_6": "noisy"}),
+        Panel("mel distance, 1 kbit/s", {"clean_1": "clean", "noisy_1": "noisy"}),
+        Panel("codes in use", {"usage": "mean", "least_used": "worst group"}),
+        Panel("perplexity of codes", {"perplexity": "mean"}),
+        Panel("codes of the front-end", {"right": "right in noise"}),
+    )
+    partial = True
+
+    def model(self) -> Sublime:
+        """Return a model with random weights."""
+        return Sublime(self.config.model.config)
+
+    def objective(self, model: nn.Module) -> CodecObjective | FrontEndObjective:
+        """Return the codec's loss, or the front-end's."""
+        assert isinstance(model, Sublime)  # noqa: S101 - made by `model`
+        if self.config.track == 2:  # noqa: PLR2004 - its name
+            if not self.config.initial:
+                raise ArgumentError("initial: empty, expected the codec that track 2 speaks to")
+            return FrontEndObjective(model)
+        c = self.config
+        adversarial = any(phase.adversarial for phase in c.phases)
+        judges = c.discriminators if adversarial else None
+        return CodecObjective(model, c.loss, floor=c.annealing.floor, discriminators=judges)
+
+    def load(self, split: Split, device: torch.device) -> SoundBank:
+        """Load recordings and rooms."""
+        c, rate = self.config, self.config.model.sample_rate
+        return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
+
+    def draw(
+        self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
+    ) -> SublimeBatch:
+        """Draw a batch of whole code frames."""
+        del step  # `draw` depends on it
+        c, hop = self.config, self.config.model.hop_length
+        return draw_batch(
+            bank,
+            c.simulation,
+            draw,
+            clips=clips,
+            samples=max(4, int(seconds * c.model.sample_rate) // hop) * hop,
+            dropped=c.loss.dropped,
+        )
+
+    def seconds(self, batch: SublimeBatch) -> float:
+        """Return the length of a clip."""
+        return batch.noisy.shape[1] / self.config.model.sample_rate
+
+    def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
+        """Return the temperature of a step, or that discriminators judge."""
+        del progress
+        if self.config.track == 2:  # noqa: PLR2004 - its name
+            return {}
+        annealed = sum(p.share for p in self.config.phases if not p.adversarial)
+        spent = 1.0 if annealed == 0 else min(1.0, share / annealed)
+        heat = self.config.annealing.temperature(spent)
+        return {"temperature": heat, "adversarial": phase.adversarial}
+
+    def judge(self, device: torch.device) -> SublimeJudge:
+        """Return the validation of this run."""
+        return SublimeJudge(self.config, self.load("valid", device))
+
+    def line(self, record: dict[str, Any]) -> str:
+        """Put a record into words."""
+        if record["kind"] == "train":
+            if "right" in record:
+                return f"loss {record['loss']:.3f}, {record['right']:.1%} of codes right"
+            heat, used = record["temperature"], record["usage"]
+            return (
+                f"loss {record['loss']:.3f}, mel {record['mel']:.3f}, "
+                f"temperature {heat:.2g}, {used:.0%} of codes in the batch"
+            )
+        if record["kind"] == "anchor":
+            silence, input_ = record["silence_mel"], record["input_mel"]
+            return f"mel distance of silence {silence:.3f}, of noisy input {input_:.3f}"
+        right = f", {record['right']:.1%} of codes right" if "right" in record else ""
+        return (
+            f"score {record['score']:.3f}, mel distance at 6 and 1 kbit/s: clean "
+            f"{record['clean_6']:.3f} / {record['clean_1']:.3f}, noisy {record['noisy_6']:.3f} / "
+            f"{record['noisy_1']:.3f}; {record['usage']:.0%} of codes in use{right}"
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Sublime:
+        """Read a model file."""
+        return read_sublime(path)
+
+    @classmethod
+    def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return them as they are: lengths of keys do not matter."""
+        return weights
+
+    @classmethod
+    def write(
+        cls, model: nn.Module, path: Path, *, dtype: DataType, metadata: Mapping[str, Any]
+    ) -> None:
+        """Write a model file."""
+        assert isinstance(model, Sublime)  # noqa: S101 - made by `model` or `read`
+        write_sublime(model, path, dtype=dtype, metadata=metadata)

@@ -1,0 +1,93 @@
+"""Spectral distances that Sublime learns by: mel spectra and cepstra at several resolutions.
+
+B clips, N samples, M mels, T frames.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from voxhop.reference.mel import slaney_filters
+from voxhop.reference.overlap import periodic_window
+
+WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
+MELS = (5, 10, 20, 40, 80, 160, 320)
+CEPSTRUM_WINDOWS = (512, 1024, 2048)
+CEPSTRUM_LENGTH = 13
+_FLOOR = 3e-5  # of full scale: what lies below is not heard, and not worth codes
+
+
+class MelSpectra(nn.Module):
+    """Mel magnitudes of one window length.
+
+    Parameters
+    ----------
+    n_fft, mels
+        Window in samples, filters; the hop is a quarter of the window.
+    sample_rate
+        Hz.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, n_fft: int, mels: int, sample_rate: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, n_fft // 4
+        window = periodic_window("hann_periodic", n_fft).float()
+        filters = torch.as_tensor(slaney_filters(n_fft // 2 + 1, mels, sample_rate)).float()
+        # Unlike in the codec's features each filter has a sum of 1: all weigh the same.
+        filters = filters / filters.sum(0).clamp_min(1e-9)
+        self.register_buffer("window", window * (2 / n_fft), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, N) -> (B, M, T)."""
+        spectra = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
+        power = spectra.real.square() + spectra.imag.square()
+        # The gradient of a root at zero is none.
+        return (power + _FLOOR**2).sqrt().transpose(1, 2).matmul(self.filters).transpose(1, 2)
+
+
+class SpectralLosses(nn.Module):
+    """L1 of mel spectra, in magnitude and as logarithms, and of cepstra.
+
+    Parameters
+    ----------
+    sample_rate
+        Hz.
+    """
+
+    cosines: Tensor
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            MelSpectra(n_fft, mels, sample_rate) for n_fft, mels in zip(WINDOWS, MELS, strict=True)
+        )
+        for mels in (MELS[WINDOWS.index(n_fft)] for n_fft in CEPSTRUM_WINDOWS):
+            self.register_buffer(f"dct{mels}", cepstrum_basis(mels), persistent=False)
+
+    def forward(self, found: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N), (B, N) -> distance of mel spectra, distance of cepstra."""
+        mel, cepstra = found.new_zeros(()), found.new_zeros(())
+        for n_fft, mels, scale in zip(WINDOWS, MELS, self.scales, strict=True):
+            a, b = scale(found), scale(target)
+            log_a, log_b = a.log10(), b.log10()
+            mel = mel + (a - b).abs().mean() + (log_a - log_b).abs().mean()
+            if n_fft in CEPSTRUM_WINDOWS:
+                basis = self.get_buffer(f"dct{mels}")
+                cepstra = cepstra + (basis @ (log_a - log_b)).abs().mean()
+        return mel / len(WINDOWS), cepstra / len(CEPSTRUM_WINDOWS)
+
+
+def cepstrum_basis(mels: int) -> Tensor:
+    """Return the first rows of the orthonormal DCT-II, (13, mels)."""
+    n = torch.arange(mels, dtype=torch.float64)
+    k = torch.arange(CEPSTRUM_LENGTH, dtype=torch.float64)[:, None]
+    basis = torch.cos(math.pi * (n + 0.5) * k / mels) * math.sqrt(2 / mels)
+    basis[0] /= math.sqrt(2)
+    return basis.float()
