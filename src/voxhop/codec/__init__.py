@@ -9,6 +9,7 @@ from voxhop.codec.container import (
     parse_container,
     reduce_container,
 )
+from voxhop.codec.live import CodecListener, CodecTalker, ListenerMetrics
 from voxhop.codec.packing import pack_codes, packed_bytes, unpack_codes
 from voxhop.codec.recordings import (
     DEFAULT_CODEC,
@@ -25,9 +26,12 @@ __all__ = [
     "SUFFIX",
     "CodecDecoder",
     "CodecEncoder",
+    "CodecListener",
     "CodecReport",
+    "CodecTalker",
     "Container",
     "ContainerWriter",
+    "ListenerMetrics",
     "decode",
     "decode_file",
     "encode",

@@ -342,7 +342,7 @@ class CodecDecoder(_Coder):
             After `close`, or while another thread is inside.
         """
         kept = groups_of(self._kbps if kbps is None else kbps)
-        array, wanted = checked_codes(codes), _sound_dtype(dtype)
+        array, wanted = checked_codes(codes), sound_dtype(dtype)
         rows: npt.NDArray[Any] = np.full(
             (len(array), self._session.inputs[0].count), _NOT_SENT, np.uint8
         )
@@ -366,7 +366,7 @@ class CodecDecoder(_Coder):
         """
         if frames < 0:
             raise ArgumentError(f"frames: {frames}, expected 0 or more")
-        wanted = _sound_dtype(dtype)
+        wanted = sound_dtype(dtype)
         nothing: Any = None
         out = np.empty((frames, self.frame_length), FLOAT32)
         with self._inside():
@@ -404,7 +404,8 @@ def _mono(pcm: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return pcm
 
 
-def _sound_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+def sound_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return the dtype of sound that goes out: float32 or int16."""
     found = np.dtype(dtype)
     if found not in (FLOAT32, INT16):
         raise DtypeError(f"dtype: {found}, expected float32 or int16")
