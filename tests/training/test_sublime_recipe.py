@@ -323,6 +323,15 @@ def test_a_run_goes_on_where_it_stopped(tiny: str, tmp_path: Path):
         assert torch.equal(tensor, again[name]), name
 
 
+def test_the_card_says_what_it_is(finished: Path, tmp_path: Path):
+    line = ["export", str(finished / "best.pt"), "--output", str(tmp_path), "--card"]
+    assert main(line) == 0
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "A speech codec of 6 and 1 kbit/s at 24 kHz" in card
+    assert "share of codes in use: 0." in card
+    assert "mel distance of clean speech at 6 kbit/s: " in card
+
+
 @pytest.fixture(scope="module")
 def second_track(finished: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("second")

@@ -76,7 +76,8 @@ class SublimeLossConfig:
     mel, mfcc : float
         Distances of spectra and cepstra.
     rwss : float
-        What keeps codes in use.
+        What keeps codes in use. In batches of some hundred frames a code without any is common,
+        and the paper's 1 leaves the clipped gradient nothing else: see ``docs/training.md``.
     rwss_eps : float
         Added to the share of frames that a code wins: how much more a code without any counts.
     adversarial, matching : float
@@ -87,7 +88,7 @@ class SublimeLossConfig:
 
     mel: float = 10.0
     mfcc: float = 1.0
-    rwss: float = 1.0
+    rwss: float = 3e-4
     rwss_eps: float = 1e-3
     adversarial: float = 1.0
     matching: float = 1.0

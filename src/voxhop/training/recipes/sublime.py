@@ -9,7 +9,7 @@ from voxhop.export.sublime import read_sublime, write_sublime
 from voxhop.reference.sublime import Sublime
 from voxhop.training.bank import load_bank
 from voxhop.training.config import SublimeTrainingConfig
-from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.sublime_data import draw_batch
 from voxhop.training.sublime_judge import SublimeJudge
 from voxhop.training.sublime_objective import CodecObjective, FrontEndObjective
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
+    from voxhop.models import ModelInfo
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -116,6 +117,36 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
             f"{record['clean_6']:.3f} / {record['clean_1']:.3f}, noisy {record['noisy_6']:.3f} / "
             f"{record['noisy_1']:.3f}; {record['usage']:.0%} of codes in use{right}"
         )
+
+    def described(self, info: ModelInfo, trained: int) -> str:
+        """Say what the model is."""
+        c = self.config.model
+        front = (
+            " A front-end tells the codes of the clean voice from noisy and reverberant speech, "
+            "20 ms later."
+            if c.frontend
+            else ""
+        )
+        return f"""\
+A speech codec of 6 and 1 kbit/s at {info.sample_rate / 1000:g} kHz, 30 ms from sound to sound:
+Sublime of width {c.width}, an encoder and a vocoder around 24 groups of 32 codes per 20 ms, of
+which the first four alone are 1 kbit/s.{front} {trained:,} trained parameters. The target of
+training is the undegraded speech at the same level, so mild noise and reverberation are taken
+away; what a recording has no band for stays without."""
+
+    def in_words(self, figures: Figures) -> list[str]:
+        """Return a line for every figure that is there."""
+        titles = {
+            "clean_6": "mel distance of clean speech at 6 kbit/s",
+            "clean_1": "at 1 kbit/s",
+            "noisy_6": "of noisy speech from the clean at 6 kbit/s",
+            "noisy_1": "at 1 kbit/s",
+            "usage": "share of codes in use",
+            "least_used": "in the worst group",
+            "perplexity": "perplexity of codes, of 32",
+            "right": "share of the front-end's codes that are those of clean speech",
+        }
+        return [f"{text}: {figures[key]:.3f}" for key, text in titles.items() if key in figures]
 
     @classmethod
     def read(cls, path: Path) -> Sublime:
