@@ -71,8 +71,8 @@ def sublime_metadata(config: SublimeConfig) -> dict[str, Any]:
     front = "frontend" in c.parts
     values |= {
         "track": 2 if front else 1,
-        "mel.n_fft": list(c.mel_n_fft),
-        "mel.n_mels": list(c.n_mels),
+        "mel.n_fft": np.array(c.mel_n_fft, np.uint32),
+        "mel.n_mels": np.array(c.n_mels, np.uint32),
         "istft.n_fft": 2 * c.hop_length,
         "lookahead_frames": c.lookahead_frames if front else 0,
         "parts": ",".join(c.parts),
@@ -90,7 +90,8 @@ def sublime_metadata(config: SublimeConfig) -> dict[str, Any]:
         values["voc.bands.count"] = len(c.bands)
         for i, band in enumerate(c.bands):
             for leaf, size in band._asdict().items():
-                values[f"voc.bands.{i}.{leaf}"] = list(size) if leaf == "upsample" else size
+                sizes = np.array(size, np.uint32) if leaf == "upsample" else size
+                values[f"voc.bands.{i}.{leaf}"] = sizes
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 

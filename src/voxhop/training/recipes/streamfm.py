@@ -89,9 +89,9 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         """Return the length of a clip."""
         return batch.seconds
 
-    def options(self, progress: Progress, phase: Phase) -> dict[str, Any]:
+    def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Say which of the two networks learns."""
-        del progress
+        del progress, share
         return {"predict": phase.predict}
 
     def judge(self, device: torch.device) -> StreamFMJudge:
