@@ -6,7 +6,12 @@ import sys
 import pytest
 
 FREE = ("pcm", "pywebrtc", "webrtc_noise_gain")
-FRAMEWORKS = {"livekit": "livekit", "pipecat": "pipecat", "wyoming": "wyoming"}
+FRAMEWORKS = {
+    "livekit": "livekit",
+    "livekit_agents": "livekit.agents",
+    "pipecat": "pipecat",
+    "wyoming": "wyoming",
+}
 
 
 def run(code):
@@ -29,7 +34,7 @@ def test_a_missing_framework_is_named(adapter):
     result = run(f"sys.modules[{FRAMEWORKS[adapter]!r}] = None\nimport voxhop.adapters.{adapter}")
     assert result.returncode == 1
     assert "ImportError: " in result.stderr
-    assert f'pip install "voxhop[{adapter}]"' in result.stderr
+    assert f'pip install "voxhop[{adapter.replace("_", "-")}]"' in result.stderr
 
 
 def test_the_base_package_imports_no_adapter():
