@@ -63,6 +63,7 @@ int pthread_mutex_lock(pthread_mutex_t * mutex) {
 
 typedef int32_t (*prepare_fn)(void *, void *);
 typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
+typedef int32_t (*ports_fn)(void *, const void * const *, void * const *, int32_t, void *);
 typedef int32_t (*lost_fn)(void *, const float *, float *, int64_t, void *);
 typedef int32_t (*switch_fn)(void *, void *, void *);
 typedef int32_t (*prepare_group_fn)(void *, const uint8_t *, void *);
@@ -81,6 +82,18 @@ int32_t test_count_hops(prepare_fn prepare, process_fn process, void * session, 
     if (prepare != NULL) code = prepare(session, NULL);
     if (code == 0) code = process(session, mic, mic, out, n, NULL);
   }
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* The same for a model with one input and one output of any kind. */
+int32_t test_count_ports(ports_fn process, void * session, const void * in, void * out, int hops,
+                         long * counts) {
+  int32_t code = 0;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < hops && code == 0; ++i) code = process(session, &in, &out, 0, NULL);
   counts[0] = allocations;
   counts[1] = locks;
   return code;

@@ -46,6 +46,22 @@ def count_hops(path, options, streams, hops):
     return {"code": code, "allocations": counts[0], "locks": counts[1]}
 
 
+def count_ports(path, options, hops):
+    """Return the same of a session whose input or output is no audio."""
+    with voxhop.load(path).session(**json.loads(options)) as session:
+        dtypes = {"audio": "f4", "codes": "u1"}
+        into, back = session.inputs[0], session.outputs[0]
+        given = np.ones(into.count, dtypes[into.type])
+        out, counts = np.zeros(back.count, dtypes[back.type]), (ctypes.c_long * 2)()
+        session.process_hop(given)
+        code = ctypes.CDLL(None).test_count_ports(
+            address("vh_session_process"), pointer(session._handle),
+            ctypes.c_void_p(given.ctypes.data), ctypes.c_void_p(out.ctypes.data), hops, counts,
+        )  # fmt: skip
+    assert out.any()
+    return {"code": code, "allocations": counts[0], "locks": counts[1]}
+
+
 def fail_model_open(path):
     """Fail from the n-th allocation on, for every n until opening succeeds."""
     data = Path(path).read_bytes()
@@ -96,6 +112,7 @@ if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
     verbs = {
         "hops": count_hops,
+        "ports": count_ports,
         "model": fail_model_open,
         "session": limit_session_open,
         "threads": refuse_threads,

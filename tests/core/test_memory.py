@@ -71,6 +71,15 @@ def test_a_hop_allocates_and_locks_only_what_ggml_does(preload, options, threads
         assert found["locks"] == limit["locks"] * rounds
 
 
+@pytest.mark.parametrize("precision", ["f32", "f16", "bf16", "int8"])
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_frame_of_a_codec_allocates_and_locks_nothing(preload, part, precision):
+    codec = GOLDEN.parent / "sublime-random" / "model-f32.gguf"
+    options = json.dumps({"part": part, "precision": precision})
+    found = measure("ports", codec, options, 20, preload=preload)
+    assert found == {"code": native().lib.VH_OK, "allocations": 0, "locks": 0}
+
+
 def test_every_failing_allocation_of_opening_a_model_is_an_error(preload, tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(tiny_localvqe().encode())
