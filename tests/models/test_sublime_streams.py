@@ -121,19 +121,6 @@ def test_latency_is_719_samples(model, isa):
     assert HOP * t + LEAD - 1 - first == 719
 
 
-def test_what_lies_before_the_stream_is_not_heard(model, hops):
-    with model.session() as session:
-        expected = run(session, hops["encoder"][:4])
-        queries = session.tap("queries")
-    for isa in KERNELS:
-        with model.session(**how(isa)) as session:
-            first = session.process_hop(hops["encoder"][0])
-            # An encoder whose first mel frame counted would hear the floor of silence there.
-            assert np.array_equal(first, expected[0])
-            run(session, hops["encoder"][1:4])
-            assert np.abs(session.tap("queries") - queries).max() <= tolerances.SUBLIME_QUERIES
-
-
 def test_the_low_rate_is_the_sum_of_the_first_groups(model, codes):
     with model.session(part="decoder") as session:
         session.process_hop(codes[0])
