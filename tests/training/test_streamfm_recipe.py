@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +19,13 @@ from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.level import NOMINAL_PEAK
 from voxhop.reference import StreamFM, StreamFMConfig
+from voxhop.reference.decouple import decouple, decoupled_state
 from voxhop.training.config import load_config, to_toml
 from voxhop.training.degrade import DegradationConfig
 from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
 from voxhop.training.restoring import DamageConfig, draw_restoring
-from voxhop.training.start import load_model, read_weights
+from voxhop.training.start import initial_model, load_model, read_weights
 from voxhop.training.state import read_log
 from voxhop.training.streamfm_judge import log_spectral_distance
 from voxhop.training.streamfm_objective import (
@@ -270,6 +272,91 @@ def test_a_stopped_run_goes_on_to_the_same_weights(config, tiny, tmp_path):
         assert torch.equal(value, whole.objective.state_dict()[name]), name
 
 
+def test_rank_nine_loses_nothing_and_lower_ranks_the_least():
+    torch.manual_seed(3)
+    dense = StreamFM(StreamFMConfig(**SMALL)).double()
+    with torch.no_grad():
+        for parameter in dense.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+        audio = torch.randn(1, 12 * 128, dtype=torch.float64)
+        expected = dense.eval()(audio, solver="euler1")[0]
+    errors = []
+    for rank in (9, 6, 3, 1):
+        cut = decouple(dense, rank).double()
+        cut.load_state_dict(decoupled_state(dense.state_dict(), cut.state_dict()))
+        with torch.no_grad():
+            errors.append(float((cut.eval()(audio, solver="euler1")[0] - expected).norm()))
+    assert errors[0] < 1e-9 * float(expected.norm())
+    assert errors == sorted(errors)
+    assert errors[1] > 1e-4 * float(expected.norm())
+    # What is kept of a kernel is what singular values say.
+    path = "flow.mid0.conv0"
+    cut = decoupled_state(dense.state_dict(), decouple(dense, 2).state_dict())
+    depthwise = cut[f"{path}.dw.weight"].reshape(8, 2, 9)
+    point = cut[f"{path}.pw.weight"].reshape(8, 8, 2).permute(1, 0, 2)
+    whole = dense.state_dict()[f"{path}.weight"].permute(1, 0, 2, 3).reshape(8, 8, 9)
+    lost = (point @ depthwise - whole).square().sum((1, 2))
+    assert torch.allclose(lost, torch.linalg.svdvals(whole)[:, 2:].square().sum(1))
+    with pytest.raises(ArgumentError, match="expected a dense one"):
+        decouple(decouple(dense, 2), 2)
+    with pytest.raises(ArgumentError, match="rank: 10"):
+        decouple(dense, 10)
+
+
+def test_a_run_decouples_the_dense_weights_it_starts_from(finished, tiny, tmp_path):
+    text = tiny.replace("nf = 4", "nf = 4\ndecoupled_rank = 3")
+    start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 8.0\noutput = "{tmp_path}"'
+    model = initial_model(read(tmp_path, f"{start}\n{text}"))
+    dense = load_model(finished / "best.pt")
+    expected = decouple(dense, 3).state_dict()
+    assert all(torch.equal(v, expected[n]) for n, v in model.state_dict().items())
+
+
+def test_few_calls_learn_what_more_of_them_give(bank):
+    """On weights whose velocity turns with time, so that one step is not enough."""
+    torch.manual_seed(4)
+    model = StreamFM(StreamFMConfig(task="derev", **SMALL))
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.copy_(torch.randn_like(weight) * (1.5 / weight[0].numel()) ** 0.5)
+    objective = StreamFMObjective(model, (copy.deepcopy(model), "euler4"))
+    batch = drawn(bank, "derev", clips=1, seconds=0.2)
+    first = {n: v.clone() for n, v in objective.state_dict().items()}
+    assert not any("teacher" in name for name in first)
+    assert float(objective(batch, calls=4)["loss"].detach()) < 1e-10
+    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-3)
+    distances = []
+    for _ in range(15):
+        optimizer.zero_grad()
+        distance = objective(batch, calls=1)["loss"]
+        distance.backward()
+        optimizer.step()
+        distances.append(float(distance.detach()))
+    assert distances[0] > 1e-3
+    assert distances[-1] < 0.7 * distances[0]
+    for name, value in objective.state_dict().items():
+        if "running" in name or name.endswith(("sigma_y", "freqs")):
+            assert torch.equal(value, first[name]), name
+    teacher = objective.teacher[0].state_dict()
+    assert all(torch.equal(v, first[f"model.{n}"]) for n, v in teacher.items())
+
+
+def test_a_run_distils_the_weights_it_starts_from(finished, tiny, tmp_path):
+    start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 8.0\noutput = "{tmp_path}"'
+    config = read(tmp_path, f'{start}\nteacher_solver = "euler4"\n{tiny}calls = 1\n')
+    trainer = Trainer(config)
+    trainer._step(0.3)
+    best = load_model(finished / "best.pt").state_dict()
+    teacher = trainer.objective.teacher[0].state_dict()
+    assert all(torch.equal(value, best[name]) for name, value in teacher.items())
+    pupil = trainer.objective.model.state_dict()
+    assert any(not torch.equal(value, best[name]) for name, value in pupil.items())
+    wrong = read(tmp_path, f'{start}\nteacher_solver = "heun"\n{tiny}calls = 1\n')
+    with pytest.raises(ArgumentError, match="teacher_solver: 'heun'"):
+        Trainer(wrong)
+
+
 def test_weights_come_from_checkpoints_only(finished: Path):
     assert any(name.endswith("running_mean") for name in read_weights(finished / "best.pt"))
     with pytest.raises(ArgumentError, match="norms are folded"):
@@ -287,6 +374,8 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("[model]\ntask = 'se'\npredictor = true", "predict"),
         ("[[phases]]\npredict = true", "predict"),
         ("precision = 'bf16'", "precision"),
+        ("[[phases]]\ncalls = 2", "calls"),
+        ("initial = 'x.pt'\n[[phases]]\nshare = 0.5\ncalls = 2\n[[phases]]\nshare = 0.5", "calls"),
         ("settling_batches = 0", "settling_batches"),
         ("[damage]\nloudness = 3", "loudness"),
     ],

@@ -56,6 +56,8 @@ class Phase:
         SEFlow: train what stands before and after the blocks to give back what comes in.
     predict : bool
         Stream.FM: train the predictor; the flow, and that alone, in the other phases.
+    calls : int
+        Stream.FM: learn to give with so many calls what the first weights give with more.
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
     adversarial : bool
@@ -69,6 +71,7 @@ class Phase:
     align_only: bool = False
     bands_only: bool = False
     predict: bool = False
+    calls: int = 0
     delay: float = 1.0
     deep: float = 1.0
     adversarial: bool = False
@@ -253,6 +256,8 @@ class StreamFMTrainingConfig(RunConfig):
     sigma_clips, settling_batches : int
         Clips that the noise per band is measured on (bandwidth extension); batches that settle
         the norms before weights are scored and kept.
+    teacher_solver : str
+        What phases with `calls` learn to give; files say the model's `default_solver`.
     """
 
     recipe: Literal["streamfm"] = "streamfm"
@@ -263,14 +268,17 @@ class StreamFMTrainingConfig(RunConfig):
     damage: DamageConfig = field(default_factory=DamageConfig)
     sigma_clips: int = 512
     settling_batches: int = 40
+    teacher_solver: str = "euler5"
 
     def __post_init__(self) -> None:
         """Refuse phases without a network."""
         super().__post_init__()
-        if self.model.predictor != any(phase.predict for phase in self.phases):
-            raise ArgumentError(
-                "phases: expected one with predict if there is a predictor, else none"
-            )
+        distils = {phase.calls > 0 for phase in self.phases}
+        if len(distils) > 1 or (True in distils and not self.initial):
+            raise ArgumentError("phases: calls, expected in all of them, with initial weights")
+        predicts = any(phase.predict for phase in self.phases)
+        if predicts != (self.model.predictor and True not in distils):
+            raise ArgumentError("phases: predict, expected in one where a predictor is to learn")
         if self.sigma_clips < 1 or self.settling_batches < 1:
             raise ArgumentError("sigma_clips, settling_batches: expected 1 or more")
 

@@ -32,14 +32,15 @@ def initial_model(config: RunConfig) -> nn.Module:
     ArgumentError
         If the file's tensors do not fit the configured model.
     """
-    model = recipe_of(config).model()
+    recipe = recipe_of(config)
+    model = recipe.model()
     if not config.initial:
         return model
     path, own = Path(config.initial), model.state_dict()
     skipped = config.initial_skip
     taken = {
         name: tensor
-        for name, tensor in read_weights(path).items()
+        for name, tensor in recipe.fitted(read_weights(path)).items()
         if name in own and not (skipped and name.startswith(skipped))
     }
     for name, tensor in taken.items():

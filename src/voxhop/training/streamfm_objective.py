@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import SubbandBatchNorm
 
 if TYPE_CHECKING:
@@ -34,15 +35,24 @@ class StreamFMObjective(nn.Module):
     ----------
     model : StreamFM
         Trained in place, norms not folded.
+    teacher : tuple of StreamFM and str, optional
+        What the model learns from in steps with ``calls``, the same with its first weights, and
+        by which solver.
     """
 
-    def __init__(self, model: StreamFM) -> None:
+    def __init__(self, model: StreamFM, teacher: tuple[StreamFM, str] | None = None) -> None:
         super().__init__()
         self.model = model
+        # In a tuple: it is no part of what is trained, saved and averaged.
+        self.teacher = teacher
+        if teacher is not None:
+            teacher[0].eval().requires_grad_(requires_grad=False)
         for norm in norms_of(model):
             norm.momentum = _MOMENTUM
 
-    def forward(self, batch: Restoring, *, predict: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Restoring, *, predict: bool = False, calls: int = 0
+    ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
 
         Parameters
@@ -51,7 +61,12 @@ class StreamFMObjective(nn.Module):
             Of whole hops.
         predict : bool
             Train the predictor; else the flow, which leaves the predictor as it is.
+        calls : int
+            Learn to give with so many Euler steps what the teacher gives with its solver from
+            the same noise. 0: flow matching.
         """
+        if calls:
+            return self._distilling_terms(batch, calls)
         return self._predictor_terms(batch) if predict else self._flow_terms(batch)
 
     def flow_error(self, batch: Restoring) -> Tensor:
@@ -65,8 +80,7 @@ class StreamFMObjective(nn.Module):
         if model.pred is not None:
             with torch.no_grad():
                 base = model.predict(y)[0]
-        noise = batch.noise.permute(0, 3, 1, 2).contiguous()  # (B, F, T, 2)
-        z = torch.view_as_complex(noise)
+        z = unit_noise(batch)
         sigma_y, sigma_x = (s[None, :, None] for s in sigmas(model))
         x0, x1 = base + sigma_y * z, x + sigma_x * z
         tau = batch.tau[:, None, None]
@@ -79,6 +93,22 @@ class StreamFMObjective(nn.Module):
             self.model.pred.eval()  # trained before; it must not move
         flow = self.flow_error(batch).mean()
         return {"loss": flow, "flow": flow}
+
+    def _distilling_terms(self, batch: Restoring, calls: int) -> dict[str, Tensor]:
+        assert self.teacher is not None  # noqa: S101 - the recipe makes one for such phases
+        model, (teacher, solver) = self.model, self.teacher
+        teacher.to(batch.given.device)
+        # Statistics of a call are those of its time; the teacher's are of all times.
+        model.eval()
+        z = unit_noise(batch)
+        y, _ = spectra(model, batch)
+        with torch.no_grad():
+            base = y if teacher.pred is None else teacher.predict(y)[0]
+            wanted, _ = teacher.solve(base, y, z, teacher.tableaus[solver])
+        found, _ = model.solve(base, y, z, euler(calls))
+        error = found - wanted
+        distance = (error.real.square() + error.imag.square()).mean() / 2
+        return {"loss": distance, "distance": distance}
 
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:
         model = self.model
@@ -99,6 +129,11 @@ def spectra(model: StreamFM, batch: Restoring) -> tuple[Tensor, Tensor]:
         model.compress(model.analysis(audio)[0]) for audio in (batch.given, batch.target)
     )
     return model.operator(given), target
+
+
+def unit_noise(batch: Restoring) -> Tensor:
+    """Return the noise of a batch as a spectrum, (B, F, T) complex."""
+    return torch.view_as_complex(batch.noise.permute(0, 3, 1, 2).contiguous())
 
 
 def sigmas(model: StreamFM) -> tuple[Tensor, Tensor]:

@@ -130,6 +130,10 @@ class Recipe(ABC, Generic[ConfigT]):
     def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Undo in a state dict what model files have folded, where training wants it apart."""
 
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring weights that a run starts from into the shape of its model; as they are."""
+        return weights
+
     @classmethod
     @abstractmethod
     def write(

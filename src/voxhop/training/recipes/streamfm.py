@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from torch import distributed
@@ -9,6 +10,7 @@ from torch import distributed
 from voxhop.errors import ArgumentError
 from voxhop.export.streamfm import read_streamfm, write_streamfm
 from voxhop.reference import StreamFM
+from voxhop.reference.decouple import decoupled_state
 from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
 from voxhop.training.draw import Draw
@@ -38,7 +40,7 @@ _SIGMA_KEY, _SETTLING_KEY = 2, 3
 class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     """See `Recipe`."""
 
-    losses = ("loss", "flow", "wave", "spectral")
+    losses = ("loss", "flow", "wave", "spectral", "distance")
     panels = (
         Panel("less log-spectral distance, %", {"score": "than the flow's start"}),
         Panel("log-spectral distance, dB", {"lsd": "restored", "lsd_start": "start"}),
@@ -57,7 +59,14 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         if model.pred is not None and distributed.is_initialized():
             # A step moves one of two networks, which gradients between processes do not know.
             raise ArgumentError("model: a predictor trains in one process, expected no others")
-        return StreamFMObjective(model)
+        teacher = None
+        if any(phase.calls for phase in self.config.phases):
+            # As the run begins, whatever it resumes to.
+            teacher = (copy.deepcopy(model), self.config.teacher_solver)
+            if teacher[1] not in model.tableaus:
+                known = ", ".join(model.tableaus)
+                raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
+        return StreamFMObjective(model, teacher)
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
@@ -69,8 +78,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         """Measure the noise per band of bandwidth extension."""
         assert isinstance(objective, StreamFMObjective)  # noqa: S101 - made by `objective`
         c = self.config
-        if c.model.task != "bwe":
-            return
+        if c.model.task != "bwe" or objective.teacher is not None:
+            return  # a teacher's noise is what its pupil learns with
         device = bank.rooms.device
         batches = (
             self._drawn(bank, Draw(c.seed, k, _SIGMA_KEY, device=device), 8, 2.0)
@@ -90,9 +99,9 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         return batch.seconds
 
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
-        """Say which of the two networks learns."""
+        """Say which of the two networks learns, and whether it learns from a teacher."""
         del progress, share
-        return {"predict": phase.predict}
+        return {"predict": phase.predict, "calls": phase.calls}
 
     def judge(self, device: torch.device) -> StreamFMJudge:
         """Return the validation of this run."""
@@ -100,11 +109,13 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         key = Draw(limits.seed, 0, device=device)
         clips = self._drawn(self.load("valid", device), key, limits.per_scenario, limits.seconds)
         train, phase = self.load("train", device), c.phases[-1]
+        # Who learns from a teacher keeps its statistics.
+        batches = 0 if phase.calls else c.settling_batches
         settling = [
             self._drawn(
                 train, Draw(c.seed, k, _SETTLING_KEY, device=device), phase.clips, phase.seconds
             )
-            for k in range(c.settling_batches)
+            for k in range(batches)
         ]
         return StreamFMJudge(clips, settling, c.model.default_solver)
 
@@ -148,6 +159,12 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
                 "initial: norms are folded in a model file, expected a best.pt or last.pt"
             )
         return weights
+
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Decouple dense convolutions where the run's model is of a rank."""
+        if not self.config.model.decoupled_rank:
+            return weights
+        return decoupled_state(weights, self.model().state_dict())
 
     @classmethod
     def write(
