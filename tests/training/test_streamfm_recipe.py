@@ -255,6 +255,15 @@ def test_files_of_a_run_run_in_the_engine(finished: Path, bank):
     assert len(wide) == 2 * len(narrow)
 
 
+def test_the_card_says_what_the_model_is_and_does(finished: Path, tmp_path: Path):
+    command = ["export", str(finished / "best.pt"), "--card", "--output", str(tmp_path)]
+    assert main(command) == 0
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "task `bwe`, at 16 kHz, hops of\n8 ms. Stream.FM with 4 channels, solver\n" in card
+    figures = torch.load(finished / "best.pt", weights_only=True)["figures"]
+    assert f"* log-spectral distance: {figures['lsd']:.2f} dB" in card
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(config, tiny, tmp_path):
     def steps(trainer, count):
         for _ in range(count):

@@ -14,7 +14,7 @@ from voxhop.reference.decouple import decoupled_state
 from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
 from voxhop.training.draw import Draw
-from voxhop.training.recipes.recipe import Panel, Recipe
+from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.restoring import draw_restoring
 from voxhop.training.streamfm_judge import TIMES, StreamFMJudge
 from voxhop.training.streamfm_objective import StreamFMObjective, measure_sigma
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
+    from voxhop.models import ModelInfo
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -133,6 +134,28 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             f"(start {record['lsd_start']:.2f}), SI-SDR {record['si_sdr']:.1f} dB, "
             f"flow {record['flow']:.4f}"
         )
+
+    def described(self, info: ModelInfo, trained: int) -> str:
+        """Say what the model is."""
+        c = self.config.model
+        rank = f" of rank {c.decoupled_rank}" if c.decoupled_rank else ""
+        predictor = ", a predictor before it" if c.predictor else ""
+        return f"""\
+Restoration of speech without a reference, task `{c.task}`, at {c.sample_rate / 1000:g} kHz, hops of
+{1000 * c.hop_length / c.sample_rate:g} ms. Stream.FM with {c.nf} channels{rank}{predictor}, solver
+`{c.default_solver}`. {trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million
+multiply-accumulates per hop, all calls of the network together."""
+
+    def in_words(self, figures: Figures) -> list[str]:
+        """Return a line for every figure that is there."""
+        titles = {
+            "score": "log-spectral distance below that of the flow's start: {:.1f} %",
+            "lsd": "log-spectral distance: {:.2f} dB",
+            "lsd_start": "of the flow's start: {:.2f} dB",
+            "si_sdr": "SI-SDR: {:.1f} dB",
+            "flow": "error of the velocity: {:.4f}",
+        }
+        return [text.format(figures[key]) for key, text in titles.items() if key in figures]
 
     def _drawn(self, bank: SoundBank, draw: Draw, clips: int, seconds: float) -> Restoring:
         c = self.config
