@@ -57,6 +57,24 @@ def test_level_is_followed_as_a_stream_has_it(model, speech):
     assert np.array_equal(voxhop.restore(quiet, **options), out[256:])
 
 
+@pytest.mark.parametrize("level", ["follow", "off"])
+def test_streams_give_what_the_function_gives(model, speech, level):
+    """A chain of the one link follows the level; a `Stream` leaves it alone."""
+    if level == "follow":
+        link = voxhop.ModelLink(model, options={"solver": "euler1", "seed": 2})
+        stream = voxhop.Chain([link], sample_rate=16000)
+    else:
+        settings = {"highpass_hz": 0.0, "solver": "euler1", "seed": 2}
+        stream = voxhop.Stream(model, sample_rate=16000, **settings)
+    with stream:
+        blocks = [stream.process(block) for block in np.split(speech, [333, 334, 2000])]
+        out = np.concatenate([*blocks, stream.flush()])[stream.latency_samples :]
+    expected = voxhop.restore(
+        speech, sample_rate=16000, model=model, level=level, solver="euler1", seed=2
+    )
+    assert np.array_equal(out, expected)
+
+
 def test_the_rate_of_bandwidth_extension_is_the_models(speech, tmp_path):
     path = tmp_path / "bwe.gguf"
     file = decode((GOLDEN / "streamfm-random" / "model-f32.gguf").read_bytes())
