@@ -108,6 +108,10 @@ def test_standard_streams(here):
         ("[[link]]\nstrength = 1", "link 0: expected one of model, task, codec"),
         ("[[link]]\nmodel = 'x'\ntask = 'bwe'", "link 0: expected one of model, task, codec"),
         ("[[link]]\nmodel = 3", "link 0: model 3, expected a string"),
+        ("[[link]]\nmodel = 'x'\nname = 3", "link 0: name 3, expected a str"),
+        ("[[link]]\ncodec = 'x'\nbypass = 'no'", "link 0: bypass 'no', expected a bool"),
+        ("[[link]]\ncodec = 'x'\nloss = 'no'", "link 0: "),
+        ("[[link]]\ncodec = 'x'\nkbps = 2", "link 0: kbps: 2"),
         ("[[link]]\nmodel = 'x'\nstrength = 2", "link 0: link x: strength 2"),
     ],
 )

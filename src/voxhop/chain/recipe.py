@@ -108,6 +108,9 @@ def _link(where: str, table: dict[str, Any], folder: Path) -> Link:
         raise ArgumentError(f"{where}: {kind} {model!r}, expected a string")
     make = CodecLink if kind == "codec" else ModelLink
     own = {n: options.pop(n) for n in _OWN["codec" if kind == "codec" else "model"] if n in options}
+    for name, wanted in (("name", str), ("bypass", bool), ("enhance", bool)):
+        if name in own and not isinstance(own[name], wanted):
+            raise ArgumentError(f"{where}: {name} {own[name]!r}, expected a {wanted.__name__}")
     if kind == "task":
         own.setdefault("name", model)
         model = find_restorer(model)
