@@ -52,6 +52,9 @@ def main() -> int:
     parser.add_argument("--name", default="", help="of the model; the run's")
     parser.add_argument("--results", type=Path, help="results.json with a row of that name")
     parser.add_argument("--history", default="", help="what its initial weights had seen, and such")
+    parser.add_argument(
+        "--limit", action="append", default=[], help="one more thing to warn of, before the others"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="checkout; this one")
     args = parser.parse_args()
     name = args.name or run_config(args.checkpoint).name
@@ -60,7 +63,7 @@ def main() -> int:
     recipe = recipe_of(run_config(args.checkpoint))
     notes = CardNotes(
         recordings=RECORDINGS.format(rooms=recipe.config.rooms.count),
-        limits=LIMITS[recipe.config.recipe],
+        limits=(*args.limit, *LIMITS[recipe.config.recipe]),
         history=args.history,
     )
     files = publish_with_card(args.checkpoint, folder, name=name, notes=notes, results=results)

@@ -119,12 +119,14 @@ def test_one_command_puts_a_run_into_the_package(run: Path, tmp_path: Path) -> N
     weights = tmp_path / "src" / "voxhop" / "weights"
     weights.mkdir(parents=True)
     command = [sys.executable, str(ROOT / "tools" / "release_model.py"), str(run / "best.pt")]
-    subprocess.run([*command, "--root", str(tmp_path), "--name", "mine"], check=True)
+    told = ["--name", "mine", "--limit", "Hums."]
+    subprocess.run([*command, "--root", str(tmp_path), *told], check=True)
     folder = tmp_path / "models" / "mine"
     kept = {"MODEL_CARD.md", "config.toml", "curves.png", "log.jsonl", "mine-f32.gguf"}
     assert {path.name for path in folder.iterdir()} == kept
     with voxhop.load(weights / "mine.gguf") as model:
         assert model.metadata["voxhop.model_card"] == (folder / "MODEL_CARD.md").read_text()
+    assert "## Limits\n\n* Hums.\n* " in (folder / "MODEL_CARD.md").read_text()
     config, own = load_config(folder / "config.toml"), load_config(run / "run.toml")
     assert config.data.folder == "data"
     assert config == replace(own, name="mine", output="runs/mine", data=config.data)
