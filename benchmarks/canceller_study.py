@@ -84,7 +84,7 @@ def _cancelled(scenes: Scenes, partitions: int) -> list[Array]:
     analysis, synthesis = Analysis(basis[0]).double(), Synthesis(basis[1], 1.0).double()
     with torch.no_grad():
         spectrum = analysis(echo + near)[0]
-        output, _ = Canceller(partitions).double()(echo + near, far, spectrum)
+        output, _ = Canceller(partitions).cancel(echo + near, far, analysis, spectrum)
         spectra = (spectrum, analysis(echo)[0], analysis(near)[0], output.residual)
         return [synthesis(z)[0].numpy() for z in spectra]
 

@@ -63,6 +63,10 @@ ENGINE_ABSOLUTE = 1e-5
 ENGINE_RELATIVE_RMS = 5e-6
 ENGINE_ALIGN = 2e-5
 
+# The linear canceller in f32, every instruction set, against float64 over 220 hops with a path
+# change. Measured: at most 8e-7.
+CANCELLER_RELATIVE_RMS = 1e-5
+
 # Delay weights of the fused graph against the golden file. Its exact transform differs from
 # the stored, rounded filterbank by what that rounding leaves in quiet bins beside a loud
 # chirp. Measured: 4.9e-5 (audio: 3.9e-6 absolute, 2.0e-6 relative RMS).

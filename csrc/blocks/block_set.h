@@ -16,6 +16,7 @@
 
 #include "blocks/attention/attention.h"
 #include "blocks/bands/bands.h"
+#include "blocks/canceller/canceller.h"
 #include "blocks/conv/bottleneck.h"
 #include "blocks/conv/conv1d.h"
 #include "blocks/dense/linear.h"
@@ -213,6 +214,10 @@ class BlockSet {
   /// State: the noise floor of the microphone, and what tells an echo.
   virtual ggml_tensor * comfort_noise(HopBuilder & b, const ComfortNoise & block, ggml_tensor * z,
                                       ggml_tensor * mic, ggml_tensor * ref) const = 0;
+
+  /// The echo in mic (hop) of what ref (hop) plays: see EchoFilter for its state.
+  virtual EchoEstimate echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
+                                   ggml_tensor * ref) const = 0;
 
   /// act(W x + b), plus `residual` when there is one: (I', K) -> (J', K).
   virtual ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,

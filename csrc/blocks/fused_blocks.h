@@ -36,6 +36,8 @@ class FusedBlocks final : public StockBlocks {
   ggml_tensor * s4d(HopBuilder & b, const S4dBlock & block, ggml_tensor * x) const override;
   ggml_tensor * mask_head(HopBuilder & b, const MaskHead & head, ggml_tensor * x,
                           ggml_tensor * spectrum) const override;
+  EchoEstimate echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
+                           ggml_tensor * ref) const override;
   ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
                        Activation activation, ggml_tensor * residual) const override;
   ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const override;

@@ -35,6 +35,8 @@ class StockBlocks : public BlockSet {
                           ggml_tensor * spectrum) const override;
   ggml_tensor * comfort_noise(HopBuilder & b, const ComfortNoise & block, ggml_tensor * z,
                               ggml_tensor * mic, ggml_tensor * ref) const override;
+  EchoEstimate echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
+                           ggml_tensor * ref) const override;
   ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
                        Activation activation, ggml_tensor * residual) const override;
   ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const override;

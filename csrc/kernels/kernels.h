@@ -143,6 +143,59 @@ struct FftTables {
   alignas(64) double split_re[kHalf], split_im[kHalf];      // W512^k
 };
 
+/// Tables of 512-point real transforms in single precision, one transform per lane.
+struct LaneFftTables {
+  static constexpr int kSize = 512;
+  static constexpr int kHalf = 256;
+  alignas(64) float twiddle_re[kHalf], twiddle_im[kHalf];  // W256^(row * column)
+  alignas(64) float split_re[kHalf], split_im[kHalf];      // W512^k
+};
+
+/// Floats that lane transforms work in, whatever the vector's width.
+constexpr int kLaneFftWork = 4 * LaneFftTables::kHalf * 16;
+
+/// Spectra side by side: 257 rows of `step` floats, a lane each. Lanes up to the next whole
+/// vector (at most 16) must exist and may be overwritten.
+struct LaneRows {
+  float * re = nullptr;
+  float * im = nullptr;
+  int step = 0;
+  int lanes = 0;
+};
+
+/// One adaptive filter of `partitions` (a multiple of 16) weights in each bin, over spectra
+/// whose newest comes first. Rows of w and v are `partitions` apart.
+struct EchoFilterArgs {
+  int bins = 0, partitions = 0;
+  const float * x_re = nullptr;
+  const float * x_im = nullptr;
+  int x_step = 0;
+  float * w_re = nullptr;
+  float * w_im = nullptr;
+  float * v = nullptr;     // uncertainty of each weight
+  float * y_re = nullptr;  // sum_p w x of each bin, y_step floats apart
+  float * y_im = nullptr;
+  int y_step = 0;
+};
+
+/// G = v / total conj(x) e; v = v (1 - shrink v |x|^2 / total).
+struct EchoStep {
+  const float * total = nullptr;  // (bins)
+  const float * e_re = nullptr;   // of each bin, y_step floats apart
+  const float * e_im = nullptr;
+  float shrink = 0.0f;
+  float * g_re = nullptr;  // (bins, partitions)
+  float * g_im = nullptr;
+};
+
+/// w += g where there is one; v = max(v + forget (|w|^2 + spread[p] sum_p |w|^2), floor).
+struct EchoSettle {
+  const float * g_re = nullptr;  // (bins, partitions), or null
+  const float * g_im = nullptr;
+  float forget = 0.0f, floor = 0.0f;
+  const float * spread = nullptr;  // (partitions), or null for none
+};
+
 /// Each row divided by its root mean square, eps under the root, times a gain per channel.
 struct RmsNormArgs {
   const float * x = nullptr;  // (rows, channels)
@@ -230,6 +283,23 @@ struct KernelTable {
   /// Bins 1..256 -> 512 samples, windowed: (2 / 512) * window[n] * Re sum_k z_k e^(2 pi i k n /
   /// 512).
   void (*fft_inverse)(const FftTables & tables, const float * spectrum, float * samples) = nullptr;
+
+  /// Spectra -> taps of which the first 256 are kept -> spectra, in place.
+  void (*lane_constrain)(const LaneFftTables & tables, const LaneRows & rows,
+                         float * work) = nullptr;
+  /// Spectra -> (lanes, 512) samples. Imaginary parts of the first and last bin do not count.
+  void (*lane_inverse)(const LaneFftTables & tables, const LaneRows & rows, float * work,
+                       float * samples) = nullptr;
+  /// (lanes, 512) samples -> spectra.
+  void (*lane_forward)(const LaneFftTables & tables, const float * samples, float * work,
+                       const LaneRows & rows) = nullptr;
+  /// y, and misfit[bin] = sum_p v |x|^2 / 2.
+  void (*echo_predict)(const EchoFilterArgs & args, float * misfit) = nullptr;
+  /// Adds G to what is there, or stores it.
+  void (*echo_step_add)(const EchoFilterArgs & args, const EchoStep & step) = nullptr;
+  void (*echo_step_store)(const EchoFilterArgs & args, const EchoStep & step) = nullptr;
+  /// And y with the new weights.
+  void (*echo_settle)(const EchoFilterArgs & args, const EchoSettle & settle) = nullptr;
 
   /// Multiply-adds at the full rate of the instruction set; returns how many. `sink` takes
   /// 16 floats. For benchmarks.

@@ -176,4 +176,16 @@ void fill_fft_tables(const double * window, FftTables & tables) {
   }
 }
 
+void fill_lane_fft_tables(LaneFftTables & tables) {
+  const double turn = 2.0 * std::acos(-1.0);
+  for (int i = 0; i < LaneFftTables::kHalf; ++i) {
+    const double twiddle = -turn * (i / 16 * (i % 16)) / LaneFftTables::kHalf;
+    tables.twiddle_re[i] = static_cast<float>(std::cos(twiddle));
+    tables.twiddle_im[i] = static_cast<float>(std::sin(twiddle));
+    const double split = -turn * i / LaneFftTables::kSize;
+    tables.split_re[i] = static_cast<float>(std::cos(split));
+    tables.split_im[i] = static_cast<float>(std::sin(split));
+  }
+}
+
 }  // namespace voxhop::kernels

@@ -79,5 +79,6 @@ float from_bf16(uint16_t h);
 
 /// Fills the tables of a 512-point transform with this analysis window.
 void fill_fft_tables(const double * window, FftTables & tables);
+void fill_lane_fft_tables(LaneFftTables & tables);
 
 }  // namespace voxhop::kernels

@@ -188,7 +188,9 @@ class LocalVqe final : public Network {
     ggml_tensor * mic = b.input("mic", c_.hop);
     ggml_tensor * ref = b.input("ref", c_.hop);
 
-    ggml_tensor * spectrum = blocks.analysis(b, w_.mic_analysis, mic);
+    ggml_tensor * heard = blocks.analysis(b, w_.mic_analysis, mic);
+    ggml_tensor * spectrum = heard;
+    if (c_.echo_partitions > 0) spectrum = cancel(b, blocks, mic, ref, heard);
     ggml_tensor * ref_spectrum = blocks.analysis(b, w_.ref_analysis, ref);
     ggml_tensor * far = blocks.features(b, c_.power_law, ref_spectrum);
     for (const EncoderBlock & block : w_.far) {
@@ -197,6 +199,10 @@ class LocalVqe final : public Network {
 
     std::array<ggml_tensor *, 5> enc{};
     ggml_tensor * x = blocks.features(b, c_.power_law, spectrum);
+    if (c_.sees_echo()) {
+      ggml_tensor * echo = echo_taken(b, heard, spectrum);
+      x = blocks.concat(b, x, blocks.features(b, c_.power_law, echo));
+    }
     for (size_t i = 0; i < enc.size(); ++i) {
       if (i == 2) {
         const Aligned aligned = blocks.align(b, w_.align, x, far);
@@ -217,7 +223,7 @@ class LocalVqe final : public Network {
     x = blocks.mask_head(b, {w_.decoder[0].deconv, "mask"}, x, spectrum);
     if (c_.comfort_noise_db) {
       const auto gain = static_cast<float>(std::pow(10.0, *c_.comfort_noise_db / 20.0));
-      x = blocks.comfort_noise(b, {"comfort_noise", gain}, x, spectrum, ref_spectrum);
+      x = blocks.comfort_noise(b, {"comfort_noise", gain}, x, heard, ref_spectrum);
     }
     b.output("out", blocks.synthesis(b, w_.synthesis, x));
   }
@@ -226,6 +232,17 @@ class LocalVqe final : public Network {
   static ggml_tensor * encode(HopBuilder & b, const BlockSet & blocks, const EncoderBlock & block,
                               ggml_tensor * x) {
     return blocks.conv_block(b, block.resblock, blocks.conv_block(b, block.conv, x));
+  }
+
+  /// The microphone's spectrum without the linear part of the echo.
+  ggml_tensor * cancel(HopBuilder & b, const BlockSet & blocks, ggml_tensor * mic,
+                       ggml_tensor * ref, ggml_tensor * heard) const {
+    const EchoEstimate echo = blocks.echo_filter(b, {"echo_filter", c_.echo_partitions}, mic, ref);
+    Filterbank after = w_.mic_analysis, before = w_.mic_analysis;
+    after.name = "echo_after";
+    before.name = "echo_before";
+    return echo_gate(b, "echo_gate", heard, blocks.analysis(b, after, echo.after),
+                     blocks.analysis(b, before, echo.before));
   }
 
   ModelInfo describe() const {

@@ -14,12 +14,15 @@ constexpr double kLowestNoiseDb = -60.0;
 constexpr size_t kMicStages = 6;  // 2 channels and five encoder blocks
 constexpr size_t kFarStages = 3;
 
-std::vector<int64_t> read_channels(const GgufFile & file, const std::string & key, size_t stages) {
+std::vector<int64_t> read_channels(const GgufFile & file, const std::string & key, size_t stages,
+                                   int64_t most_inputs = 2) {
   const std::vector<int64_t> channels = file.integers(key, 64, 1, kMaxChannels);
   VH_CHECK(channels.size() == stages, VH_E_MODEL, "metadata %s: %zu widths, expected %zu",
            key.c_str(), channels.size(), stages);
-  VH_CHECK(channels[0] == 2, VH_E_MODEL, "metadata %s: first width %lld, expected 2 (re, im)",
-           key.c_str(), static_cast<long long>(channels[0]));
+  VH_CHECK(channels[0] == 2 || channels[0] == most_inputs, VH_E_MODEL,
+           "metadata %s: first width %lld, expected %s", key.c_str(),
+           static_cast<long long>(channels[0]),
+           most_inputs == 2 ? "2 (re, im)" : "2 (re, im), or 4 with those of the echo taken");
   return channels;
 }
 
@@ -42,6 +45,21 @@ Shuffle read_shuffle(const GgufFile & file) {
            "metadata localvqe.shuffle: \"%s\", expected \"halves\" or \"interleave\"",
            printable(name).c_str());
   return Shuffle::kInterleave;
+}
+
+int64_t read_frontend(const GgufFile & file, const LocalVqeConfig & c) {
+  const int64_t P =
+      file.find_integer("localvqe.frontend.partitions", 0, EchoFilter::kMost).value_or(0);
+  if (P == 0) return 0;
+  VH_CHECK(P % EchoFilter::kGroup == 0, VH_E_MODEL,
+           "metadata localvqe.frontend.partitions: %lld, expected 16, 32 or 48",
+           static_cast<long long>(P));
+  VH_CHECK(c.hop == EchoFilter::kHop && c.version != 1, VH_E_MODEL,
+           "metadata localvqe.frontend.partitions: %lld in a model of version %lld and hop %lld, "
+           "expected version 2 or later and hop 256",
+           static_cast<long long>(P), static_cast<long long>(c.version),
+           static_cast<long long>(c.hop));
+  return P;
 }
 
 void check_transform(const GgufFile & file, const LocalVqeConfig & c) {
@@ -88,7 +106,8 @@ LocalVqeConfig read_localvqe_config(const GgufFile & file, const TensorStore & t
   c.h = file.integer("localvqe.align_hidden", 1, kMaxChannels);
   c.H = file.integer("localvqe.bottleneck_hidden", 1, int64_t{1} << 20);
   c.power_law = static_cast<float>(file.find_real("localvqe.power_law_c", 0.0, 1.0).value_or(0.3));
-  c.mic = read_channels(file, "localvqe.mic_channels", kMicStages);
+  c.echo_partitions = read_frontend(file, c);
+  c.mic = read_channels(file, "localvqe.mic_channels", kMicStages, c.echo_partitions > 0 ? 4 : 2);
   c.far = read_channels(file, "localvqe.far_channels", kFarStages);
   c.shuffle = read_shuffle(file);
   c.comfort_noise_db = file.find_real("localvqe.comfort_noise_db", kLowestNoiseDb, 0.0);

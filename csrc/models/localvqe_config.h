@@ -25,8 +25,11 @@ struct LocalVqeConfig {
   std::vector<int64_t> mic;  // channels: 2, then one per encoder block
   std::vector<int64_t> far;
   Shuffle shuffle = Shuffle::kHalves;
+  int64_t echo_partitions = 0;             // of the linear canceller in front; 0: none
   std::optional<double> comfort_noise_db;  // below the microphone's noise floor
 
+  /// Whether the microphone's encoder also sees the echo that the canceller took.
+  bool sees_echo() const { return mic[0] == 4; }
   bool pre_norm() const { return version >= 2; }
   Activation activation() const;
 };

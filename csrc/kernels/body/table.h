@@ -5,7 +5,9 @@
 #include "kernels/body/align.h"
 #include "kernels/body/conv.h"
 #include "kernels/body/depthwise.h"
+#include "kernels/body/echo_filter.h"
 #include "kernels/body/fft.h"
+#include "kernels/body/lane_fft.h"
 #include "kernels/body/peak.h"
 #include "kernels/body/ring.h"
 #include "kernels/body/rows.h"
@@ -43,6 +45,13 @@ constexpr KernelTable base_table(const char * isa) {
   t.power_law = power_law;
   t.fft_forward = fft_forward;
   t.fft_inverse = fft_inverse;
+  t.lane_constrain = lane_constrain;
+  t.lane_inverse = lane_inverse;
+  t.lane_forward = lane_forward;
+  t.echo_predict = echo_predict;
+  t.echo_step_add = echo_step<true>;
+  t.echo_step_store = echo_step<false>;
+  t.echo_settle = echo_settle;
   t.fma_burst = fma_burst;
   return t;
 }

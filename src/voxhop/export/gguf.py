@@ -74,6 +74,8 @@ def gguf_metadata(config: LocalVQEConfig) -> dict[str, MetadataValue]:
         values["shuffle"] = config.shuffle
     if config.comfort_noise_db is not None:
         values["comfort_noise_db"] = config.comfort_noise_db
+    if config.echo_partitions:
+        values["frontend.partitions"] = config.echo_partitions
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 

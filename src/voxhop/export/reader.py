@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 _V = TypeVar("_V", int, float, str)
 # Files of the first generation may lack the version, and any file the frequency width of
 # the kernels or the layout of the shuffle: these are what absence means.
-_DEFAULTS: dict[str, int | float | str] = {"version": 1, "kernel_size_w": 3, "shuffle": "halves"}
+_DEFAULTS: dict[str, int | float | str] = {
+    "version": 1,
+    "kernel_size_w": 3,
+    "shuffle": "halves",
+    "frontend.partitions": 0,
+}
 
 
 def read_gguf(path: str | os.PathLike[str]) -> LocalVQE:
@@ -110,6 +115,7 @@ def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
         sample_rate=_own(reader, "sample_rate", int),
         shuffle=_own(reader, "shuffle", str),  # type: ignore[arg-type]  # checked by the config
         comfort_noise_db=_comfort_noise_db(reader),
+        echo_partitions=_own(reader, "frontend.partitions", int),
     )
 
 

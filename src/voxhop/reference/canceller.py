@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from voxhop.errors import ShapeError
-from voxhop.reference.echo_gate import EchoGate, GateState
-from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP
+from voxhop.reference.echo_gate import EchoEstimate, GateState, gate_echo
+from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
 
-FEWEST_PARTITIONS = 16
-MOST_PARTITIONS = 48
+PARTITIONS = (16, 32, 48)
+GROUP = 16
 
 PRIOR_DECAY = 0.15
 POWER_SMOOTHING = 0.8
@@ -53,18 +53,19 @@ class FilterRule:
         Share of a tap's energy that becomes uncertain again with every hop.
     spread
         Part of the whole path's energy that does so in every partition.
-    constrain
-        1: the gradient is constrained in every hop; n: the weights of every n-th partition.
+    constrain_all
+        Whether the whole gradient is constrained in every hop, or in every other hop the
+        weights of one group of 16 partitions.
     """
 
     prior: float
     shrink: float
     forget: float
     spread: float = 0.0
-    constrain: int = 1
+    constrain_all: bool = True
 
 
-STEADY = FilterRule(prior=0.1, shrink=0.5, forget=2e-4, constrain=4)
+STEADY = FilterRule(prior=0.1, shrink=0.5, forget=2e-4, constrain_all=False)
 QUICK = FilterRule(prior=0.5, shrink=0.1, forget=4e-4, spread=0.1)
 
 
@@ -97,22 +98,7 @@ class CancellerState(NamedTuple):
     steady: FilterState
     quick: FilterState
     decision: Decision
-    gate: GateState | None  # None until `Canceller.forward` has run
-
-
-class EchoEstimate(NamedTuple):
-    """What the filters say the echo is, (B, N) each.
-
-    Attributes
-    ----------
-    after
-        By the chosen filter, adapted to the very hop: what is to be subtracted.
-    before
-        By the steady filter before it saw the hop: what can be compared with the hop.
-    """
-
-    after: Tensor
-    before: Tensor
+    gate: GateState | None  # None until `Canceller.cancel` has run
 
 
 class CancellerOutput(NamedTuple):
@@ -122,31 +108,32 @@ class CancellerOutput(NamedTuple):
     echo: Tensor
 
 
-class Canceller(nn.Module):
+class Canceller:
     """Estimates the linear part of the echo and takes it from the microphone's spectrum.
 
     Parameters
     ----------
     partitions
-        P, 16 to 48: a tail of 256 to 768 ms.
+        P, 16, 32 or 48: a tail of 256, 512 or 768 ms.
 
     Raises
     ------
     ValueError
-        For a number of partitions outside this range.
+        For another number of partitions.
     """
 
     def __init__(self, partitions: int = 32) -> None:
-        super().__init__()
-        if not FEWEST_PARTITIONS <= partitions <= MOST_PARTITIONS:
-            raise ValueError(
-                f"partitions: {partitions}, expected {FEWEST_PARTITIONS} to {MOST_PARTITIONS}"
-            )
+        if partitions not in PARTITIONS:
+            raise ValueError(f"partitions: {partitions}, expected 16, 32 or 48")
         self.partitions = partitions
-        self.gate = EchoGate()
 
-    def forward(
-        self, mic: Tensor, ref: Tensor, mic_spectrum: Tensor, state: CancellerState | None = None
+    def cancel(
+        self,
+        mic: Tensor,
+        ref: Tensor,
+        analysis: Analysis,
+        heard: Tensor,
+        state: CancellerState | None = None,
     ) -> tuple[CancellerOutput, CancellerState]:
         """Cancel in hops.
 
@@ -154,8 +141,10 @@ class Canceller(nn.Module):
         ----------
         mic, ref : Tensor, (B, T*256) f32 or f64
             Samples of microphone and loudspeaker.
-        mic_spectrum : Tensor, (B, T, 256, 2)
-            The microphone's frames by `voxhop.reference.filterbank.Analysis`.
+        analysis
+            The filterbank.
+        heard : Tensor, (B, T, 256, 2)
+            The microphone's frames by this filterbank.
         state
             What the previous call returned; None starts from silence.
 
@@ -169,16 +158,16 @@ class Canceller(nn.Module):
         ShapeError
             For shapes that do not fit.
         """
-        echo, new = self.estimate(mic, ref, state)
+        estimate, new = self.estimate(mic, ref, state)
         past = None if state is None else state.gate
-        residual, subtracted, gate = self.gate(mic_spectrum, echo.after, echo.before, past)
-        return CancellerOutput(residual, subtracted), new._replace(gate=gate)
+        residual, echo, gate = gate_echo(analysis, heard, estimate, past)
+        return CancellerOutput(residual, echo), new._replace(gate=gate)
 
     @torch.no_grad()
     def estimate(
         self, mic: Tensor, ref: Tensor, state: CancellerState | None = None
     ) -> tuple[EchoEstimate, CancellerState]:
-        """Run the two filters only; arguments and errors as for `forward`."""
+        """Run the two filters only; arguments and errors as for `cancel`."""
         if mic.dim() != 2 or mic.shape[1] % FILTERBANK_HOP or ref.shape != mic.shape:  # noqa: PLR2004
             raise ShapeError(
                 f"mic, ref: shapes {tuple(mic.shape)}, {tuple(ref.shape)}, expected (B, N) twice, "
@@ -254,12 +243,14 @@ class Canceller(nn.Module):
         total = misfit + torch.maximum(f.near, at_least) + NEAR_FLOOR
         gain = f.uncertainty / total[:, None]
         step = gain * spectra.conj() * error[:, None]
-        if rule.constrain == 1:
+        if rule.constrain_all:
             weights = f.weights + _constrained(step)
         else:
             weights = f.weights + step
-            turn = slice(hop % rule.constrain, None, rule.constrain)
-            weights[:, turn] = _constrained(weights[:, turn])
+            if hop % 2 == 0:
+                first = hop // 2 * GROUP % self.partitions
+                group = slice(first, first + GROUP)
+                weights[:, group] = _constrained(weights[:, group])
         taps = _power(weights)
         shape = self._prior(rule, spectra)
         spread = rule.spread * taps.sum(1, keepdim=True) * shape / shape.sum()
@@ -299,7 +290,7 @@ def _compare(
     lost = quick > QUICK_LOST * steady
     quick = torch.where(lost, steady, quick)
     bad = (quick > RESTART_SHARE * mic) & (x.square().sum(1) > PLAYING)
-    bad_hops = torch.where(bad, past.bad_hops + 1, (past.bad_hops - 1).clamp(min=0))
+    bad_hops = torch.where(bad, past.bad_hops + 1, past.bad_hops - 1).clamp(0, RESTART_HOPS)
     pause_hops = (past.pause_hops - 1).clamp(min=0)
     restart = (bad_hops >= RESTART_HOPS) & (pause_hops == 0)
     quick = torch.where(restart, mic, quick)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from voxhop.reference.canceller import PARTITIONS
 from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP
 
 Shuffle = Literal["halves", "interleave"]
@@ -47,6 +48,10 @@ class LocalVQEConfig:
     comfort_noise_db
         Level against the microphone's noise floor, -60 to 0, of the noise that fills the
         bins where an echo is suppressed; None for none.
+    echo_partitions
+        Partitions of 16 ms of the linear canceller in front of the network, 16, 32 or 48;
+        0 for none. With it, four input channels of ``mic_channels`` mean that the network
+        sees the echo that was taken beside what is left.
 
     Raises
     ------
@@ -66,6 +71,7 @@ class LocalVQEConfig:
     sample_rate: int = 16000
     shuffle: Shuffle = "halves"
     comfort_noise_db: float | None = None
+    echo_partitions: int = 0
 
     def __post_init__(self) -> None:
         """Refuse impossible values by name."""
@@ -73,8 +79,8 @@ class LocalVQEConfig:
         _require(
             "mic_channels",
             self.mic_channels,
-            f"2 and then {ENCODER_STAGES} widths of 1 to {MAX_WIDTH}",
-            ok=_widths_ok(self.mic_channels, ENCODER_STAGES),
+            f"2 (4 with echo_partitions) and then {ENCODER_STAGES} widths of 1 to {MAX_WIDTH}",
+            ok=_widths_ok(self.mic_channels, ENCODER_STAGES, echo=self.echo_partitions > 0),
         )
         _require(
             "far_channels",
@@ -95,6 +101,15 @@ class LocalVQEConfig:
         ok = noise is None or LOWEST_NOISE_DB <= noise <= 0.0
         _require("comfort_noise_db", noise, f"{LOWEST_NOISE_DB:g} to 0, or None", ok=ok)
 
+        partitions = self.echo_partitions
+        ok = partitions in (0, *PARTITIONS) and not (partitions and self.version == 1)
+        _require("echo_partitions", partitions, "0, or 16, 32 or 48 from version 2 on", ok=ok)
+
+    @property
+    def sees_echo(self) -> bool:
+        """Whether the microphone's encoder also sees the echo that the canceller took."""
+        return self.mic_channels[0] == 2 * SPECTRUM_CHANNELS
+
     @property
     def n_freq_bins(self) -> int:
         """Frequency bins F of a frame."""
@@ -111,10 +126,11 @@ class LocalVQEConfig:
         return self.hop_length
 
 
-def _widths_ok(channels: tuple[int, ...], stages: int) -> bool:
+def _widths_ok(channels: tuple[int, ...], stages: int, *, echo: bool = False) -> bool:
+    inputs = (SPECTRUM_CHANNELS, 2 * SPECTRUM_CHANNELS) if echo else (SPECTRUM_CHANNELS,)
     return (
         len(channels) == stages + 1
-        and channels[0] == SPECTRUM_CHANNELS
+        and channels[0] in inputs
         and all(1 <= width <= MAX_WIDTH for width in channels)
     )
 

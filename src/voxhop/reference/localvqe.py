@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from voxhop.errors import ShapeError
 from voxhop.reference.align import Align, AlignOutput, AlignState
 from voxhop.reference.blocks import ConvPair, DecoderBlock, EncoderBlock
+from voxhop.reference.canceller import Canceller, CancellerState
 from voxhop.reference.comfort import ComfortState, comfort_noise
 from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, LocalVQEConfig
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
@@ -31,6 +32,7 @@ class FrontState(NamedTuple):
     mic: tuple[ConvPair, ...]
     far: tuple[ConvPair, ...]
     align: AlignState
+    echo: CancellerState | None  # None without a canceller
 
 
 class LocalVQEState(NamedTuple):
@@ -47,7 +49,8 @@ class LocalVQEState(NamedTuple):
 class Front(NamedTuple):
     """What encoders and alignment give."""
 
-    mic_spectrum: Tensor  # (B, T, F, 2)
+    heard: Tensor  # (B, T, F, 2), the microphone's spectrum
+    mic_spectrum: Tensor  # (B, T, F, 2), what is left of it behind the canceller
     ref_spectrum: Tensor  # (B, T, F, 2)
     skips: list[Tensor]  # outputs of mic_enc1, mic_enc2
     align: AlignOutput
@@ -62,7 +65,7 @@ class LocalVQEOutput(NamedTuple):
         Enhanced samples in streamed time: they lag the input by 256.
     spectrum, mic_spectrum : Tensor, (B, T, F, 2)
         After and before the mask, real and imaginary part; without the comfort noise
-        that `audio` has.
+        that `audio` has. Behind the canceller, when there is one.
     align_logits, align : Tensor, (B, T, D)
         Delay scores after the temperature and their softmax; index i is a delay of
         D-1-i frames.
@@ -93,6 +96,7 @@ class LocalVQE(nn.Module):
         version, mic, far = config.version, config.mic_channels, config.far_channels
         analysis, synthesis = dct_basis() if version == 1 else stft_basis()
         self.encoder = Analysis(analysis)
+        self.canceller = Canceller(config.echo_partitions) if config.echo_partitions else None
         for i in range(1, ENCODER_STAGES + 1):
             # The third stage sees the aligned far-end features next to its own.
             c_in = mic[2] + far[2] if i == FAR_STAGES + 1 else mic[i - 1]
@@ -198,7 +202,9 @@ class LocalVQE(nn.Module):
         past = None if state is None else state.audio
         with torch.autocast(mic.device.type, enabled=False):
             spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
-            mic_features, ref_features = self.compress(spectra).chunk(2)
+            heard, ref_spectrum = spectra.chunk(2)
+            mic_spectrum, mic_features, echo = self._cancel(mic, ref, heard, state)
+            ref_features = self.compress(ref_spectrum)
         level2 = FAR_STAGES
         mic_past = None if state is None else state.mic[:level2]
         skips, mic_states = self._encode("mic_enc", mic_features, mic_past)
@@ -206,9 +212,21 @@ class LocalVQE(nn.Module):
         far, far_states = self._encode("far_enc", ref_features, far_past)
         align_past = None if state is None else state.align
         align, align_state = self.align(skips[-1], far[-1], align_past)
-        mic_spectrum, ref_spectrum = spectra.chunk(2)
-        front = Front(mic_spectrum, ref_spectrum, skips, align)
-        return front, FrontState(audio, mic_states, far_states, align_state)
+        front = Front(heard, mic_spectrum, ref_spectrum, skips, align)
+        return front, FrontState(audio, mic_states, far_states, align_state, echo)
+
+    def _cancel(
+        self, mic: Tensor, ref: Tensor, heard: Tensor, state: FrontState | None
+    ) -> tuple[Tensor, Tensor, CancellerState | None]:
+        """Return spectrum and features behind the canceller, and its state."""
+        if self.canceller is None:
+            return heard, self.compress(heard), None
+        past = None if state is None else state.echo
+        output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
+        features = self.compress(output.residual)
+        if self.config.sees_echo:
+            features = torch.cat((features, self.compress(output.echo)), 3)
+        return output.residual, features, new
 
     def compress(self, spectrum: Tensor) -> Tensor:
         """Compress magnitudes to the power c, eq. (2); (B, T, F, 2) -> same."""
@@ -240,7 +258,7 @@ class LocalVQE(nn.Module):
         gain_db = self.config.comfort_noise_db
         if gain_db is None:
             return z, None
-        return comfort_noise(z, front.mic_spectrum, front.ref_spectrum, gain_db, state)
+        return comfort_noise(z, front.heard, front.ref_spectrum, gain_db, state)
 
     def _block(self, name: str, stage: int) -> Any:  # noqa: ANN401  (encoder or decoder)
         return self.get_submodule(f"{name}{stage}")

@@ -1,0 +1,372 @@
+// Two partitioned Kalman filters side by side.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "blocks/canceller/canceller.h"
+#include "blocks/canceller/echo_decision.h"
+#include "blocks/fused_blocks.h"
+#include "kernels/dispatch.h"
+#include "kernels/pack.h"
+
+namespace voxhop {
+namespace {
+
+using kernels::EchoFilterArgs;
+using kernels::LaneFftTables;
+using kernels::LaneRows;
+
+constexpr int kHop = static_cast<int>(EchoFilter::kHop);
+constexpr int kSize = LaneFftTables::kSize;
+constexpr int kBins = LaneFftTables::kHalf + 1;
+constexpr int kGroup = static_cast<int>(EchoFilter::kGroup);
+constexpr double kPriorDecay = 0.15;  // per partition
+constexpr float kNearSmoothing = 0.8f;
+constexpr float kNearShare = 0.5f;  // of the error before the update, in the near end's power
+constexpr float kNearFloor = 1e-7f;
+constexpr float kUncertaintyFloor = 1e-10f;
+constexpr float kLoudest = 1e9f;  // energy of a hop; louder is no audio
+
+struct Rule {
+  double prior;
+  float shrink, forget, spread;
+};
+constexpr Rule kSteady = {0.1, 0.5f, 2e-4f, 0.0f};
+constexpr Rule kQuick = {0.5, 0.1f, 4e-4f, 0.1f};
+
+struct Head {
+  uint32_t hop;
+  uint32_t newest;  // place of the newest spectrum in the ring
+  EchoDecision decision;
+};
+
+/// What does not change, kept with the model's packed weights.
+struct Tables {
+  LaneFftTables fft;
+  alignas(64) float prior_steady[EchoFilter::kMost], prior_quick[EchoFilter::kMost];
+  alignas(64) float spread[EchoFilter::kMost];  // of the quick filter, sums to kQuick.spread
+};
+
+void fill_tables(int partitions, Tables & t) {
+  kernels::fill_lane_fft_tables(t.fft);
+  double sum = 0.0;
+  for (int p = 0; p < partitions; ++p) sum += std::exp(-kPriorDecay * p);
+  for (int p = 0; p < partitions; ++p) {
+    const double shape = std::exp(-kPriorDecay * p);
+    t.prior_steady[p] = static_cast<float>(kSteady.prior * shape);
+    t.prior_quick[p] = static_cast<float>(kQuick.prior * shape);
+    t.spread[p] = static_cast<float>(double{kQuick.spread} * shape / sum);
+  }
+}
+
+/// Hands out consecutive stretches of a block of floats, each of whole 64 bytes.
+class Stretches {
+ public:
+  explicit Stretches(std::byte * base) : base_(reinterpret_cast<float *>(base)) {}
+  float * next(int count) {
+    float * stretch = base_ + used_;
+    used_ += static_cast<size_t>((count + 15) / 16 * 16);
+    return stretch;
+  }
+  size_t bytes() const { return used_ * sizeof(float); }
+
+ private:
+  float * base_;
+  size_t used_ = 0;
+};
+
+struct Filter {
+  float *w_re, *w_im, *v;  // (bins, P)
+  float * near;            // (bins)
+};
+
+/// The stream's floats, behind the head.
+struct Memory {
+  float * past;         // the reference's last hop
+  float *x_re, *x_im;   // (bins, 2 P): a ring written twice, so that P in a row are always there
+  Filter steady, quick;
+
+  size_t lay(std::byte * base, int partitions) {
+    Stretches s(base);
+    const int rows = kBins * partitions;
+    past = s.next(kHop);
+    x_re = s.next(2 * rows);
+    x_im = s.next(2 * rows);
+    for (Filter * f : {&steady, &quick}) {
+      f->w_re = s.next(rows);
+      f->w_im = s.next(rows);
+      f->v = s.next(rows);
+      f->near = s.next(kBins);
+    }
+    return s.bytes();
+  }
+};
+
+constexpr int kPairStep = kGroup;  // floats between the bins of a pair of spectra
+
+/// What a hop works in. Pairs hold the steady filter's value, then the quick one's.
+struct Work {
+  float *g_re, *g_im;        // (bins, P)
+  float *pair_re, *pair_im;  // (bins, kPairStep)
+  float *misfit[2], *total;  // (bins)
+  float * samples;           // (2, kSize)
+  float * fft;
+
+  size_t lay(std::byte * base, int partitions) {
+    Stretches s(base);
+    g_re = s.next(kBins * partitions);
+    g_im = s.next(kBins * partitions);
+    pair_re = s.next(kBins * kPairStep);
+    pair_im = s.next(kBins * kPairStep);
+    misfit[0] = s.next(kBins);
+    misfit[1] = s.next(kBins);
+    total = s.next(kBins);
+    samples = s.next(2 * kSize);
+    fft = s.next(kernels::kLaneFftWork);
+    return s.bytes();
+  }
+};
+
+class EchoFilterOp final : public CustomOp {
+ public:
+  EchoFilterOp(const kernels::KernelTable & kernels, const Tables & tables, int partitions,
+               ExclusiveSlot state, float * before)
+      : kernels_(kernels), t_(tables), P_(partitions), state_(state), before_(before) {}
+
+  // src: microphone, reference.
+  void run(const HopContext & context, ggml_tensor * dst) noexcept override {
+    const auto * mic = static_cast<const float *>(dst->src[0]->data);
+    const auto * ref = static_cast<const float *>(dst->src[1]->data);
+    auto * after = static_cast<float *>(dst->data);
+    Head & head = *state_.in<Head>(context);
+    Memory m{};
+    m.lay(state_.in<std::byte>(context) + kAlignment, P_);
+    Work work{};
+    work.lay(context.scratch, P_);
+    EchoErrors hop{0.0f, 0.0f, energy(mic), energy(ref)};
+    if (!(hop.mic <= kLoudest && hop.ref <= kLoudest)) {
+      std::memset(state_.in<std::byte>(context), 0, state_.bytes);
+      std::fill_n(after, kHop, 0.0f);
+      std::fill_n(before_, kHop, 0.0f);
+      return;
+    }
+    if (head.hop == 0) begin(m);
+    push(head, m, work, ref);
+    const EchoVerdict verdict = compare(head, m, work, mic, hop);
+    adapt(head, m, work);
+    leave(m, work, mic);
+    const float * left = work.samples + (verdict.heard ? kSize : 0) + kHop;
+    for (int n = 0; n < kHop; ++n) after[n] = mic[n] - left[n];
+    ++head.hop;
+  }
+
+  static size_t state_bytes(int partitions) {
+    return kAlignment + Memory{}.lay(nullptr, partitions);
+  }
+  static size_t scratch_bytes(int partitions) { return Work{}.lay(nullptr, partitions); }
+
+ private:
+  float energy(const float * hop) const { return kernels_.dot(hop, hop, kHop); }
+
+  void begin(const Memory & m) const {
+    for (int k = 0; k < kBins; ++k) {
+      std::copy_n(t_.prior_steady, P_, m.steady.v + k * P_);
+      std::copy_n(t_.prior_quick, P_, m.quick.v + k * P_);
+    }
+  }
+
+  // The reference's two last hops become the newest spectrum.
+  void push(Head & head, const Memory & m, const Work & work, const float * ref) const {
+    std::copy_n(m.past, kHop, work.samples);
+    std::copy_n(ref, kHop, work.samples + kHop);
+    std::copy_n(ref, kHop, m.past);
+    kernels_.lane_forward(t_.fft, work.samples, work.fft, pair(work, 1));
+    const auto P = static_cast<uint32_t>(P_);
+    head.newest = (head.newest % P + P - 1) % P;
+    for (int k = 0; k < kBins; ++k) {
+      const size_t at = static_cast<size_t>(2 * k * P_) + head.newest;
+      m.x_re[at] = m.x_re[at + P] = work.pair_re[k * kPairStep];
+      m.x_im[at] = m.x_im[at + P] = work.pair_im[k * kPairStep];
+    }
+  }
+
+  // Errors before the update -> work.samples, their spectra -> the pair; weights move.
+  EchoVerdict compare(Head & head, const Memory & m, const Work & work, const float * mic,
+                      EchoErrors & hop) const {
+    kernels_.echo_predict(args(head, m, work, 0), work.misfit[0]);
+    kernels_.echo_predict(args(head, m, work, 1), work.misfit[1]);
+    kernels_.lane_inverse(t_.fft, pair(work, 2), work.fft, work.samples);
+    float * steady = work.samples;
+    float * quick = work.samples + kSize;
+    std::copy_n(steady + kHop, kHop, before_);
+    subtract(mic, steady);
+    subtract(mic, quick);
+    hop.steady = energy(steady + kHop);
+    hop.quick = energy(quick + kHop);
+    const EchoVerdict verdict = decide(head.decision, hop);
+    if (verdict.take) copy(m.quick, quick, m.steady, steady);
+    if (verdict.lost) copy(m.steady, steady, m.quick, quick);
+    if (verdict.restart) {
+      restart(m.quick);
+      std::copy_n(mic, kHop, quick + kHop);
+      kernels_.echo_predict(args(head, m, work, 1), work.misfit[1]);
+    }
+    kernels_.lane_forward(t_.fft, work.samples, work.fft, pair(work, 2));
+    return verdict;
+  }
+
+  // One update of both filters -> what they then say of the hop, in the pair.
+  void adapt(const Head & head, const Memory & m, const Work & work) const {
+    total(m.steady, work, 0);
+    kernels::EchoStep step{};
+    step.total = work.total;
+    step.e_re = work.pair_re;
+    step.e_im = work.pair_im;
+    step.shrink = kSteady.shrink;
+    step.g_re = m.steady.w_re;
+    step.g_im = m.steady.w_im;
+    kernels_.echo_step_add(args(head, m, work, 0), step);
+    total(m.quick, work, 1);
+    step.e_re = work.pair_re + 1;
+    step.e_im = work.pair_im + 1;
+    step.shrink = kQuick.shrink;
+    step.g_re = work.g_re;
+    step.g_im = work.g_im;
+    kernels_.echo_step_store(args(head, m, work, 1), step);
+    if (head.hop % 2 == 0) {
+      const int first = static_cast<int>(head.hop / 2 % static_cast<uint32_t>(P_ / kGroup)) * kGroup;
+      const LaneRows group{m.steady.w_re + first, m.steady.w_im + first, P_, kGroup};
+      kernels_.lane_constrain(t_.fft, group, work.fft);
+    }
+    kernels_.lane_constrain(t_.fft, {work.g_re, work.g_im, P_, P_}, work.fft);
+    kernels::EchoSettle settle{};
+    settle.floor = kUncertaintyFloor;
+    settle.forget = kSteady.forget;
+    kernels_.echo_settle(args(head, m, work, 0), settle);
+    settle.forget = kQuick.forget;
+    settle.spread = t_.spread;
+    settle.g_re = work.g_re;
+    settle.g_im = work.g_im;
+    kernels_.echo_settle(args(head, m, work, 1), settle);
+  }
+
+  // What is left of the microphone after the update -> work.samples, and into the near end.
+  void leave(const Memory & m, const Work & work, const float * mic) const {
+    kernels_.lane_inverse(t_.fft, pair(work, 2), work.fft, work.samples);
+    subtract(mic, work.samples);
+    subtract(mic, work.samples + kSize);
+    kernels_.lane_forward(t_.fft, work.samples, work.fft, pair(work, 2));
+    for (const auto & [near, which] : {std::pair{m.steady.near, 0}, {m.quick.near, 1}}) {
+      for (int k = 0; k < kBins; ++k) {
+        near[k] = kNearSmoothing * near[k] + (1.0f - kNearSmoothing) * pair_power(work, k, which);
+        if (near[k] < kNearFloor * kUncertaintyFloor) near[k] = 0.0f;
+      }
+    }
+  }
+
+  // D of a filter, from the errors in the pair.
+  static void total(const Filter & f, const Work & work, int which) {
+    constexpr float share = (1.0f - kNearSmoothing) * kNearShare;
+    for (int k = 0; k < kBins; ++k) {
+      const float least = kNearSmoothing * f.near[k] + share * pair_power(work, k, which);
+      work.total[k] = work.misfit[which][k] + std::max(f.near[k], least) + kNearFloor;
+    }
+  }
+
+  static float pair_power(const Work & work, int bin, int which) {
+    const float re = work.pair_re[bin * kPairStep + which];
+    const float im = work.pair_im[bin * kPairStep + which];
+    return re * re + im * im;
+  }
+
+  // Zeros, then the hop minus what was said of it.
+  static void subtract(const float * mic, float * samples) {
+    std::fill_n(samples, kHop, 0.0f);
+    for (int n = 0; n < kHop; ++n) samples[kHop + n] = mic[n] - samples[kHop + n];
+  }
+
+  void copy(const Filter & from, const float * error, const Filter & to, float * to_error) const {
+    std::copy_n(from.w_re, kBins * P_, to.w_re);
+    std::copy_n(from.w_im, kBins * P_, to.w_im);
+    std::copy_n(error + kHop, kHop, to_error + kHop);
+  }
+
+  void restart(const Filter & f) const {
+    std::fill_n(f.w_re, kBins * P_, 0.0f);
+    std::fill_n(f.w_im, kBins * P_, 0.0f);
+    std::fill_n(f.near, kBins, 0.0f);
+    for (int k = 0; k < kBins; ++k) {
+      float * v = f.v + k * P_;
+      for (int p = 0; p < P_; ++p) v[p] = std::max(v[p], t_.prior_quick[p]);
+    }
+  }
+
+  static LaneRows pair(const Work & work, int lanes) {
+    return {work.pair_re, work.pair_im, kPairStep, lanes};
+  }
+
+  EchoFilterArgs args(const Head & head, const Memory & m, const Work & work, int which) const {
+    const Filter & f = which == 0 ? m.steady : m.quick;
+    EchoFilterArgs a{};
+    a.bins = kBins;
+    a.partitions = P_;
+    a.x_re = m.x_re + head.newest;
+    a.x_im = m.x_im + head.newest;
+    a.x_step = 2 * P_;
+    a.w_re = f.w_re;
+    a.w_im = f.w_im;
+    a.v = f.v;
+    a.y_re = work.pair_re + which;
+    a.y_im = work.pair_im + which;
+    a.y_step = kPairStep;
+    return a;
+  }
+
+  const kernels::KernelTable & kernels_;
+  const Tables & t_;
+  int P_;
+  ExclusiveSlot state_;
+  float * before_;
+};
+
+/// Gives the graph a tensor of what the filter's op left beside its own result.
+class BeforeOp final : public CustomOp {
+ public:
+  explicit BeforeOp(const float * before) : before_(before) {}
+  void run(const HopContext &, ggml_tensor * dst) noexcept override {
+    std::copy_n(before_, kHop, static_cast<float *>(dst->data));
+  }
+
+ private:
+  const float * before_;
+};
+
+}  // namespace
+
+EchoEstimate echo_filter_on(HopBuilder & b, const kernels::KernelTable & kernels,
+                            const EchoFilter & filter, ggml_tensor * mic, ggml_tensor * ref) {
+  const HopBuilder::Scope scope(b, filter.name);
+  const int P = static_cast<int>(filter.partitions);
+  const auto * tables = static_cast<const Tables *>(
+      b.weights().get(filter.name + "/tables", sizeof(Tables),
+                      [P](void * out) { fill_tables(P, *static_cast<Tables *>(out)); }));
+  const ExclusiveSlot state = b.exclusive("filters", EchoFilterOp::state_bytes(P));
+  b.shared_scratch(EchoFilterOp::scratch_bytes(P));
+  auto * before = reinterpret_cast<float *>(b.scratch(kHop * sizeof(float)));
+  ggml_tensor * after =
+      b.custom(std::make_unique<EchoFilterOp>(kernels, *tables, P, state, before), {kHop}, {mic, ref});
+  return {after, b.custom(std::make_unique<BeforeOp>(before), {kHop}, {after})};
+}
+
+EchoEstimate StockBlocks::echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
+                                      ggml_tensor * ref) const {
+  return echo_filter_on(b, *kernels::find_table("scalar"), filter, mic, ref);
+}
+
+EchoEstimate FusedBlocks::echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
+                                      ggml_tensor * ref) const {
+  return echo_filter_on(b, *target_.kernels, filter, mic, ref);
+}
+
+}  // namespace voxhop
