@@ -83,8 +83,8 @@ struct Filter {
 
 /// The stream's floats, behind the head.
 struct Memory {
-  float * past;         // the reference's last hop
-  float *x_re, *x_im;   // (bins, 2 P): a ring written twice, so that P in a row are always there
+  float * past;        // the reference's last hop
+  float *x_re, *x_im;  // (bins, 2 P): a ring written twice, so that P in a row are always there
   Filter steady, quick;
 
   size_t lay(std::byte * base, int partitions) {
@@ -235,7 +235,8 @@ class EchoFilterOp final : public CustomOp {
     step.g_im = work.g_im;
     kernels_.echo_step_store(args(head, m, work, 1), step);
     if (head.hop % 2 == 0) {
-      const int first = static_cast<int>(head.hop / 2 % static_cast<uint32_t>(P_ / kGroup)) * kGroup;
+      const int first =
+          static_cast<int>(head.hop / 2 % static_cast<uint32_t>(P_ / kGroup)) * kGroup;
       const LaneRows group{m.steady.w_re + first, m.steady.w_im + first, P_, kGroup};
       kernels_.lane_constrain(t_.fft, group, work.fft);
     }
@@ -354,8 +355,8 @@ EchoEstimate echo_filter_on(HopBuilder & b, const kernels::KernelTable & kernels
   const ExclusiveSlot state = b.exclusive("filters", EchoFilterOp::state_bytes(P));
   b.shared_scratch(EchoFilterOp::scratch_bytes(P));
   auto * before = reinterpret_cast<float *>(b.scratch(kHop * sizeof(float)));
-  ggml_tensor * after =
-      b.custom(std::make_unique<EchoFilterOp>(kernels, *tables, P, state, before), {kHop}, {mic, ref});
+  ggml_tensor * after = b.custom(std::make_unique<EchoFilterOp>(kernels, *tables, P, state, before),
+                                 {kHop}, {mic, ref});
   return {after, b.custom(std::make_unique<BeforeOp>(before), {kHop}, {after})};
 }
 

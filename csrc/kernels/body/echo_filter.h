@@ -33,7 +33,8 @@ void echo_step(const EchoFilterArgs & a, const EchoStep & s) {
     float * v = a.v + k * a.partitions;
     float *gr = s.g_re + k * a.partitions, *gi = s.g_im + k * a.partitions;
     const float inverse = 1.0f / s.total[k];
-    const Vec er = v_set(s.e_re[k * a.y_step] * inverse), ei = v_set(s.e_im[k * a.y_step] * inverse);
+    const Vec er = v_set(s.e_re[k * a.y_step] * inverse),
+              ei = v_set(s.e_im[k * a.y_step] * inverse);
     const Vec shrink = v_set(-s.shrink * inverse);
     for (int p = 0; p < a.partitions; p += kWidth) {
       const Vec x = v_load(xr + p), y = v_load(xi + p), u = v_load(v + p);
