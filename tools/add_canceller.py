@@ -2,32 +2,33 @@
 """Put the linear canceller in front of a LocalVQE model that knows nothing of it.
 
     python tools/add_canceller.py MODEL.gguf OUT.gguf [--partitions 32] [--dtype f16]
+        [--echo-inputs]
 
 The network is unchanged: it hears what the canceller leaves of the microphone. See
-docs/canceller.md for what that does to it.
+docs/canceller.md for what that does to it. With --echo-inputs it also sees the echo that was
+taken, through weights that are zero: a file to train from (--dtype f32).
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from voxhop.export import read_gguf, write_gguf
-from voxhop.reference import LocalVQE
+from voxhop.reference.front_end import with_canceller
 
 
 def main() -> None:
-    """Read, change one number, write."""
+    """Read, change the front, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--partitions", type=int, default=32, help="of 16 ms: 16, 32 or 48")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f16")
+    parser.add_argument("--echo-inputs", action="store_true", help="for training")
     args = parser.parse_args()
     model = read_gguf(args.model)
-    changed = LocalVQE(replace(model.config, echo_partitions=args.partitions))
-    changed.load_state_dict(model.state_dict())
+    changed = with_canceller(model, args.partitions, echo_inputs=args.echo_inputs)
     name = f"{args.model.stem} behind a canceller of {16 * args.partitions} ms"
     write_gguf(changed, args.out, dtype=args.dtype, metadata={"general.name": name})
 

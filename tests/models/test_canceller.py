@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
+from voxhop.reference.front_end import with_canceller
 
 pytestmark = pytest.mark.torch
 
@@ -119,6 +120,20 @@ def test_network_sees_the_echo_beside_what_is_left(tmp_path, call):
     model.mic_enc1.conv.weight.data[:, 2:] = 0.0
     write_gguf(model, path)
     assert relative_rms(run(path, *call), expected) > 1e-3
+
+
+def test_new_inputs_start_from_the_old_network(tmp_path, call):
+    model = model_of(0, seed=6)
+    with torch.no_grad():
+        model.dec1.deconv.conv.weight.add_(0.02 * torch.randn_like(model.dec1.deconv.conv.weight))
+    old, new = tmp_path / "old.gguf", tmp_path / "new.gguf"
+    write_gguf(model, old)
+    write_gguf(with_canceller(model, 16, echo_inputs=True), new)
+    mic, silence = call[0], np.zeros_like(call[0])
+    was = run(old, mic, silence)
+    assert relative_rms(run(new, mic, silence), was) < 1e-3
+    assert relative_rms(run(new, *call), run(old, *call)) > 0.1  # the echo is gone
+    assert relative_rms(was, mic) > 1e-2  # the network does something
 
 
 def test_state_continues_elsewhere(files, call):

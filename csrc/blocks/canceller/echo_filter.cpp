@@ -21,7 +21,7 @@ constexpr int kHop = static_cast<int>(EchoFilter::kHop);
 constexpr int kSize = LaneFftTables::kSize;
 constexpr int kBins = LaneFftTables::kHalf + 1;
 constexpr int kGroup = static_cast<int>(EchoFilter::kGroup);
-constexpr double kPriorDecay = 0.15;  // per partition
+constexpr double kPriorDecay = 0.05;  // per partition
 constexpr float kNearSmoothing = 0.8f;
 constexpr float kNearShare = 0.5f;  // of the error before the update, in the near end's power
 constexpr float kNearFloor = 1e-7f;
@@ -32,8 +32,8 @@ struct Rule {
   double prior;
   float shrink, forget, spread;
 };
-constexpr Rule kSteady = {0.1, 0.5f, 2e-4f, 0.0f};
-constexpr Rule kQuick = {0.5, 0.1f, 4e-4f, 0.1f};
+constexpr Rule kSteady = {0.05, 0.5f, 2e-4f, 0.0f};
+constexpr Rule kQuick = {0.25, 0.1f, 4e-4f, 0.1f};
 
 struct Head {
   uint32_t hop;

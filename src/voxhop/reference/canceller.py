@@ -19,7 +19,7 @@ from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
 PARTITIONS = (16, 32, 48)
 GROUP = 16
 
-PRIOR_DECAY = 0.15
+PRIOR_DECAY = 0.05
 POWER_SMOOTHING = 0.8
 NEAR_SMOOTHING = 0.8
 NEAR_FLOOR = 1e-7
@@ -65,8 +65,8 @@ class FilterRule:
     constrain_all: bool = True
 
 
-STEADY = FilterRule(prior=0.1, shrink=0.5, forget=2e-4, constrain_all=False)
-QUICK = FilterRule(prior=0.5, shrink=0.1, forget=4e-4, spread=0.1)
+STEADY = FilterRule(prior=0.05, shrink=0.5, forget=2e-4, constrain_all=False)
+QUICK = FilterRule(prior=0.25, shrink=0.1, forget=4e-4, spread=0.1)
 
 
 class FilterState(NamedTuple):

@@ -1,0 +1,50 @@
+"""Puts the linear canceller in front of a network that was trained without it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+
+from voxhop.reference.localvqe import LocalVQE
+
+_FIRST = "mic_enc1"
+
+
+def with_canceller(model: LocalVQE, partitions: int, *, echo_inputs: bool = False) -> LocalVQE:
+    """Return a copy of a model that hears the microphone through the canceller.
+
+    Parameters
+    ----------
+    model
+        Of version 2 or later, without a canceller. Left as it is.
+    partitions
+        Of 16 ms: 16, 32 or 48.
+    echo_inputs
+        Whether the copy also sees the echo that was taken, through weights that are zero: a
+        start for training. The first norm counts the new inputs too, so its gain falls by the
+        square root of two: without an echo the copy then computes what the model computed, but
+        for a mean that features hardly have.
+
+    Raises
+    ------
+    ValueError
+        For a number of partitions or a version that cannot have a canceller.
+    """
+    widths = model.config.mic_channels
+    if echo_inputs:
+        widths = (2 * widths[0], *widths[1:])
+    config = replace(model.config, echo_partitions=partitions, mic_channels=widths)
+    state = dict(model.state_dict())
+    if echo_inputs:
+        weight, gain, bias = (
+            state[f"{_FIRST}.{name}"] for name in ("conv.weight", "norm.weight", "norm.bias")
+        )
+        state[f"{_FIRST}.conv.weight"] = torch.cat((weight, torch.zeros_like(weight)), 1)
+        gain = gain / math.sqrt(2)
+        state[f"{_FIRST}.norm.weight"] = torch.cat((gain, gain))
+        state[f"{_FIRST}.norm.bias"] = torch.cat((bias, torch.zeros_like(bias)))
+    changed = LocalVQE(config).to(model.encoder.conv.weight.dtype)
+    changed.load_state_dict(state)
+    return changed
