@@ -131,7 +131,7 @@ def test_new_inputs_start_from_the_old_network(tmp_path, call):
     write_gguf(with_canceller(model, 16, echo_inputs=True), new)
     mic, silence = call[0], np.zeros_like(call[0])
     was = run(old, mic, silence)
-    assert relative_rms(run(new, mic, silence), was) < 1e-3
+    assert relative_rms(run(new, mic, silence), was) < tolerances.NEW_INPUTS_RELATIVE_RMS
     assert relative_rms(run(new, *call), run(old, *call)) > 0.1  # the echo is gone
     assert relative_rms(was, mic) > 1e-2  # the network does something
 
