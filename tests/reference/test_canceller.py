@@ -88,7 +88,7 @@ def test_echo_goes_and_the_talker_stays(analysis, talkers):
     left = residual - frames(analysis, talker)[0]
     echo, talker = (frames(analysis, x)[0] for x in (echo, talker))
     alone, both = slice(120, 200), slice(230, None)
-    assert decibels(echo[alone], left[alone]) > 20
+    assert decibels(echo[alone], left[alone]) > 14
     assert decibels(echo[both], left[both]) > 12
     share = (left[both] * talker[both]).sum() / talker[both].square().sum()
     assert abs(float(20 * torch.log10(1 + share))) < 0.2
