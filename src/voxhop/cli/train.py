@@ -28,7 +28,9 @@ def add_parser(subparsers: Subparsers) -> None:
         example="voxhop train --data my-recordings --output runs/mine --minutes 150",
     )
     parser.add_argument("config", nargs="?", help="TOML file; defaults without one")
-    parser.add_argument("--recipe", help="model to train: localvqe (default), seflow or streamfm")
+    parser.add_argument(
+        "--recipe", help="model to train: localvqe (default), seflow, streamfm or sublime"
+    )
     parser.add_argument("--data", metavar="FOLDER", help="recordings, instead of the file's")
     parser.add_argument("--output", metavar="FOLDER", help="checkpoints, log and curves")
     parser.add_argument("--initial", metavar="FILE", help="weights to start from, .pt or .gguf")
