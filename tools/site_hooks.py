@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parent.parent
 _SECTIONS: Final = {"tutorials/*.md": "Tutorials", "how-to/*.md": "How to", "*.md": "Reference"}
+_FIGURES: Final = "Latency and quality"
 _LINK: Final = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _FENCE: Final = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
 
@@ -46,10 +47,15 @@ def on_config(config: Any) -> Any:  # noqa: ANN401 - of mkdocs
     `nav` gives the order of those that it names.
     """
     named = set(re.findall(r"[\w./-]+\.md", str(config["nav"])))
-    for folder, section in _SECTIONS.items():
-        pages = next(entry[section] for entry in config["nav"] if section in entry)
-        found = sorted(path.relative_to(ROOT / "docs") for path in (ROOT / "docs").glob(folder))
-        pages.extend(page.as_posix() for page in found if page.as_posix() not in named)
+    found = [
+        (section, path.relative_to(ROOT / "docs").as_posix())
+        for folder, section in _SECTIONS.items()
+        for path in sorted((ROOT / "docs").glob(folder))
+    ]
+    found += [(_FIGURES, _on_site(path)) for path in _elsewhere() if path.endswith(".md")]
+    for section, page in found:
+        if page not in named:
+            next(entry[section] for entry in config["nav"] if section in entry).append(page)
     return config
 
 
