@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from voxhop._media_writer import MEDIA_SUFFIXES
+from voxhop._partial import remove_partials
 from voxhop.errors import ArgumentError
 from voxhop.io import AUDIO_SUFFIXES
 
@@ -202,6 +204,13 @@ def listed_jobs(lines: TextIO, base: Path, outputs: OutputNames) -> Iterator[Job
             raise ArgumentError(f"line {number}: {mic} is in the list twice")
         seen.add(name)
         yield outputs.job(name, mic, ref, out)
+
+
+def sweep(folder: Path, jobs: Iterable[Job]) -> None:
+    """Remove what a killed run left of outputs that are not done."""
+    outs = (PurePosixPath(job.out) for job in jobs if job.problem is None)
+    for parent, group in itertools.groupby(outs, lambda path: path.parent):
+        remove_partials(folder / parent, {path.name for path in group})
 
 
 def _cells(line: str) -> list[str]:

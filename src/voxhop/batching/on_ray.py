@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop.batching.jobs import Job
+from voxhop.batching.jobs import Job, sweep
 from voxhop.batching.pool import SteadyWorker
 from voxhop.errors import EngineError
 
@@ -107,6 +107,8 @@ class RayPool:
         finally:
             if ours:
                 self._ray.shutdown()
+            # An actor that was killed left half a file; the one after it made another.
+            sweep(Path(self._out), listed.values())
 
     def _pipeline(self, jobs: Sequence[Job], count: int | None) -> Generator[Row, None, None]:
         data = self._ray.data

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxhop._closing import Closing
-from voxhop._partial import remove_partials
-from voxhop.batching.jobs import folder_jobs, listed_jobs, recordings_in
+from voxhop.batching.jobs import folder_jobs, listed_jobs, recordings_in, sweep
 from voxhop.batching.manifest import Manifest
 from voxhop.batching.on_ray import RayPool
 from voxhop.batching.pool import WorkerPool
@@ -299,13 +297,6 @@ def _apart(base: Path, out: Path, jobs: list[Job]) -> list[Job]:
         else job
         for job in jobs
     ]
-
-
-def sweep(folder: Path, jobs: Iterable[Job]) -> None:
-    """Remove what a killed run left of outputs that are not done."""
-    outs = (PurePosixPath(job.out) for job in jobs if job.problem is None)
-    for parent, group in itertools.groupby(outs, lambda path: path.parent):
-        remove_partials(folder / parent, {path.name for path in group})
 
 
 def worker_count(workers: int | None, recipe: Recipe) -> int:

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxhop.batching.jobs import folder_jobs, recordings_in
+from voxhop.batching.jobs import folder_jobs, recordings_in, sweep
 from voxhop.batching.pool import WorkerPool
 from voxhop.batching.recipe import Recipe
-from voxhop.batching.run import OpenBatch, Tally, sweep, worker_count
+from voxhop.batching.run import OpenBatch, Tally, worker_count
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
