@@ -113,7 +113,7 @@ class Session(Owner):
 
     def process_hop(
         self,
-        mic: npt.NDArray[_Sample],
+        mic: npt.NDArray[_Sample] | None,
         ref: npt.NDArray[_Sample] | None = None,
         *,
         lost: bool = False,
@@ -155,7 +155,7 @@ class Session(Owner):
         A non-finite sample gives non-finite output and may stay in the state until
         `reset`; `voxhop.enhance` refuses such input.
         """
-        if lost or inputs or not self._ports.is_audio:
+        if lost or inputs or mic is None or not self._ports.is_audio:
             return self._process_ports(mic, ref, inputs, lost=lost)
         check_hop("mic", mic, self._shape)
         out = np.empty(self._shape, mic.dtype)
@@ -173,7 +173,7 @@ class Session(Owner):
         """Compute one hop of any model, whose every array has a port of its own."""
         port, *_ = self._ports.inputs
         if first is None and not lost:
-            raise DtypeError(f"{port.name}: None, expected a numpy array")
+            raise DtypeError(f"{port.name}: NoneType, expected a numpy array")
         if ref is not None:
             self._refuse_ref()
             inputs = {self._ports.inputs[1].name: ref, **inputs}

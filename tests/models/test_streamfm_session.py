@@ -105,5 +105,5 @@ def test_a_hop_may_be_lost(model):
         for i, x in enumerate(AUDIO[:6]):
             given = silent.process_hop(np.zeros_like(x) if i == 2 else x)
             assert np.array_equal(lossy.process_hop(None if i == 2 else x, lost=i == 2), given)
-        with pytest.raises(voxhop.DtypeError, match="in: None, expected a numpy array"):
+        with pytest.raises(voxhop.DtypeError, match="in: NoneType, expected a numpy array"):
             lossy.process_hop(None, noise=NOISE[0])
