@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 import voxhop
-from voxhop._hop_timing import hop_ms, speech
-from voxhop._machine import cpu_name, machine_load
+from voxhop.figures.hop_timing import hop_ms, speech
+from voxhop.figures.machine import cpu_name, machine_load
 
 LOOP = "while True: pass"
 

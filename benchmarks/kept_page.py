@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import voxhop
-from voxhop._machine import cpu_name
+from voxhop.figures.machine import cpu_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ import numpy as np
 
 import voxhop
 import voxhop.io
-from voxhop._sources import at_rate
-from voxhop.level import NOMINAL_PEAK
+from voxhop.media.sources import at_rate
+from voxhop.stream.level import NOMINAL_PEAK
 
 RATE, HOP = 16000, 256
 LEVELS_DBFS = (-6, -20, -35, -45)

@@ -1,4 +1,4 @@
-// Errors inside the library. capi.cpp turns them into a code and a message.
+// Errors inside the library. capi/session.cpp turns them into a code and a message.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "stream/resampler.h"
+#include "dsp/resampler.h"
 
 namespace voxhop {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "stream/aligner.h"
+#include "delay/aligner.h"
 #include "stream/clock.h"
 #include "stream/ref_input.h"
 #include "voxhop.h"

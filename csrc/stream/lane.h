@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "dsp/resampler.h"
 #include "stream/clock.h"
 #include "stream/high_pass.h"
 #include "stream/mixer.h"
-#include "stream/resampler.h"
 #include "stream/sample_fifo.h"
 #include "stream/session_handle.h"
 

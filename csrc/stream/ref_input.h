@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "stream/delay_line.h"
+#include "delay/delay_line.h"
+#include "dsp/resampler.h"
 #include "stream/high_pass.h"
 #include "stream/ref_gaps.h"
-#include "stream/resampler.h"
 #include "stream/spsc_ring.h"
 
 namespace voxhop {

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
-from voxhop.alignment import DelayEstimate, DelayTrack, probe_delay
 from voxhop.codec import (
     CodecDecoder,
     CodecEncoder,
@@ -14,7 +13,10 @@ from voxhop.codec import (
     encode,
     encode_file,
 )
-from voxhop.concealment import conceal, conceal_file
+from voxhop.engine.group import SessionGroup
+from voxhop.engine.ports import PortInfo
+from voxhop.engine.session import Session
+from voxhop.engine.session_info import SessionInfo, SessionMetrics, SessionOptions
 from voxhop.errors import (
     ArgumentError,
     AudioFileError,
@@ -26,10 +28,10 @@ from voxhop.errors import (
     StateError,
     VoxhopError,
 )
-from voxhop.files import EnhanceReport, enhance_file
-from voxhop.group import SessionGroup
-from voxhop.level import LevelFollower
-from voxhop.losses import LossTrace
+from voxhop.files.concealment import conceal, conceal_file
+from voxhop.files.enhance import EnhanceReport, enhance_file
+from voxhop.files.offline import enhance
+from voxhop.files.restoration import RestoreReport, restore, restore_file
 from voxhop.models import (
     DEFAULT_MODEL,
     Model,
@@ -39,13 +41,11 @@ from voxhop.models import (
     bundled_models,
     load,
 )
-from voxhop.offline import enhance
-from voxhop.ports import PortInfo
-from voxhop.restoration import RestoreReport, restore, restore_file
-from voxhop.session import Session
-from voxhop.session_info import SessionInfo, SessionMetrics, SessionOptions
-from voxhop.stream import Stream
-from voxhop.stream_types import StreamMetrics, StreamOptions
+from voxhop.stream.alignment import DelayEstimate, DelayTrack, probe_delay
+from voxhop.stream.level import LevelFollower
+from voxhop.stream.losses import LossTrace
+from voxhop.stream.stream import Stream
+from voxhop.stream.types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
     from voxhop.batching import BatchReport, batch, watch

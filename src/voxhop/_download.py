@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
 
-from voxhop._hash import sha256_of
 from voxhop._version import __version__
+from voxhop.engine.hash import sha256_of
 from voxhop.errors import DownloadError
 
 if TYPE_CHECKING:

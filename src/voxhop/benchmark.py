@@ -12,17 +12,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from voxhop._bindings import engine_version, ggml_version
-from voxhop._hop_timing import CACHES, LEAST_HOPS, HopTiming, hop_ms, time_all
-from voxhop._machine import cpu_name, machine_load
+from voxhop.engine.session_info import SessionOptions
 from voxhop.errors import ArgumentError, EngineError
+from voxhop.figures.hop_timing import CACHES, LEAST_HOPS, HopTiming, hop_ms, time_all
+from voxhop.figures.machine import cpu_name, machine_load
 from voxhop.models import load
-from voxhop.session_info import SessionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from voxhop.session import Session
-    from voxhop.session_info import SessionInfo
+    from voxhop.engine.session import Session
+    from voxhop.engine.session_info import SessionInfo
 
 
 __all__ = [
@@ -144,7 +144,7 @@ def measure_memory(
     values: Mapping[str, int | str] = MappingProxyType({}),
 ) -> Memory:
     """Return what a model and each session on it add to the memory of a fresh process."""
-    command = [sys.executable, "-m", "voxhop._memory_probe"]
+    command = [sys.executable, "-m", "voxhop.figures.memory_probe"]
     arguments = [os.fspath(model_source), json.dumps(vars(option) | dict(values))]
     found = subprocess.run(  # noqa: S603 - our own module
         command + arguments, capture_output=True, text=True, check=False

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from voxhop._closing import Closing
-from voxhop._media import MediaFile, looks_like_media
-from voxhop._partial import partial_beside
-from voxhop._wav_header import Samples, WavHeader, read_wav_header
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, AudioFileError
+from voxhop.media.partial import partial_beside
+from voxhop.media.reader import MediaFile, looks_like_media
+from voxhop.media.wav_header import Samples, WavHeader, read_wav_header
 
 if TYPE_CHECKING:
     from types import TracebackType

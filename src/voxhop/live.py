@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop.errors import ArgumentError, EngineError, VoxhopError
-from voxhop.offline import opened
-from voxhop.stream import Stream
+from voxhop.files.offline import opened
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from voxhop._formats import Floats
-    from voxhop.offline import ModelSource
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.offline import ModelSource
+    from voxhop.media.formats import Floats
+    from voxhop.stream.types import StreamMetrics
 
 _LOOK_S: Final = 0.1
 _SILENT_DBFS: Final = -75.0

@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop._bindings import native
-from voxhop._closing import Closing
-from voxhop._origin import ContentOrigin, FileOrigin
+from voxhop.engine.closing import Closing
+from voxhop.engine.origin import ContentOrigin, FileOrigin
+from voxhop.engine.ports import Ports, read_ports
+from voxhop.engine.session import Session
 from voxhop.errors import DtypeError, ModelFileError, StateError
-from voxhop.ports import Ports, read_ports
-from voxhop.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxhop.ports import PortInfo
+    from voxhop.engine.ports import PortInfo
 
 DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
 _WEIGHTS: Final = Path(__file__).parent / "weights"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop._partial import partial_beside
 from voxhop.errors import ArgumentError
+from voxhop.media.partial import partial_beside
 
 if TYPE_CHECKING:
     import os

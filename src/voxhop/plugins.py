@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from voxhop._bindings import engine_file
-from voxhop._partial import partial_beside
 from voxhop.errors import EngineError
+from voxhop.media.partial import partial_beside
 
 if TYPE_CHECKING:
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
 LADSPA_FILE: Final = "voxhop_ladspa.so"
 SPA_FILE: Final = "libspa-aec-voxhop.so"
@@ -136,7 +136,7 @@ def install_plugins(places: PluginPlaces, model: ModelSource = None) -> tuple[Pa
     ModelFileError
         When the model cannot be loaded.
     """
-    from voxhop.offline import opened  # noqa: PLC0415 - looks at models only here
+    from voxhop.files.offline import opened  # noqa: PLC0415 - looks at models only here
 
     built = _built()
     with opened(model) as loaded:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from voxhop._hash import sha256_of
+from voxhop.engine.hash import sha256_of
 from voxhop.errors import ArgumentError, DownloadError, ModelFileError
 
 if TYPE_CHECKING:

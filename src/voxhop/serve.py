@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop.errors import ArgumentError, EngineError, VoxhopError
-from voxhop.files import enhance_file
-from voxhop.offline import opened
-from voxhop.stream import Stream
+from voxhop.files.enhance import enhance_file
+from voxhop.files.offline import opened
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -338,8 +338,8 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401 -
 
 def _at_rate(path: Path, rate: int) -> Path:
     """Return the file itself or another one beside it at the rate."""
-    from voxhop._sources import at_rate  # noqa: PLC0415 - where rates differ only
     from voxhop.io import AudioReader, AudioWriter  # noqa: PLC0415 - the same
+    from voxhop.media.sources import at_rate  # noqa: PLC0415 - where rates differ only
 
     with AudioReader(path) as reader:
         if reader.rate == rate:

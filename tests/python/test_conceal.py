@@ -122,7 +122,9 @@ def test_models_that_cannot_do_it_are_refused(monkeypatch):
     mic = np.zeros(1600, np.float32)
     with pytest.raises(ArgumentError, match="localvqe takes a reference, expected one that takes"):
         voxhop.conceal(mic, sample_rate=16000, losses=TRACE, model="voxhop-localvqe-small")
-    monkeypatch.setattr("voxhop.concealment.bundled_models", lambda: ("voxhop-localvqe-small",))
+    monkeypatch.setattr(
+        "voxhop.files.concealment.bundled_models", lambda: ("voxhop-localvqe-small",)
+    )
     with pytest.raises(ModelFileError, match="none inside the package fills lost packets"):
         voxhop.conceal(mic, sample_rate=16000, losses=TRACE)
 

@@ -8,7 +8,7 @@ import signals
 import tolerances
 import voxhop
 from hops import hop_by_hop
-from voxhop import _enhancer
+from voxhop.files import enhancer as _enhancer
 
 RATE = 16000
 

@@ -17,9 +17,9 @@ import torch
 import voxhop
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
-from voxhop.level import NOMINAL_PEAK
 from voxhop.reference import StreamFM, StreamFMConfig
 from voxhop.reference.decouple import decouple, decoupled_state
+from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.config import load_config, to_toml
 from voxhop.training.degrade import DegradationConfig
 from voxhop.training.draw import Draw

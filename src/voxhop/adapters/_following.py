@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._closing import Closing
 from voxhop.adapters._shift import check_delay
 from voxhop.adapters.pcm import PcmEnhancer
+from voxhop.engine.closing import Closing
 from voxhop.models import DEFAULT_MODEL, Model, load
-from voxhop.stream import Stream
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
 _LOG: Final = logging.getLogger("voxhop")
 _MOST: Final = 100

@@ -21,8 +21,8 @@ except ImportError as error:
     raise ImportError('livekit is missing: pip install "voxhop[livekit]"') from error
 
 if TYPE_CHECKING:
-    from voxhop.offline import ModelSource
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.offline import ModelSource
+    from voxhop.stream.types import StreamMetrics
 
 _LOG: Final = logging.getLogger("voxhop")
 _SAMPLE_BYTES: Final = 2

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop._closing import Closing
-from voxhop._formats import check_rate
 from voxhop.adapters._playback import Playback
 from voxhop.adapters._shift import Shift
+from voxhop.engine.closing import Closing
 from voxhop.errors import DtypeError, ShapeError
-from voxhop.offline import opened
-from voxhop.stream import Stream
+from voxhop.files.offline import opened
+from voxhop.media.formats import check_rate
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxhop.offline import ModelSource
-    from voxhop.session_info import SessionOptions
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.engine.session_info import SessionOptions
+    from voxhop.files.offline import ModelSource
+    from voxhop.stream.types import StreamMetrics
 
     Buffer = bytes | bytearray | memoryview
 

@@ -35,9 +35,9 @@ except ImportError as error:
     raise ImportError('pipecat is missing: pip install "voxhop[pipecat]"') from error
 
 if TYPE_CHECKING:
-    from voxhop.offline import ModelSource
-    from voxhop.stream import Stream
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.offline import ModelSource
+    from voxhop.stream.stream import Stream
+    from voxhop.stream.types import StreamMetrics
 
 _CONTROLS: Final = ("strength", "floor_db", "gate_dbfs")
 

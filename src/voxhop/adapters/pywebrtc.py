@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from voxhop._closing import Closing
 from voxhop.adapters._shift import Shift
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
-from voxhop.offline import opened
-from voxhop.stream import Stream
+from voxhop.files.offline import opened
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxhop.offline import ModelSource
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.offline import ModelSource
+    from voxhop.stream.types import StreamMetrics
 
 _Sample = TypeVar("_Sample", np.float32, np.int16)
 

@@ -15,7 +15,7 @@ from voxhop.adapters.pcm import PcmEnhancer
 from voxhop.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
 _RATE: Final = 16000
 _BYTES: Final = 320

@@ -17,8 +17,8 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._closing import Closing
 from voxhop.adapters._following import FollowingEnhancer, SayOnce
+from voxhop.engine.closing import Closing
 from voxhop.errors import EngineError, VoxhopError
 
 try:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from wyoming.event import Event
 
-    from voxhop.offline import ModelSource
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.offline import ModelSource
+    from voxhop.stream.types import StreamMetrics
 
 _LOG: Final = logging.getLogger("voxhop")
 _WIDTH: Final = 2

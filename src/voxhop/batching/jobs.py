@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from voxhop._media_writer import MEDIA_SUFFIXES
-from voxhop._partial import remove_partials
 from voxhop.errors import ArgumentError
 from voxhop.io import AUDIO_SUFFIXES
+from voxhop.media.partial import remove_partials
+from voxhop.media.writer import MEDIA_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

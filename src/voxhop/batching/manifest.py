@@ -13,8 +13,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._closing import Closing
-from voxhop._lock import try_lock
+from voxhop.engine.closing import Closing
+from voxhop.engine.lock import try_lock
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:

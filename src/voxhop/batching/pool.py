@@ -19,8 +19,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._partial import remove_partials
 from voxhop.errors import EngineError
+from voxhop.media.partial import remove_partials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop._enhancer import stream_settings
-from voxhop._formats import ChannelRule
-from voxhop._plain import plain
 from voxhop._version import __version__
 from voxhop.batching.jobs import OutputNames, Pairing
+from voxhop.engine.plain import plain
+from voxhop.engine.session_info import SessionOptions
 from voxhop.errors import ArgumentError
-from voxhop.restoration import restore
-from voxhop.session_info import SessionOptions
-from voxhop.stream import Stream
+from voxhop.files.enhancer import stream_settings
+from voxhop.files.restoration import restore
+from voxhop.media.formats import ChannelRule
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voxhop._closing import Closing
 from voxhop.batching.jobs import folder_jobs, listed_jobs, recordings_in, sweep
 from voxhop.batching.manifest import Manifest
 from voxhop.batching.on_ray import RayPool
@@ -17,8 +16,9 @@ from voxhop.batching.pool import WorkerPool
 from voxhop.batching.recipe import Recipe
 from voxhop.batching.report import BatchReport
 from voxhop.batching.work import Work
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, AudioFileError
-from voxhop.offline import opened
+from voxhop.files.offline import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from voxhop.batching.jobs import Job
     from voxhop.batching.manifest import Row
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
     FilePath = str | os.PathLike[str]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from voxhop.restoration import RestoreReport
+from voxhop.files.restoration import RestoreReport
 
 if TYPE_CHECKING:
-    from voxhop.files import EnhanceReport
+    from voxhop.files.enhance import EnhanceReport
 
 _LOUDER_DB: Final = 1.0
 _MUCH_LOUDER_DB: Final = 6.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxhop.batching.jobs import Job
     from voxhop.batching.manifest import Row, Stamp
     from voxhop.batching.report import BatchReport
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
     FilePath = str | os.PathLike[str]
 

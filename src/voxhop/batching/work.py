@@ -8,17 +8,17 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._formats import ChannelRule
-from voxhop._outputs import choose_output, open_output
-from voxhop._partial import partial_beside
-from voxhop._plain import plain
 from voxhop.batching.manifest import stamp_of
 from voxhop.batching.recipe import restores
 from voxhop.batching.verdict import flags_of
+from voxhop.engine.plain import plain
 from voxhop.errors import VoxhopError
-from voxhop.files import enhance_file
+from voxhop.files.enhance import enhance_file
+from voxhop.files.restoration import restore_file
 from voxhop.io import AudioReader, target_of
-from voxhop.restoration import restore_file
+from voxhop.media.formats import ChannelRule
+from voxhop.media.outputs import choose_output, open_output
+from voxhop.media.partial import partial_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from voxhop.batching.jobs import Job
     from voxhop.batching.manifest import Row
     from voxhop.batching.recipe import Recipe
-    from voxhop.files import EnhanceReport
+    from voxhop.files.enhance import EnhanceReport
+    from voxhop.files.restoration import RestoreReport
     from voxhop.models import Model
-    from voxhop.restoration import RestoreReport
 
 _BLOCK: Final = 1 << 16
 # Of a report: files, which the row has under its own names, and what is kept of `sides` below.

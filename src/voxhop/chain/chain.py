@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from voxhop._closing import Closing
-from voxhop._formats import check_rate, from_float
 from voxhop.chain.clock import latency_samples
 from voxhop.chain.links import as_link, check_strength
 from voxhop.chain.metrics import ChainMetrics
 from voxhop.chain.resampling import Queue, Resampler
 from voxhop.chain.slot import Slot
 from voxhop.chain.state import pack_state, unpack_state
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
+from voxhop.media.formats import check_rate, from_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

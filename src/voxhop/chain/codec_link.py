@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from voxhop._arrays import FLOAT32
 from voxhop.chain.clock import LinkClock
 from voxhop.chain.links import check_strength, identity_of
 from voxhop.codec.packing import groups_of
+from voxhop.engine.arrays import FLOAT32
 from voxhop.errors import ArgumentError, StateError
-from voxhop.offline import opened
+from voxhop.files.offline import opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-    from voxhop.offline import ModelSource
+    from voxhop.files.offline import ModelSource
 
     Floats = npt.NDArray[np.float32]
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxhop._enhancer import BLOCK_S, converted, stream_source
-from voxhop._formats import ChannelRule
-from voxhop._outputs import choose_output, open_output
-from voxhop._sources import SharedReference
 from voxhop.errors import ArgumentError
+from voxhop.files.enhancer import BLOCK_S, converted, stream_source
 from voxhop.io import AudioReader
+from voxhop.media.formats import ChannelRule
+from voxhop.media.outputs import choose_output, open_output
+from voxhop.media.sources import SharedReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxhop._formats import Floats
-    from voxhop._sources import Recording
     from voxhop.chain.chain import Chain
     from voxhop.chain.metrics import ChainMetrics
     from voxhop.chain.recipe import ChainRecipe
+    from voxhop.media.formats import Floats
+    from voxhop.media.sources import Recording
 
     FilePath = str | os.PathLike[str]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from voxhop.chain.clock import LinkClock
 from voxhop.errors import ArgumentError, DtypeError
-from voxhop.level import LevelFollower
+from voxhop.files.offline import opened
 from voxhop.models import Model
-from voxhop.offline import opened
+from voxhop.stream.level import LevelFollower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from voxhop.offline import ModelSource
-    from voxhop.session import Session
+    from voxhop.engine.session import Session
+    from voxhop.files.offline import ModelSource
 
     Floats = npt.NDArray[np.float32]
 

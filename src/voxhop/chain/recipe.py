@@ -30,7 +30,7 @@ from voxhop.chain.chain import Chain
 from voxhop.chain.codec_link import CodecLink
 from voxhop.chain.links import ModelLink
 from voxhop.errors import ArgumentError
-from voxhop.restorers import find_restorer
+from voxhop.files.restorers import find_restorer
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -139,7 +139,7 @@ def recipe_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.task is not None:
         if model is not None:
             raise ArgumentError("--task: finds the model itself; expected no --model with it")
-        from voxhop.restorers import find_restorer  # noqa: PLC0415 - only where it is asked for
+        from voxhop.files.restorers import find_restorer  # noqa: PLC0415 - only where it is asked for
 
         model = find_restorer(args.task)
     return {**own, "model": model, "workers": args.workers, "options": options, **settings}

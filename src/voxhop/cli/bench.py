@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from voxhop import SessionOptions
     from voxhop.benchmark import BenchResult
-    from voxhop.benchmark_streams import StreamsResult
     from voxhop.cli.verb import Subparsers
+    from voxhop.figures.streams import StreamsResult
 
 _COLUMNS = (
     "| CPU | kernels | isa | precision | threads | cache "
@@ -82,7 +82,7 @@ def _run_streams(args: argparse.Namespace, options: SessionOptions) -> int:
     if args.hot or args.alone:
         raise ArgumentError("--hot, --alone: not with --streams, which times one group only")
     from voxhop import DEFAULT_MODEL  # noqa: PLC0415 - the parser needs none of it
-    from voxhop.benchmark_streams import run_streams  # noqa: PLC0415 - the same
+    from voxhop.figures.streams import run_streams  # noqa: PLC0415 - the same
 
     with ProgressBar("timing") as bar:
         result = run_streams(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxhop.cli.verb import Subparsers
-    from voxhop.files import EnhanceReport
+    from voxhop.files.enhance import EnhanceReport
 
     Samples = npt.NDArray[np.float32]
     Segments = dict[str, tuple[float, float]]

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
 def look(model: str | None) -> dict[str, Any]:
     """Return everything the verb reports; ``problems`` lists what is wrong, in words."""
     from voxhop import _bindings as engine  # noqa: PLC0415 - not for the parser
-    from voxhop._machine import cache_bytes, cpu_name, machine_load  # noqa: PLC0415
     from voxhop._version import __version__  # noqa: PLC0415
+    from voxhop.figures.machine import cache_bytes, cpu_name, machine_load  # noqa: PLC0415
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts: dict[str, Any] = {

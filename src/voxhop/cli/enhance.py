@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
-    from voxhop.files import EnhanceReport
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.files.enhance import EnhanceReport
+    from voxhop.stream.types import StreamMetrics
 
 _SETTINGS: Final = (
     "delay_ms",

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from voxhop._plain import plain
 from voxhop.cli.verb import ProgressBar, new_verb, print_json, say
+from voxhop.engine.plain import plain
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:

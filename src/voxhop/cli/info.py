@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from voxhop.cli.verb import Subparsers
     from voxhop.codec import Container
+    from voxhop.engine.ports import PortInfo
     from voxhop.models import Model
-    from voxhop.ports import PortInfo
 
 _LONGEST_VALUE = 72
 

@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._plain import plain
 from voxhop.cli.verb import (
     add_high_pass,
     add_model_options,
@@ -17,6 +16,7 @@ from voxhop.cli.verb import (
     session_options,
     stream_model_options,
 )
+from voxhop.engine.plain import plain
 from voxhop.errors import ArgumentError, AudioFileError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from voxhop.cli.verb import Subparsers
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.stream.types import StreamMetrics
 
 _DTYPES: Final = {"s16": "<i2", "f32": "<f4"}
 _BLOCK_S: Final = 0.01

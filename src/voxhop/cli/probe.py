@@ -11,8 +11,8 @@ from voxhop.errors import ArgumentError
 if TYPE_CHECKING:
     import argparse
 
-    from voxhop.alignment import DelayEstimate
     from voxhop.cli.verb import Subparsers
+    from voxhop.stream.alignment import DelayEstimate
 
 _DRIFT_PPM: Final = 3.0
 _CLEAR: Final = 0.5
@@ -49,7 +49,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Probe the pair and say what it means."""
-    from voxhop.alignment import probe_delay  # noqa: PLC0415 - the parser needs none of it
+    from voxhop.stream.alignment import probe_delay  # noqa: PLC0415 - the parser needs none of it
 
     mic, ref, rate = read_tracks(args)
     if ref is None:

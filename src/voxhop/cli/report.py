@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxhop._partial import partial_beside
 from voxhop.cli.tracks import add_track_arguments, read_tracks
 from voxhop.cli.verb import (
     ProgressBar,
@@ -18,6 +17,7 @@ from voxhop.cli.verb import (
     stream_model_options,
 )
 from voxhop.errors import ArgumentError
+from voxhop.media.partial import partial_beside
 
 if TYPE_CHECKING:
     import argparse

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import argparse
 
     from voxhop.cli.verb import Subparsers
-    from voxhop.restoration import RestoreReport
-    from voxhop.restorers import Restorer
+    from voxhop.files.restoration import RestoreReport
+    from voxhop.files.restorers import Restorer
 
 _PICTURE_S: Final = 60.0  # of a long recording, its start
 
@@ -159,8 +159,8 @@ def _tell(report: RestoreReport, picture: str | None) -> None:
 
 def _tracks(report: RestoreReport) -> dict[str, Any]:
     """Return the first channels before and after, at the rate of the output."""
-    from voxhop._sources import at_rate  # noqa: PLC0415 - the parser needs none of it
     from voxhop.io import AudioReader  # noqa: PLC0415
+    from voxhop.media.sources import at_rate  # noqa: PLC0415 - the parser needs none of it
 
     tracks = {}
     for name, path in (("before", report.source), ("after", report.out)):
@@ -171,7 +171,7 @@ def _tracks(report: RestoreReport) -> dict[str, Any]:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from voxhop.restorers import TASKS, installed  # noqa: PLC0415 - the parser needs none of it
+    from voxhop.files.restorers import TASKS, installed  # noqa: PLC0415 - the parser needs none of it
 
     models = installed()
     if args.json:

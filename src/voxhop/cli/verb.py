@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop._plain import plain
+from voxhop.engine.plain import plain
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import numpy as np
 
-from voxhop._arrays import FLOAT32, INT16
-from voxhop._closing import Closing
-from voxhop._formats import from_float
 from voxhop.codec.container import frames_for
 from voxhop.codec.packing import checked_codes, groups_of
+from voxhop.engine.arrays import FLOAT32, INT16
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
-from voxhop.offline import opened
+from voxhop.files.offline import opened
+from voxhop.media.formats import from_float
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxhop.codec.packing import Codes
+    from voxhop.engine.session import Session
     from voxhop.models import Model
-    from voxhop.session import Session
 
     ModelSource = Model | str | os.PathLike[str] | bytes
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop._closing import Closing
-from voxhop._formats import check_rate, from_float, to_float
-from voxhop._sources import Converter
 from voxhop.codec.coder import CodecDecoder, CodecEncoder, sound_dtype
 from voxhop.codec.packing import GROUPS, groups_of, pack_codes, packed_bytes, unpack_codes
+from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, CodecFileError
+from voxhop.media.formats import check_rate, from_float, to_float
+from voxhop.media.sources import Converter
 
 if TYPE_CHECKING:
     import numpy.typing as npt

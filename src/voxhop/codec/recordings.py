@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from voxhop._formats import check_channel, check_rate, from_float, to_float
-from voxhop._partial import partial_beside
-from voxhop._sources import ArraySource, Converter, at_rate
 from voxhop.codec.coder import CodecDecoder, CodecEncoder
 from voxhop.codec.container import ContainerWriter, frames_for, parse_container
 from voxhop.codec.packing import CODEC_RATE, FRAME_SAMPLES
 from voxhop.errors import ArgumentError, AudioFileError, CodecFileError
 from voxhop.io import AudioReader, AudioWriter, choose_encoding, target_of
+from voxhop.media.formats import check_channel, check_rate, from_float, to_float
+from voxhop.media.partial import partial_beside
+from voxhop.media.sources import ArraySource, Converter, at_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
-    from voxhop._formats import Floats
-    from voxhop._sources import Source
     from voxhop.codec.coder import ModelSource
     from voxhop.codec.container import Container
+    from voxhop.media.formats import Floats
+    from voxhop.media.sources import Source
 
     FilePath = str | os.PathLike[str]
     Progress = Callable[[float, float], None]

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop.alignment import DelayEstimate, probe_delay
 from voxhop.errors import ShapeError
 from voxhop.models import load
-from voxhop.stream import Stream
+from voxhop.stream.alignment import DelayEstimate, probe_delay
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from voxhop.engine.session_info import SessionOptions
     from voxhop.models import Model
-    from voxhop.session_info import SessionOptions
-    from voxhop.stream_types import StreamMetrics
+    from voxhop.stream.types import StreamMetrics
 
     Floats = npt.NDArray[np.float32]
 

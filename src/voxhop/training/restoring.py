@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 
 from voxhop.errors import ArgumentError
-from voxhop.level import NOMINAL_PEAK
+from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.acoustics import decibels
 from voxhop.training.degrade import degrade
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxhop._bindings import engine_file
-from voxhop._hash import sha256_of
+from voxhop.engine.hash import sha256_of
+from voxhop.engine.session_info import ALIGN_TAP, read_delay
 from voxhop.errors import ArgumentError
 from voxhop.evaluation.systems import FoundDelays
 from voxhop.models import DEFAULT_MODEL, find_model, load
-from voxhop.session_info import ALIGN_TAP, read_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable

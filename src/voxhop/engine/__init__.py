@@ -1,0 +1,1 @@
+"""Models at work: sessions, groups, and what they share."""

@@ -1,0 +1,1 @@
+"""What a hop and a machine cost and do, measured."""

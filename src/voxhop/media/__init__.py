@@ -1,0 +1,1 @@
+"""What is inside audio and video files, and how files come to be whole."""
