@@ -4,15 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
-from voxhop.codec import (
-    CodecDecoder,
-    CodecEncoder,
-    CodecReport,
-    decode,
-    decode_file,
-    encode,
-    encode_file,
-)
 from voxhop.engine.group import SessionGroup
 from voxhop.engine.ports import PortInfo
 from voxhop.engine.session import Session
@@ -28,10 +19,6 @@ from voxhop.errors import (
     StateError,
     VoxhopError,
 )
-from voxhop.files.concealment import conceal, conceal_file
-from voxhop.files.enhance import EnhanceReport, enhance_file
-from voxhop.files.offline import enhance
-from voxhop.files.restoration import RestoreReport, restore, restore_file
 from voxhop.models import (
     DEFAULT_MODEL,
     Model,
@@ -41,15 +28,28 @@ from voxhop.models import (
     bundled_models,
     load,
 )
-from voxhop.stream.alignment import DelayEstimate, DelayTrack, probe_delay
-from voxhop.stream.level import LevelFollower
-from voxhop.stream.losses import LossTrace
 from voxhop.stream.stream import Stream
 from voxhop.stream.types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
     from voxhop.batching import BatchReport, batch, watch
     from voxhop.chain import Chain, CodecLink, ModelLink, chain_file
+    from voxhop.codec import (
+        CodecDecoder,
+        CodecEncoder,
+        CodecReport,
+        decode,
+        decode_file,
+        encode,
+        encode_file,
+    )
+    from voxhop.files.concealment import conceal, conceal_file
+    from voxhop.files.enhance import EnhanceReport, enhance_file
+    from voxhop.files.offline import enhance
+    from voxhop.files.restoration import RestoreReport, restore, restore_file
+    from voxhop.stream.alignment import DelayEstimate, DelayTrack, probe_delay
+    from voxhop.stream.level import LevelFollower
+    from voxhop.stream.losses import LossTrace
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -111,18 +111,42 @@ __all__ = [
 ]
 
 
-# Packages whose names load them on first use: a third of the time of `import voxhop`.
+# Where names are that a session or a stream does not need: they load on first use.
 _ON_USE = {
     "batching": ("BatchReport", "batch", "watch"),
     "chain": ("Chain", "CodecLink", "ModelLink", "chain_file"),
+    "codec": (
+        "CodecDecoder",
+        "CodecEncoder",
+        "CodecReport",
+        "decode",
+        "decode_file",
+        "encode",
+        "encode_file",
+    ),
+    "files": (
+        "EnhanceReport",
+        "RestoreReport",
+        "conceal",
+        "conceal_file",
+        "enhance",
+        "enhance_file",
+        "restore",
+        "restore_file",
+    ),
+    "io": (),
+    "stream.alignment": ("DelayEstimate", "DelayTrack", "probe_delay"),
+    "stream.level": ("LevelFollower",),
+    "stream.losses": ("LossTrace",),
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
-    """Return a name of a package that one recording or stream does not need."""
-    for package, names in _ON_USE.items():
-        if name in names:
-            import importlib  # noqa: PLC0415 - only then
+    """Return a name, or a module, that one session or stream does not need."""
+    import importlib  # noqa: PLC0415 - only then
 
-            return getattr(importlib.import_module(f"voxhop.{package}"), name)
+    for module, names in _ON_USE.items():
+        if name == module or name in names:
+            found = importlib.import_module(f"voxhop.{module}")
+            return found if name == module else getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -253,3 +253,8 @@ def test_model_may_be_a_name_and_options_reach_the_session(call):
     assert np.array_equal(voxhop.enhance(mic, sample_rate=RATE), by_name)
     with pytest.raises(voxhop.VoxhopError, match="nonsense"):
         voxhop.enhance(mic, sample_rate=RATE, options=voxhop.SessionOptions(kernels="nonsense"))
+
+
+def test_a_recording_does_not_depend_on_how_busy_the_machine_is():
+    with pytest.raises(voxhop.ArgumentError, match="governor: a recording has no deadline"):
+        voxhop.enhance(np.zeros(1600, "f4"), sample_rate=16000, governor=True)

@@ -53,6 +53,8 @@ def stream_settings(settings: Mapping[str, Any], *, delay_ms: float | str = 0.0)
     for name in _OWN:
         if name in settings:
             raise ArgumentError(f"{name}: as the recording has it; expected no setting")
+    if settings.get("governor"):
+        raise ArgumentError("governor: a recording has no deadline; expected it for a live stream")
     chosen = {"delay_ms": delay_ms, **settings}
     return {"auto_bypass": chosen["delay_ms"] == "auto", **chosen}
 
