@@ -14,13 +14,11 @@ import numpy as np
 
 from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, AudioFileError
-from voxhop.media.partial import partial_beside
+from voxhop.media.partial import WholeFile, partial_beside
 from voxhop.media.reader import MediaFile, looks_like_media
 from voxhop.media.wav_header import Samples, WavHeader, read_wav_header
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy.typing as npt
 
 _SUFFIXES: Final = {
@@ -164,7 +162,7 @@ class AudioReader(Closing):
         self._file.close()
 
 
-class AudioWriter:
+class AudioWriter(WholeFile):
     """A file of audio that appears under its name only when it is complete.
 
     Until then it lies beside it, hidden, with a random name that ends in ``.part``; an error
@@ -247,21 +245,6 @@ class AudioWriter:
         with contextlib.suppress(self._soundfile.LibsndfileError):
             self._file.close()
         self._remove_partial()
-
-    def __enter__(self) -> AudioWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self.commit()
-        finally:
-            self.discard()
 
     def _check_complete(self) -> None:
         """Read the last sample back: some encoders lose write errors while they close."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +9,9 @@ import numpy as np
 from voxhop._bindings import native
 from voxhop.engine.arrays import FLOAT32, check_hop
 from voxhop.engine.native_options import NativeSessionOptions, option_values, state_buffer
-from voxhop.engine.owner import Owner
-from voxhop.engine.ports import HopArrays, PortInfo, read_ports
-from voxhop.engine.session_info import (
-    SessionInfo,
-    SessionOptions,
-    computed_by,
-    read_info,
-    split_options,
-)
+from voxhop.engine.opened import Opened
+from voxhop.engine.ports import HopArrays
+from voxhop.engine.session_info import split_options
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -27,7 +20,7 @@ if TYPE_CHECKING:
     from voxhop.models import Model
 
 
-class SessionGroup(Owner):
+class SessionGroup(Opened):
     """`streams` streams on one model, one hop of each per call.
 
     Weights and activations are shared, so a stream costs its state bytes only; each
@@ -62,24 +55,15 @@ class SessionGroup(Owner):
     def __init__(self, model: Model, streams: int, **options: Any) -> None:  # noqa: ANN401 - those of Session
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
-        self._model = model
-        self._options, values = split_options(options)
-        self._values = option_values(values)
-        native_options = NativeSessionOptions(self._options, self._values)
+        general, own = split_options(options)
+        values = option_values(own)
+        native_options = NativeSessionOptions(general, values)
         n = native()
         out = n.ffi.new("vh_group **")
         n.call(n.lib.vh_group_open, model.handle, native_options.struct, streams, out)
-        super().__init__(n.own(out[0], n.lib.vh_group_close, model.handle))
-        if not self._options.comfort_noise:
-            self._call("set_comfort_noise", 0)
+        super().__init__(n.own(out[0], n.lib.vh_group_close, model.handle), model, general, values)
         self._streams = streams
-        figures = n.ffi.new("vh_session_figures *")
-        self._call("get_figures", figures)
-        self._hop, self._rate = int(figures.hop_samples), int(figures.sample_rate)
-        self._ports = read_ports(
-            n.lib.vh_group_port_count(self._handle),
-            lambda i, info: self._call("get_port", i, info),
-        )
+        self._hop = int(self._figures.hop_samples)
 
     def process(
         self,
@@ -216,28 +200,16 @@ class SessionGroup(Owner):
         self._call("fork", self._index("stream", stream), self._index("into", into))
 
     def __copy__(self) -> SessionGroup:
-        options = asdict(self._options) | dict(self._values)
-        return _resume(self._model, options, self._states())
+        return _resume(self._model, self._opening(), self._states())
 
     def __deepcopy__(self, memo: object) -> SessionGroup:
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self._options) | computed_by(self.info) | dict(self._values)
-        return _resume, (self._model, options, self._states())
+        return _resume, (self._model, self._opening(elsewhere=True), self._states())
 
     def _states(self) -> list[bytes]:
         return [self.state(stream) for stream in range(self._streams)]
-
-    @property
-    def model(self) -> Model:
-        """The model of this group."""
-        return self._model
-
-    @property
-    def options(self) -> SessionOptions:
-        """The options it was opened with."""
-        return self._options
 
     @property
     def streams(self) -> int:
@@ -245,29 +217,9 @@ class SessionGroup(Owner):
         return self._streams
 
     @property
-    def sample_rate(self) -> int:
-        """Sample rate in Hz."""
-        return self._rate
-
-    @property
     def hop_length(self) -> int:
         """Samples per hop and stream."""
         return self._hop
-
-    @property
-    def inputs(self) -> tuple[PortInfo, ...]:
-        """What a stream's hop takes, in order."""
-        return self._ports.inputs
-
-    @property
-    def outputs(self) -> tuple[PortInfo, ...]:
-        """What a stream's hop gives."""
-        return self._ports.outputs
-
-    @property
-    def info(self) -> SessionInfo:
-        """What the group runs on; `state_bytes` per stream, `scratch_bytes` per thread."""
-        return read_info(self._call)
 
     def _index(self, name: str, stream: int) -> int:
         if isinstance(stream, bool) or not hasattr(stream, "__index__"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,12 +56,12 @@ class Ports:
     inputs: tuple[PortInfo, ...]
     outputs: tuple[PortInfo, ...]
 
-    @property
+    @functools.cached_property  # asked in every hop
     def is_audio(self) -> bool:
         """Whether a hop takes audio first and gives nothing but one output of audio."""
         return self.inputs[0].type == "audio" and [p.type for p in self.outputs] == ["audio"]
 
-    @property
+    @functools.cached_property
     def takes_ref(self) -> bool:
         """Whether the second input is audio: a reference."""
         return len(self.inputs) > 1 and self.inputs[1].type == "audio"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,16 +15,13 @@ from voxhop.engine.native_options import (
     option_values,
     state_buffer,
 )
-from voxhop.engine.owner import Owner
-from voxhop.engine.ports import HopArrays, PortInfo, read_ports
+from voxhop.engine.opened import Opened
+from voxhop.engine.ports import HopArrays
 from voxhop.engine.session_info import (
     ALIGN_TAP,
-    SessionInfo,
     SessionMetrics,
     SessionOptions,
-    computed_by,
     read_delay,
-    read_info,
 )
 from voxhop.errors import ArgumentError, DtypeError, ShapeError
 
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
 _Sample = TypeVar("_Sample", np.float32, np.int16)
 
 
-class Session(Owner):
+class Session(Opened):
     """One stream on a model. A context manager; belongs to one thread at a time.
 
     Parameters
@@ -83,17 +79,10 @@ class Session(Owner):
         comfort_noise: bool = True,
         **values: int | str,
     ) -> None:
-        self._options = SessionOptions(
-            kernels, isa, precision, threads, history_first, comfort_noise
-        )
-        self._values = option_values(values)
-        self._model = model
-        super().__init__(_open(model, self._options, self._values))
+        options = SessionOptions(kernels, isa, precision, threads, history_first, comfort_noise)
+        own = option_values(values)
+        super().__init__(_open(model, options, own), model, options, own)
         n = native()
-        self._figures = n.ffi.new("vh_session_figures *")
-        self._call("get_figures", self._figures)
-        if not comfort_noise:
-            self._call("set_comfort_noise", 0)
         self._err = n.ffi.new("vh_error *")
         self._null = n.ffi.NULL
         self._from_buffer = n.ffi.from_buffer
@@ -101,10 +90,6 @@ class Session(Owner):
         self._process_f32 = n.lib.vh_session_process_f32
         self._process_s16 = n.lib.vh_session_process_s16
         self._hop = int(self._figures.hop_samples)
-        self._ports = read_ports(
-            n.lib.vh_session_port_count(self._handle),
-            lambda i, info: self._call("get_port", i, info),
-        )
         self._shape = (self._hop,)
         self._taps = _read_taps(self._handle)
         self._hops = self._last_ns = self._worst_ns = 0
@@ -305,7 +290,7 @@ class Session(Owner):
         ``copy.copy`` and ``copy.deepcopy`` do the same. A pickle holds the model, the options
         and the state, and opens with the kernels and the instruction set that computed it.
         """
-        return _resume(self._model, asdict(self._options) | dict(self._values), self.state())
+        return _resume(self._model, self._opening(), self.state())
 
     def __copy__(self) -> Session:
         return self.fork()
@@ -314,15 +299,9 @@ class Session(Owner):
         return self.fork()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = asdict(self._options) | computed_by(self.info) | dict(self._values)
-        return _resume, (self._model, options, self.state())
+        return _resume, (self._model, self._opening(elsewhere=True), self.state())
 
     # -- figures ------------------------------------------------------------------------
-
-    @property
-    def sample_rate(self) -> int:
-        """Sample rate in Hz."""
-        return int(self._figures.sample_rate)
 
     @property
     def hop_length(self) -> int:
@@ -335,39 +314,14 @@ class Session(Owner):
         return int(self._figures.latency_samples)
 
     @property
-    def inputs(self) -> tuple[PortInfo, ...]:
-        """What `process_hop` takes, in order."""
-        return self._ports.inputs
-
-    @property
-    def outputs(self) -> tuple[PortInfo, ...]:
-        """What `process_hop` gives."""
-        return self._ports.outputs
-
-    @property
     def macs_per_hop(self) -> int:
         """Multiply-accumulates of one hop."""
         return int(self._figures.macs_per_hop)
 
     @property
-    def model(self) -> Model:
-        """The model of this session."""
-        return self._model
-
-    @property
-    def options(self) -> SessionOptions:
-        """The options it was opened with."""
-        return self._options
-
-    @property
     def values(self) -> dict[str, str]:
         """The model's own options that were given, as they are now."""
         return dict(self._values)
-
-    @property
-    def info(self) -> SessionInfo:
-        """What the session runs on."""
-        return read_info(self._call)
 
     def taps(self) -> dict[str, int]:
         """Return the values inside the model that `tap` reads: name to number of values."""

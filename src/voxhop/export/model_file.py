@@ -6,20 +6,22 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gguf
 import numpy as np
+import torch
 
 from voxhop.errors import ArgumentError, ModelFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
 DataType = Literal["f32", "f16"]
+_M = TypeVar("_M")
 
 
 def to_array(name: str, tensor: Tensor, dtype: DataType) -> NDArray[np.float32 | np.float16]:
@@ -142,6 +144,41 @@ def open_model_file(path: str | os.PathLike[str]) -> gguf.GGUFReader:
     except Exception as error:
         # The reader indexes into the file without checks: damage shows as any error.
         raise ModelFileError(f"{path}: not a readable GGUF file ({error})") from error
+
+
+def read_model_file(path: str | os.PathLike[str], build: Callable[[gguf.GGUFReader], _M]) -> _M:
+    """Return what `build` makes of a file; what is wrong with it is told with the path.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is not readable GGUF, or `build` does not understand it.
+    OSError
+        When it cannot be opened.
+    """
+    reader = open_model_file(path)
+    try:
+        return build(reader)
+    except (ModelFileError, ValueError, TypeError, RuntimeError) as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def read_tensors(reader: gguf.GGUFReader) -> dict[str, Tensor]:
+    """Copy the tensors out of the mapped file as float32, in torch's order of dimensions.
+
+    Raises
+    ------
+    ModelFileError
+        For a tensor that is neither f32 nor f16.
+    """
+    tensors = {}
+    for entry in reader.tensors:
+        if entry.data.dtype not in (np.float32, np.float16):
+            found = entry.tensor_type.name
+            raise ModelFileError(f"{entry.name}: type {found}, expected F32 or F16")
+        # A copy, because the mapping is read-only and goes away with the reader.
+        tensors[entry.name] = torch.from_numpy(entry.data.astype(np.float32))
+    return tensors
 
 
 class Metadata:

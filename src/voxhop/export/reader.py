@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from voxhop.errors import ModelFileError
 from voxhop.export.gguf import ARCHITECTURE
-from voxhop.export.model_file import open_model_file
+from voxhop.export.model_file import read_model_file, read_tensors
 from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
 from voxhop.reference.checkpoint import model_from_state_dict
 from voxhop.reference.config import LocalVQEConfig
@@ -58,17 +57,12 @@ def read_gguf(path: str | os.PathLike[str]) -> LocalVQE:
     OSError
         When the file cannot be opened.
     """
-    reader = open_model_file(path)
-    try:
-        config = _config(reader)
-        tensors = {tensor.name: _tensor(tensor) for tensor in reader.tensors}
-        return _model(config, tensors)
-    except (ModelFileError, ValueError) as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    return read_model_file(path, _model)
 
 
-def _model(config: LocalVQEConfig, tensors: dict[str, Tensor]) -> LocalVQE:
+def _model(reader: gguf.GGUFReader) -> LocalVQE:
     """Undo what the file has folded where the state dict keeps it apart."""
+    config, tensors = _config(reader), read_tensors(reader)
     poles = []
     for name in ("bottleneck.a_real", "bottleneck.a_imag"):
         pole, expected = tensors.pop(name, None), (config.bottleneck_hidden,)
@@ -82,14 +76,6 @@ def _model(config: LocalVQEConfig, tensors: dict[str, Tensor]) -> LocalVQE:
     tensors["bottleneck.A_theta"] = theta.float()
     tensors["align.temperature"] = torch.tensor(1.0)
     return model_from_state_dict(tensors, config)
-
-
-def _tensor(entry: gguf.ReaderTensor) -> Tensor:
-    """Copy a tensor out of the mapped file as float32, in torch's order of dimensions."""
-    if entry.data.dtype not in (np.float32, np.float16):
-        raise ModelFileError(f"{entry.name}: type {entry.tensor_type.name}, expected F32 or F16")
-    # A copy, because the mapping is read-only and goes away with the reader.
-    return torch.from_numpy(entry.data.astype(np.float32))
 
 
 def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from voxhop.errors import ArgumentError, ModelFileError
+from voxhop.errors import ModelFileError
 from voxhop.export.model_file import (
     DataType,
     Metadata,
     check_dtype,
-    open_model_file,
+    read_model_file,
+    read_tensors,
     to_array,
     write_model_file,
 )
@@ -178,12 +179,7 @@ def read_seflow(path: str | os.PathLike[str]) -> SEFlow:
     OSError
         When the file cannot be opened.
     """
-    reader = open_model_file(path)
-    try:
-        config = _config(reader)
-        return _model(config, reader)
-    except (ModelFileError, ArgumentError, TypeError) as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    return read_model_file(path, _model)
 
 
 def _config(reader: gguf.GGUFReader) -> SEFlowConfig:
@@ -199,14 +195,9 @@ def _config(reader: gguf.GGUFReader) -> SEFlowConfig:
     return config
 
 
-def _model(config: SEFlowConfig, reader: gguf.GGUFReader) -> SEFlow:
-    tensors = {}
-    for entry in reader.tensors:
-        if entry.data.dtype not in (np.float32, np.float16):
-            raise ModelFileError(
-                f"{entry.name}: type {entry.tensor_type.name}, expected F32 or F16"
-            )
-        tensors[entry.name] = torch.from_numpy(entry.data.astype(np.float32))
+def _model(reader: gguf.GGUFReader) -> SEFlow:
+    config = _config(reader)
+    tensors = read_tensors(reader)
     for rate in config.sample_rates:
         stored = tensors.pop(f"stft.window.{rate}", None)
         named = analysis_window(rate, torch.empty(0))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from voxhop.errors import ModelFileError
 from voxhop.export.model_file import (
     DataType,
     Metadata,
     check_dtype,
-    open_model_file,
+    read_model_file,
+    read_tensors,
     to_array,
     write_model_file,
 )
@@ -130,11 +130,7 @@ def read_streamfm(path: str | os.PathLike[str]) -> StreamFM:
     OSError
         When the file cannot be opened.
     """
-    reader = open_model_file(path)
-    try:
-        return _model(reader)
-    except (ModelFileError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    return read_model_file(path, _model)
 
 
 def _model(reader: gguf.GGUFReader) -> StreamFM:
@@ -150,7 +146,7 @@ def _model(reader: gguf.GGUFReader) -> StreamFM:
         metadata.expect(key, expected)
     optional = {"input_gain_db"}
     fields = {name: own(name) for name in _PLAIN if name in metadata or name not in optional}
-    tensors = {t.name: torch.from_numpy(t.data.astype(np.float32)) for t in reader.tensors}
+    tensors = read_tensors(reader)
     if "mel.fb" in tensors:
         fields["n_mels"] = tensors["mel.fb"].shape[1]
     config = StreamFMConfig(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch.nn import functional
 
 from voxhop.errors import ModelFileError
@@ -13,7 +12,8 @@ from voxhop.export.model_file import (
     DataType,
     Metadata,
     check_dtype,
-    open_model_file,
+    read_model_file,
+    read_tensors,
     to_array,
     write_model_file,
 )
@@ -177,11 +177,7 @@ def read_sublime(path: str | os.PathLike[str]) -> Sublime:
     OSError
         When the file cannot be opened.
     """
-    reader = open_model_file(path)
-    try:
-        return _model(reader)
-    except (ModelFileError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelFileError(f"{path}: {error}") from error
+    return read_model_file(path, _model)
 
 
 def _model(reader: gguf.GGUFReader) -> Sublime:
@@ -208,7 +204,7 @@ def _model(reader: gguf.GGUFReader) -> Sublime:
         first, second = own(f"mel.{field}")
         fields["mel_n_fft" if field == "n_fft" else field] = (int(first), int(second))
     model = Sublime(SublimeConfig(**fields)).eval()
-    tensors = {t.name: torch.from_numpy(t.data.astype(np.float32)) for t in reader.tensors}
+    tensors = read_tensors(reader)
     model.load_state_dict(tensors)
     return model
 

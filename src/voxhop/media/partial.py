@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
+    from types import TracebackType
+
+_Self = TypeVar("_Self", bound="WholeFile")
 
 PARTIAL_SUFFIX: Final = ".part"
 _PARTIAL: Final = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}", re.DOTALL)
@@ -32,3 +36,30 @@ def remove_partials(folder: Path, names: Collection[str]) -> int:
                 (folder / entry.name).unlink(missing_ok=True)
                 removed += 1
     return removed
+
+
+class WholeFile(abc.ABC):
+    """A context manager that leaves its target whole, or as it was when an error ends it."""
+
+    @abc.abstractmethod
+    def commit(self) -> None:
+        """Put what was written in the target's place."""
+
+    @abc.abstractmethod
+    def discard(self) -> None:
+        """Remove what was written; nothing after `commit`."""
+
+    def __enter__(self: _Self) -> _Self:  # noqa: PYI019 - typing.Self needs Python 3.11
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.commit()
+        finally:
+            self.discard()

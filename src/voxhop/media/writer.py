@@ -12,12 +12,10 @@ import numpy as np
 
 from voxhop.errors import ArgumentError, AudioFileError
 from voxhop.io import target_of
-from voxhop.media.partial import partial_beside
+from voxhop.media.partial import WholeFile, partial_beside
 from voxhop.media.reader import cause, import_av, moves
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from voxhop.io import AudioReader
     from voxhop.media.formats import Floats
 
@@ -55,7 +53,7 @@ def media_encoding(out: str | os.PathLike[str], subtype: str | None) -> tuple[st
     return container.upper(), codec.removeprefix("lib").upper()
 
 
-class MediaWriter:
+class MediaWriter(WholeFile):
     """A sound track that appears under its name when it is complete; a context manager.
 
     The pictures, titles and chapters of `like` are copied as they are where the new file can
@@ -148,21 +146,6 @@ class MediaWriter:
                 with contextlib.suppress(self._av.FFmpegError, OSError):
                     container.close()
         self._partial.unlink(missing_ok=True)
-
-    def __enter__(self) -> MediaWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self.commit()
-        finally:
-            self.discard()
 
     def _copy(self, like: AudioReader) -> dict[int, Any]:
         """Take over what is not sound; return the new streams by the index of the old."""
