@@ -13,6 +13,7 @@ import tolerances
 import voxhop
 from voxhop import benchmark
 from voxhop.cli import bench, demo, main
+from voxhop.cli.demo_files import read_segments
 from voxhop.io import AudioReader
 
 DEMO = Path(voxhop.__file__).parent / "demo"
@@ -33,7 +34,7 @@ def test_demo_writes_sound_and_a_picture_and_says_what_changed(tmp_path, monkeyp
     assert (folder / "before-after.png").read_bytes().startswith(b"\x89PNG")
     mic, clean = (soundfile.read(folder / f"{n}.wav")[0] for n in ("microphone", "clean"))
     assert np.array_equal(mic, soundfile.read(DEMO / "mic.flac")[0])
-    start, end = (round(s * RATE) for s in demo.read_segments()["far end"])
+    start, end = (round(s * RATE) for s in read_segments()["far end"])
     powers = [np.mean(x[start:end] ** 2) for x in (mic, clean)]
     expected = 10 * np.log10(powers[0] / powers[1])
     assert told["changes"]["far_end_db"] == pytest.approx(expected, abs=0.05)
@@ -81,7 +82,7 @@ def test_demo_recordings_are_small_credited_and_as_their_segments_say():
         with AudioReader(DEMO / f"{name}.flac") as reader:
             assert (reader.rate, reader.channels) == (RATE, 1)
             tracks[name] = reader.read(reader.frames)[:, 0]
-    segments = demo.read_segments()
+    segments = read_segments()
     assert list(segments) == ["far end", "both", "near end"]
     assert segments["near end"][1] == len(tracks["mic"]) / RATE == len(tracks["ref"]) / RATE
     start = round(segments["near end"][0] * RATE)

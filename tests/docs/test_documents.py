@@ -19,6 +19,7 @@ from voxhop.models import find_model
 ROOT = Path(__file__).parents[2]
 DEMO = Path(voxhop.__file__).parent / "demo"
 SEFLOW = ROOT / "tests" / "golden" / "seflow-random" / "model-f32.gguf"
+SUBLIME = ROOT / "tests" / "golden" / "sublime-random" / "model-f32.gguf"
 PAGES = (
     "README.md",
     "docs/python.md",
@@ -50,6 +51,7 @@ def folder(tmp_path, monkeypatch):
         )
         soundfile.write(tmp_path / name, tracks[name], rate)
     shutil.copy(SEFLOW, tmp_path / "seflow.gguf")
+    shutil.copy(SUBLIME, tmp_path / "sublime.gguf")
     (tmp_path / "trace.txt").write_text("0010 0100\n")
     both = np.stack([tracks["mic.wav"], tracks["speaker.wav"]], axis=1)
     soundfile.write(tmp_path / "both.wav", both, rate)

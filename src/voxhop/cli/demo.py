@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from voxhop.cli import codec_demo
+from voxhop.cli.demo_files import (
+    DEMO,
+    NO_PICTURE,
+    copy_recording,
+    draw,
+    read_recording,
+    read_segments,
+)
 from voxhop.cli.verb import ProgressBar, new_verb, print_json, say
 
 if TYPE_CHECKING:
     import argparse
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from voxhop.cli.demo_files import Samples, Segments
     from voxhop.cli.verb import Subparsers
     from voxhop.files.enhance import EnhanceReport
 
-    Samples = npt.NDArray[np.float32]
-    Segments = dict[str, tuple[float, float]]
-
-_DEMO: Final = Path(__file__).parent.parent / "demo"
 _FRAME_S: Final = 0.02
 _ECHO_TAIL_S: Final = 0.4  # the room and the playback delay carry the far end this much longer
 
@@ -55,34 +57,41 @@ def add_parser(subparsers: Subparsers) -> None:
         subparsers,
         run,
         name="demo",
-        summary="enhance a short call that ships with voxhop, and show what changed",
-        example="voxhop demo",
+        summary="enhance or code a short recording that ships with voxhop, and show what changed",
+        example="voxhop demo\n  voxhop demo --codec",
     )
     parser.add_argument(
         "-o", "--out", default="voxhop-demo", help="folder to make (default voxhop-demo)"
+    )
+    parser.add_argument(
+        "--codec",
+        action="store_true",
+        help="code the talker at 6 and 1 kbit/s instead of enhancing the call",
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Enhance the pair, write what to listen to and look at, and say what changed."""
+    if args.codec:
+        return codec_demo.run(args)
     from voxhop import enhance_file  # noqa: PLC0415 - the parser needs none of it
 
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     with ProgressBar("enhancing") as bar:
         report = enhance_file(
-            _DEMO / "mic.flac",
+            DEMO / "mic.flac",
             out / "clean.wav",
-            ref=_DEMO / "ref.flac",
+            ref=DEMO / "ref.flac",
             model=args.model,
             progress=bar.update,
         )
     segments = read_segments()
     tracks = {
-        "microphone": _copy(_DEMO / "mic.flac", out / "microphone.wav"),
-        "loudspeaker": _copy(_DEMO / "ref.flac", out / "loudspeaker.wav"),
-        "clean": _read(out / "clean.wav"),
+        "microphone": copy_recording(DEMO / "mic.flac", out / "microphone.wav")[1],
+        "loudspeaker": copy_recording(DEMO / "ref.flac", out / "loudspeaker.wav")[1],
+        "clean": read_recording(out / "clean.wav"),
     }
     changes = measure(tracks["microphone"], tracks["clean"], report.sample_rate, segments)
     picture = _draw(out / "before-after.png", tracks, report.sample_rate, segments)
@@ -91,12 +100,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(report, changes, out, picture)
     return 0
-
-
-def read_segments() -> Segments:
-    """Return who talks when in the demo recordings: name to start and end in seconds."""
-    text = (_DEMO / "segments.json").read_text(encoding="utf-8")
-    return {name: (start, end) for name, (start, end) in json.loads(text).items()}
 
 
 def measure(mic: Samples, clean: Samples, rate: int, segments: Segments) -> Changes:
@@ -138,43 +141,14 @@ def _tell(report: EnhanceReport, changes: Changes, out: Path, picture: Path | No
     say(f"  before   {out / 'microphone.wav'}")
     say(f"  after    {out / 'clean.wav'}")
     say(f"  speaker  {out / 'loudspeaker.wav'}")
-    if picture:
-        say(f"look:      {picture}")
-    else:
-        say('look:      no picture, matplotlib is missing; pip install "voxhop[plot]"')
-
-
-def _copy(source: Path, target: Path) -> Samples:
-    """Write a demo recording as a WAV that any player plays; return its samples."""
-    from voxhop.io import AudioReader, AudioWriter  # noqa: PLC0415 - the parser needs none of it
-
-    with AudioReader(source) as reader:
-        block = reader.read(reader.frames)
-        encoding = ("WAV", "PCM_16")
-        with AudioWriter(target, rate=reader.rate, channels=1, encoding=encoding) as writer:
-            writer.write(block)
-    return block[:, 0]
-
-
-def _read(path: Path) -> Samples:
-    from voxhop.io import AudioReader  # noqa: PLC0415 - the parser needs none of it
-
-    with AudioReader(path) as reader:
-        return reader.read(reader.frames)[:, 0]
+    say(f"look:      {picture or NO_PICTURE}")
 
 
 def _draw(path: Path, tracks: dict[str, Samples], rate: int, segments: Segments) -> Path | None:
-    """Draw the picture; None without matplotlib, which is an extra."""
-    from voxhop.plots import before_after  # noqa: PLC0415 - the parser needs none of it
-
     titles = {
         "microphone": "before: the microphone hears talker, echo, noise and room",
         "clean": "after: what voxhop leaves",
         "loudspeaker": "the loudspeaker signal that voxhop is given",
     }
     named = {title: tracks[name] for name, title in titles.items()}
-    try:
-        before_after(path, named, sample_rate=rate, segments=segments)
-    except ImportError:
-        return None
-    return path
+    return draw(path, named, rate, segments)
