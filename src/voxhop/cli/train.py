@@ -93,10 +93,9 @@ def _configured(args: argparse.Namespace) -> RunConfig:
 
 
 def _write_cases(args: argparse.Namespace, config: RunConfig) -> int:
-    from voxhop.training.cases import CaseConfig, write_cases  # noqa: PLC0415
+    from voxhop.training.recipes import recipe_of  # noqa: PLC0415
 
-    settings = CaseConfig() if args.seed is None else CaseConfig(seed=args.seed)
-    folders = write_cases(config.data, Path(args.cases), settings)
+    folders = recipe_of(config).write_cases(Path(args.cases), args.seed)
     if args.json:
         print_json({"cases": folders})
     else:

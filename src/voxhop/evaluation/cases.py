@@ -2,9 +2,10 @@
 
 Case folder
     ``<id>/mic.wav``, ``ref.wav``, ``unheard.wav``, ``target.wav``, ``nearend.wav``,
-    ``delay.json``, ``meta.json``; all but the microphone and the meta data may be missing. The
-    meta data holds ``scenario`` and may hold ``id``, ``echo_path_change``, ``delay_ms``,
-    ``rate_from_s``; `voxhop.evaluation.delays` reads ``delay.json``.
+    ``delay.json``, ``losses.txt``, ``meta.json``; all but the microphone and the meta data may
+    be missing. The meta data holds ``scenario`` and may hold ``id``, ``echo_path_change``,
+    ``delay_ms``, ``rate_from_s``, ``packet_ms``; `voxhop.evaluation.delays` reads
+    ``delay.json`` and `voxhop.LossTrace` ``losses.txt``.
 AEC Challenge
     ``<guid>_<scenario>_mic.wav`` beside ``<guid>_<scenario>_lpb.wav`` at any depth, or
     ``.flac``; scenarios as in the 2022 blind set, with ``-`` or ``_`` between the words.
@@ -16,12 +17,13 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from voxhop.errors import ArgumentError, AudioFileError
+from voxhop.stream.losses import LossTrace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +43,23 @@ TALK: Final[dict[str, str | None]] = {
     "nearend": "nst",
     "noise": None,
     "reverb": None,
+    "clipping": None,
+    "loss": None,
     "doubletalk-with-movement": "dt",
     "farend-singletalk": "st",
     "farend-singletalk-with-movement": "st",
     "nearend-singletalk": "nst",
 }
-_CASE_SCENARIOS: Final = ("farend", "doubletalk", "nearend", "noise", "reverb")
+_CASE_SCENARIOS: Final = (
+    "farend",
+    "doubletalk",
+    "nearend",
+    "noise",
+    "reverb",
+    "clipping",
+    "loss",
+)
+_PACKET_MS: Final = 20.0
 _CHALLENGE_FILE: Final = re.compile(
     r"(?P<guid>.+?)_(?P<scenario>(?:doubletalk|farend[-_]singletalk|nearend[-_]singletalk)"
     r"(?:[-_]with[-_]movement)?)_mic\.(?:wav|flac)$"
@@ -70,6 +83,8 @@ class Case:
         A far end that the microphone does not hear (headphones), where nobody else plays.
     delays
         The echo's delay in every hop; None where it is not known.
+    losses, packet_ms
+        Which packets of the microphone were lost, None where none was, and how long one is.
     echo_path_change
         The room or the delay changes within the clip.
     delay_ms
@@ -88,6 +103,8 @@ class Case:
     nearend: Path | None = None
     unheard: Path | None = None
     delays: Path | None = None
+    losses: Path | None = None
+    packet_ms: float = _PACKET_MS
     echo_path_change: bool = False
     delay_ms: float | None = None
     rate_from_s: float = 0.0
@@ -117,6 +134,8 @@ class Case:
         state.update(json.dumps(facts).encode())
         for path in (self.mic, *self._others, self.delays):
             state.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
+        if self.losses is not None:
+            state.update(f"{self.packet_ms:g}".encode() + self.losses.read_bytes())
         return state.hexdigest()
 
     @property
@@ -127,13 +146,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Clip:
-    """The signals of a case: float32, mono, 16 kHz, all as long as the microphone."""
+    """The signals of a case: float32, mono, 16 kHz, all as long as the microphone.
+
+    `lost`, ``(samples,)`` bool or None, says what of the microphone did not arrive; it is zero
+    there, and `sent` holds all of it.
+    """
 
     mic: Signal
     ref: Signal | None
     target: Signal | None
     nearend: Signal | None
     unheard: Signal | None = None
+    lost: npt.NDArray[np.bool_] | None = None
+    sent: Signal | None = None
 
 
 def load_cases(folder: Path, *, limit: int | None = None) -> list[Case]:
@@ -175,14 +200,21 @@ def load_clip(case: Case) -> Clip:
     Raises
     ------
     AudioFileError
-        A file that cannot be read, is empty or holds non-finite samples.
+        A file that cannot be read, is empty or holds non-finite samples, or a trace of losses
+        that is none.
     """
     mic = read_mono(case.mic)
-    rest = (
+    ref, target, nearend, unheard = (
         None if path is None else fit_length(read_mono(path), len(mic))
         for path in case._others  # noqa: SLF001 - the two classes belong together
     )
-    return Clip(mic, *rest)
+    clip = Clip(mic, ref, target, nearend, unheard)
+    if case.losses is None:
+        return clip
+    trace = LossTrace.read(case.losses, packet_ms=case.packet_ms)
+    runs = trace.runs(SAMPLE_RATE, 0, len(mic))
+    lost = np.concatenate([np.full(frames, gone) for frames, gone in runs])
+    return replace(clip, mic=np.where(lost, np.float32(0.0), mic), lost=lost, sent=mic)
 
 
 def read_mono(path: Path) -> Signal:
@@ -225,9 +257,16 @@ def _read_case(meta_path: Path) -> Case:
     mic = folder / "mic.wav"
     if not mic.is_file():
         raise AudioFileError(f"{mic}: missing")
-    ref, target, nearend, unheard, delays = (
+    ref, target, nearend, unheard, delays, losses = (
         path if (path := folder / name).is_file() else None
-        for name in ("ref.wav", "target.wav", "nearend.wav", "unheard.wav", "delay.json")
+        for name in (
+            "ref.wav",
+            "target.wav",
+            "nearend.wav",
+            "unheard.wav",
+            "delay.json",
+            "losses.txt",
+        )
     )
     delay = meta.get("delay_ms")
     return Case(
@@ -239,6 +278,8 @@ def _read_case(meta_path: Path) -> Case:
         nearend=nearend,
         unheard=unheard,
         delays=delays,
+        losses=losses,
+        packet_ms=float(meta.get("packet_ms") or _PACKET_MS),
         echo_path_change=bool(meta.get("echo_path_change", False)),
         delay_ms=None if delay is None else float(delay),
         rate_from_s=float(meta.get("rate_from_s") or 0.0),

@@ -144,9 +144,14 @@ def run_aligned(system: Configured, lag_samples: int, case: Case) -> tuple[Signa
     mic = np.pad(clip.mic, (0, tail))
     passed = system.reference_of(clip)
     ref = None if passed is None else np.pad(passed, (0, tail))
+    lost = None if clip.lost is None else np.pad(clip.lost, (0, tail))
     start = time.process_time()
     try:
-        raw = system.process(mic, ref, SAMPLE_RATE)
+        if lost is None:
+            raw = system.process(mic, ref, SAMPLE_RATE)
+        else:
+            sent = np.pad(clip.mic if clip.sent is None else clip.sent, (0, tail))
+            raw = system.conceal(sent, ref, lost, SAMPLE_RATE)
     except VoxhopError:
         raise
     except Exception as error:

@@ -43,6 +43,9 @@ class System(Protocol):
     -----
     A system may also have ``delays(mic, ref, sample_rate)``, with the arguments of `process`:
     it returns `FoundDelays` or None, and its delays are scored.
+    One that fills lost packets has ``conceal(mic, ref, lost, sample_rate)``, with `mic` as it
+    was sent and `lost`, ``(samples,)`` bool, where it did not arrive: what lies there is for a
+    codec to encode, and nobody else's. Systems without it process zeros there.
     """
 
     name: str
@@ -78,6 +81,10 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "voxhop": "voxhop.evaluation.systems.engine:VoxhopSystem",
     "webrtc": "voxhop.evaluation.systems.webrtc:WebRtcSystem",
     "speex": "voxhop.evaluation.systems.speex:SpeexSystem",
+    "rnnoise": "voxhop.evaluation.systems.denoisers:RNNoiseSystem",
+    "deepfilternet": "voxhop.evaluation.systems.denoisers:DeepFilterNetSystem",
+    "repetition": "voxhop.evaluation.systems.packets:RepetitionSystem",
+    "opus": "voxhop.evaluation.systems.opus:OpusSystem",
 }
 
 
@@ -128,6 +135,19 @@ class Configured:
         if self.reference == "silent":
             return np.zeros_like(clip.mic)
         return clip.unheard if self.reference == "unheard" else clip.ref
+
+    def conceal(
+        self,
+        mic: Signal,
+        ref: Signal | None,
+        lost: npt.NDArray[np.bool_],
+        sample_rate: int,
+    ) -> Signal:
+        """Process a clip of which some did not arrive: zeros there, but for who fills them."""
+        fill = getattr(self._system, "conceal", None)
+        if fill is None:
+            return self.process(np.where(lost, np.float32(0.0), mic), ref, sample_rate)
+        return cast("Signal", fill(mic, ref, lost, sample_rate))
 
     def delays(self, clip: Clip, sample_rate: int) -> FoundDelays | None:
         """Return the delays the system finds in a clip, if it tells, given its reference."""

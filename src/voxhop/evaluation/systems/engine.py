@@ -10,16 +10,20 @@ import numpy as np
 
 from voxhop._bindings import engine_file
 from voxhop.engine.hash import sha256_of
-from voxhop.engine.session_info import ALIGN_TAP, read_delay
+from voxhop.engine.session_info import ALIGN_TAP, SessionOptions, read_delay
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.cases import SAMPLE_RATE
 from voxhop.evaluation.systems import FoundDelays
 from voxhop.models import DEFAULT_MODEL, find_model, load
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from voxhop.models import Model
 
     Signal = npt.NDArray[np.float32]
 
@@ -35,6 +39,13 @@ class VoxhopSystem:
         As for `voxhop.Session`.
     int16
         Pass int16 in and take int16 out, as most callers do.
+    **values
+        The model's own options (`Model.options`), such as ``depth=3``.
+
+    Notes
+    -----
+    A model of several rates runs at 16 kHz, and one that takes a microphone alone is given no
+    reference. Lost packets go through a `Stream`, as a caller's would.
     """
 
     def __init__(
@@ -47,29 +58,68 @@ class VoxhopSystem:
         threads: int = 1,
         comfort_noise: bool = True,
         int16: bool = False,
+        **values: Any,  # noqa: ANN401 - those of the model
     ) -> None:
         path = find_model(model)
         self._model = load(path)
         self._int16 = int16
-        self._options: dict[str, str | int] = {
+        self._values = values
+        self._options: dict[str, Any] = {
             "kernels": kernels,
             "isa": isa,
             "precision": precision,
             "threads": threads,
+            "comfort_noise": comfort_noise,
         }
-        self._session = self._model.session(**self._options, comfort_noise=comfort_noise)
-        self.name = _row_name(path, self._options, comfort_noise=comfort_noise, int16=int16)
-        self.delay_samples: int | None = self._model.info.latency_samples
+        at = {"sample_rate": SAMPLE_RATE} if _has_rates(self._model) else {}
+        self._session = self._model.session(**self._options, **at, **values)
+        self._takes_ref = self._model.info.input_count > 1
+        shown = {**self._options, **{name: f"{name} {value}" for name, value in values.items()}}
+        self.name = _row_name(path, shown, int16=int16)
+        self.delay_samples: int | None = self._session.latency_samples
         # What really runs, "auto" resolved: another machine may choose another kernel, and
         # another build of the engine may round otherwise.
         self.fingerprint = (
             f"voxhop {sha256_of(path)} {_engine_digest()} "
             f"{dataclasses.asdict(self._session.info)} {comfort_noise} {int16}"
+            + f" {sorted(values.items())}"
+            * bool(values)
         )
 
     def process(self, mic: Signal, ref: Signal | None, sample_rate: int) -> Signal:
         """Run a new stream over the clip; the last hop is padded with zeros."""
         return self._run(mic, ref, sample_rate, lambda: None)
+
+    def conceal(
+        self,
+        mic: Signal,
+        ref: Signal | None,
+        lost: npt.NDArray[np.bool_],
+        sample_rate: int,
+    ) -> Signal:
+        """Run a new stream that is told which samples did not arrive."""
+        options = SessionOptions(**self._options)
+        near = _to_hops(mic, len(mic), int16=self._int16)[0]
+        far = None
+        if ref is not None and self._takes_ref:
+            far = _to_hops(ref, len(ref), int16=self._int16)[0]
+        with Stream(
+            self._model, options=options, sample_rate=sample_rate, highpass_hz=0, **self._values
+        ) as stream:
+            parts = [stream.process(near[:0])]  # a clip that begins with a loss has this dtype
+            edges = np.flatnonzero(np.diff(lost)) + 1
+            for part in np.split(np.arange(len(mic)), edges):
+                where = slice(part[0], part[-1] + 1)
+                beside = None if far is None else far[where]
+                if lost[part[0]]:
+                    parts.append(stream.process_lost(len(part), beside))
+                else:
+                    parts.append(stream.process(near[where], beside))
+            # The stream may lag a session by a hop that is not full; the row says the session's.
+            late = stream.latency_samples - (self.delay_samples or 0)
+            parts.append(stream.flush())
+        flat = np.concatenate(parts)[late : late + len(mic)].astype(np.float32)
+        return flat / np.float32(32768.0) if self._int16 else flat
 
     def delays(self, mic: Signal, ref: Signal, sample_rate: int) -> FoundDelays | None:
         """Run a new stream and note the likeliest delay of each hop; None: does not align."""
@@ -88,9 +138,10 @@ class VoxhopSystem:
     def _run(
         self, mic: Signal, ref: Signal | None, sample_rate: int, after_hop: Callable[[], None]
     ) -> Signal:
-        if sample_rate != self._model.sample_rate:
-            raise ArgumentError(f"{sample_rate} Hz, the model runs at {self._model.sample_rate}")
-        hop = self._model.hop_length
+        if sample_rate != self._session.sample_rate:
+            raise ArgumentError(f"{sample_rate} Hz, the model runs at {self._session.sample_rate}")
+        hop = self._session.hop_length
+        ref = ref if self._takes_ref else None
         mic_hops = _to_hops(mic, hop, int16=self._int16)
         ref_hops = None if ref is None else _to_hops(ref, hop, int16=self._int16)
         out = np.empty_like(mic_hops)
@@ -102,6 +153,10 @@ class VoxhopSystem:
             after_hop()
         flat: Signal = out.reshape(-1)[: len(mic)].astype(np.float32)
         return flat / np.float32(32768.0) if self._int16 else flat
+
+
+def _has_rates(model: Model) -> bool:
+    return any(option.name == "sample_rate" for option in model.options)
 
 
 @functools.cache
@@ -117,14 +172,13 @@ def _to_hops(signal: Signal, hop: int, *, int16: bool) -> Any:  # noqa: ANN401 -
     return np.ascontiguousarray(padded, np.float32)
 
 
-def _row_name(
-    path: Path, options: dict[str, str | int], *, comfort_noise: bool, int16: bool
-) -> str:
+def _row_name(path: Path, options: Mapping[str, Any], *, int16: bool) -> str:
     """Name the row after the model and every option that is not the default."""
-    defaults = {"kernels": "auto", "isa": "auto", "precision": "f32", "threads": 1}
-    parts = [str(value) for key, value in options.items() if value != defaults[key]]
-    if not comfort_noise:
-        parts.append("no comfort noise")
+    defaults = dataclasses.asdict(SessionOptions())
+    said = {"comfort_noise": "no comfort noise"}
+    parts = [
+        said.get(key, str(value)) for key, value in options.items() if value != defaults.get(key)
+    ]
     if int16:
         parts.append("int16")
     return " ".join([path.stem, *(f"({part})" for part in parts)])

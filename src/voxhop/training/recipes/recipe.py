@@ -105,6 +105,13 @@ class Recipe(ABC, Generic[ConfigT]):
     def judge(self, device: torch.device) -> Judge:
         """Return the validation of this run."""
 
+    def write_cases(self, folder: Path, seed: int | None) -> list[Path]:
+        """Write cases of the valid split for ``voxhop eval``; those of a call by default."""
+        from voxhop.training.cases import CaseConfig, write_cases  # noqa: PLC0415 - only here
+
+        settings = CaseConfig() if seed is None else CaseConfig(seed=seed)
+        return write_cases(self.config.data, folder, settings)
+
     def steer(self, progress: Progress, figures: Figures) -> None:
         """Change what the run steers by after a look at averaged weights; nothing by default."""
 

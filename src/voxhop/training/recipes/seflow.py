@@ -100,6 +100,16 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         sizes = {"depth": depth + 1, "heads": heads + 1, "window": window}
         return sizes | {"bands_only": phase.bands_only}
 
+    def write_cases(self, folder: Path, seed: int | None) -> list[Path]:
+        """Write cases of each degradation alone, at 16 kHz."""
+        from voxhop.training.degraded_cases import (  # noqa: PLC0415 - only here
+            DegradedCaseConfig,
+            write_degraded_cases,
+        )
+
+        settings = DegradedCaseConfig() if seed is None else DegradedCaseConfig(seed=seed)
+        return write_degraded_cases(self.config.data, folder, settings)
+
     def judge(self, device: torch.device) -> SEFlowJudge:
         """Return the validation of this run."""
         return SEFlowJudge(self.config, self.load("valid", device))
