@@ -87,8 +87,7 @@ def before_after(
         axis.set_title(name, loc="left", fontsize=11)
         axis.set_ylabel("kHz")
         _mark(axis, segments or {}, labels=axis is axes[0])
-        for start, end in lost:
-            axis.axvspan(start, min(end, seconds), *_LOST_HEIGHT, color=_LOST, linewidth=0)
+        _mark_lost(axis, lost, seconds)
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(axes), label="dB", shrink=0.6)
     if title:
@@ -143,15 +142,23 @@ def overview(
     _save(figure, Path(path))
 
 
-def spectrogram_png(signal: Samples, sample_rate: int, *, top_db: float) -> bytes:
+def spectrogram_png(
+    signal: Samples,
+    sample_rate: int,
+    *,
+    top_db: float,
+    lost: Sequence[tuple[float, float]] = (),
+) -> bytes:
     """Return a spectrogram with axes as the bytes of a PNG; `top_db` is the brightest level.
 
-    The ground is transparent and the writing grey, for pages light and dark.
+    The ground is transparent and the writing grey, for pages light and dark. `lost` is marked
+    along the upper edge, as in `before_after`.
     """
     figure = _figure_class()(figsize=(9.6, 2.1), layout="constrained")
     axis = figure.subplots()
     extent = (len(signal) / sample_rate, sample_rate)
     _draw_spectrogram(axis, spectrogram_db(signal, sample_rate), extent, top_db)
+    _mark_lost(axis, lost, extent[0])
     axis.set_xlabel("seconds")
     axis.set_ylabel("kHz")
     axis.tick_params(colors=_GREY)
@@ -199,6 +206,11 @@ def _mark(axis: Any, segments: Mapping[str, tuple[float, float]], *, labels: boo
             low, high = axis.get_ylim()
             y = low + 0.93 * (high - low)
             axis.text((start + end) / 2, y, name, color="white", ha="center", va="top", fontsize=9)
+
+
+def _mark_lost(axis: Any, lost: Sequence[tuple[float, float]], seconds: float) -> None:  # noqa: ANN401 - matplotlib has no types here
+    for start, end in lost:
+        axis.axvspan(start, min(end, seconds), *_LOST_HEIGHT, color=_LOST, linewidth=0)
 
 
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401 - matplotlib has no types here

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from voxhop.cli.losses import add_loss_arguments, read_losses
 from voxhop.cli.verb import (
     ProgressBar,
     add_high_pass,
@@ -41,19 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("audio", help="recording, any format")
     parser.add_argument("-o", "--out", required=True, help="file to make; its suffix says how")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--losses", metavar="FILE", help="text of one 0 (arrived) or 1 (lost) per packet"
-    )
-    which.add_argument(
-        "--simulate", metavar="SHARE", help="lose so much at random, such as 10%% or 0.1"
-    )
-    parser.add_argument(
-        "--packet-ms", type=float, default=20.0, metavar="MS", help="of a packet (default 20)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of --simulate (default 0)"
-    )
+    add_loss_arguments(parser, required=True)
     parser.add_argument("--write-losses", metavar="FILE", help="write which packets were lost")
     parser.add_argument(
         "--picture",
@@ -102,26 +91,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _losses(args: argparse.Namespace) -> LossTrace:
-    from voxhop import LossTrace  # noqa: PLC0415 - the parser needs none of it
-    from voxhop.io import AudioReader  # noqa: PLC0415 - the same
+    from voxhop.io import AudioReader  # noqa: PLC0415 - the parser needs none of it
 
-    if args.losses is not None:
-        return LossTrace.read(args.losses, packet_ms=args.packet_ms)
-    share = _share(args.simulate)
-    with AudioReader(args.audio) as reader:
-        seconds = reader.seconds
-    return LossTrace.simulate(share, seconds, packet_ms=args.packet_ms, seed=args.seed)
-
-
-def _share(text: str) -> float:
-    number, percent, rest = text.partition("%")
-    try:
-        share = float(number) / (100.0 if percent else 1.0)
-    except ValueError:
-        share = -1.0
-    if rest or not 0.0 <= share <= 1.0:
-        raise ArgumentError(f"--simulate {text}: expected a share, such as 10% or 0.1")
-    return share
+    seconds = 0.0  # a trace in a file has its own length
+    if args.simulate is not None:
+        with AudioReader(args.audio) as reader:
+            seconds = reader.seconds
+    losses = read_losses(args, seconds)
+    if losses is None:
+        raise ArgumentError("--losses, --simulate: expected one of them")
+    return losses
 
 
 def _draw(args: argparse.Namespace, losses: LossTrace) -> None:
@@ -130,22 +109,18 @@ def _draw(args: argparse.Namespace, losses: LossTrace) -> None:
 
     from voxhop import plots  # noqa: PLC0415 - the same
     from voxhop.io import AudioReader  # noqa: PLC0415 - the same
+    from voxhop.stream.losses import received  # noqa: PLC0415 - the same
 
     tracks = []
     for path in (args.audio, args.out):
         with AudioReader(path) as reader:
             rate = reader.rate
             tracks.append(np.ascontiguousarray(reader.read(round(_PICTURE_S * rate))[:, 0]))
-    received = tracks[0]
-    at = 0
-    for frames, lost in losses.runs(rate, 0, len(received)):
-        if lost:
-            received[at : at + frames] = 0.0
-        at += frames
-    seconds = len(received) / rate
+    arrived = received(tracks[0], losses.runs(rate, 0, len(tracks[0])))
+    seconds = len(arrived) / rate
     plots.before_after(
         args.picture,
-        {"received": received, "concealed": tracks[1]},
+        {"received": arrived, "concealed": tracks[1]},
         sample_rate=rate,
         lost=[span for span in losses.spans() if span[0] < seconds],
     )

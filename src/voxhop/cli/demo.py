@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from voxhop.cli import codec_demo
+from voxhop.cli import codec_demo, losses_demo
 from voxhop.cli.demo_files import (
     DEMO,
     NO_PICTURE,
@@ -58,15 +58,21 @@ def add_parser(subparsers: Subparsers) -> None:
         run,
         name="demo",
         summary="enhance or code a short recording that ships with voxhop, and show what changed",
-        example="voxhop demo\n  voxhop demo --codec",
+        example="voxhop demo\n  voxhop demo --codec\n  voxhop demo --losses 10%",
     )
     parser.add_argument(
         "-o", "--out", default="voxhop-demo", help="folder to make (default voxhop-demo)"
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--codec",
         action="store_true",
         help="code the talker at 6 and 1 kbit/s instead of enhancing the call",
+    )
+    instead.add_argument(
+        "--losses",
+        metavar="SHARE",
+        help="lose so many of the talker's packets instead, such as 10%%, and fill them",
     )
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
 
@@ -75,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     """Enhance the pair, write what to listen to and look at, and say what changed."""
     if args.codec:
         return codec_demo.run(args)
+    if args.losses is not None:
+        return losses_demo.run(args)
     from voxhop import enhance_file  # noqa: PLC0415 - the parser needs none of it
 
     out = Path(args.out)

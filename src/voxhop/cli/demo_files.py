@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -56,13 +56,21 @@ def read_recording(path: Path) -> Samples:
 
 
 def draw(
-    path: Path, tracks: Mapping[str, Samples], rate: int, segments: Segments | None = None
+    path: Path,
+    tracks: Mapping[str, Samples],
+    rate: int,
+    segments: Segments | None = None,
+    *,
+    lost: Sequence[tuple[float, float]] = (),
 ) -> Path | None:
-    """Draw spectrograms, title to signal; None without matplotlib, which is an extra."""
+    """Draw spectrograms, title to signal; None without matplotlib, which is an extra.
+
+    `lost` holds start and end in seconds of what was lost.
+    """
     from voxhop.plots import before_after  # noqa: PLC0415 - the parser needs none of it
 
     try:
-        before_after(path, tracks, sample_rate=rate, segments=segments)
+        before_after(path, tracks, sample_rate=rate, segments=segments, lost=lost)
     except ImportError:
         return None
     return path

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxhop.cli.losses import add_loss_arguments, plcmos_of, read_losses
 from voxhop.cli.tracks import add_track_arguments, read_tracks
 from voxhop.cli.verb import (
     ProgressBar,
@@ -34,12 +36,16 @@ def add_parser(subparsers: Subparsers) -> None:
         run,
         name="report",
         summary="make one HTML page: players, spectrograms, curves and findings",
-        example="voxhop report mic.wav --ref speaker.wav -o call.html",
+        example=(
+            "voxhop report mic.wav --ref speaker.wav -o call.html\n"
+            "  voxhop report call.wav --model voxhop-seflow --losses trace.txt -o call.html"
+        ),
     )
     add_track_arguments(parser, seconds=_SECONDS)
     parser.add_argument("-o", "--out", required=True, help="page to make: .html")
     parser.add_argument("--title", help="heading (default: the name of the recording)")
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_loss_arguments(parser)
     add_model_options(parser)
     add_session_options(parser)
 
@@ -57,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     mic, ref, rate = read_tracks(args)
     model = load(args.model) if args.model else load()
     options = SessionOptions(**session_options(args))
+    losses = read_losses(args, args.start + len(mic) / rate)
     with ProgressBar("enhancing") as bar:
         analysis = analyse(
             mic,
@@ -64,9 +71,15 @@ def run(args: argparse.Namespace) -> int:
             rate,
             model=model,
             options=options,
+            losses=losses,
+            start_s=args.start,
             progress=bar.update,
             **stream_model_options(args),
         )
+    if analysis.lost:
+        before, after = (plcmos_of(side, rate) for side in (analysis.mic, analysis.out))
+        if before is not None and after is not None:
+            analysis = replace(analysis, plcmos=(before, after))
     write_whole(out, report_page(analysis, args.title or Path(args.mic).name))
     said = findings(analysis)
     if args.json:

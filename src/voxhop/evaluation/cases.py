@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop.errors import ArgumentError, AudioFileError
-from voxhop.stream.losses import LossTrace
+from voxhop.stream.losses import LossTrace, received
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -212,9 +212,9 @@ def load_clip(case: Case) -> Clip:
     if case.losses is None:
         return clip
     trace = LossTrace.read(case.losses, packet_ms=case.packet_ms)
-    runs = trace.runs(SAMPLE_RATE, 0, len(mic))
+    runs = list(trace.runs(SAMPLE_RATE, 0, len(mic)))
     lost = np.concatenate([np.full(frames, gone) for frames, gone in runs])
-    return replace(clip, mic=np.where(lost, np.float32(0.0), mic), lost=lost, sent=mic)
+    return replace(clip, mic=received(mic, runs), lost=lost, sent=mic)
 
 
 def read_mono(path: Path) -> Signal:

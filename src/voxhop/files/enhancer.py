@@ -11,6 +11,7 @@ from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError
 from voxhop.figures.meter import Meter, Tally
 from voxhop.media.sources import Converter, at_rate
+from voxhop.stream.losses import process_runs, received
 from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -162,17 +163,9 @@ class Enhancer(Closing):
         # No reference is a silent loudspeaker, not a reference that is missing.
         silent = ref is None and self._takes_ref
         played = np.zeros_like(mic) if silent else ref
-        mic, at, parts = mic.copy(), 0, []
-        for frames, lost in runs:
-            part = slice(at, at + frames)
-            at += frames
-            beside = None if played is None else played[part]
-            if lost:
-                mic[part] = 0.0
-                parts.append(self._streams[i].process_lost(frames, beside))
-            else:
-                parts.append(self._streams[i].process(mic[part], beside))
-        out = np.concatenate(parts)
+        out = process_runs(self._streams[i], mic, played, runs)
+        if any(lost for _, lost in runs):
+            mic = received(mic, runs)
         sounds = self._meters[i].add_input(mic, ref)
         if sounds and not self._automatic:
             self._look(self._streams[i].metrics)

@@ -11,6 +11,7 @@ import numpy as np
 from voxhop.errors import ShapeError
 from voxhop.models import load
 from voxhop.stream.alignment import DelayEstimate, probe_delay
+from voxhop.stream.losses import LossTrace, process_runs, received
 from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class Analysis:
         The stream's figures at the end.
     window_ms
         Delays that the model finds by itself.
+    lost
+        Start and end in seconds of every burst of lost packets; `mic` is zero there.
+    plcmos
+        PLCMOS, 1 to 5, of `mic` and of `out`: how broken up they sound. None where it was not
+        asked for.
     """
 
     sample_rate: int
@@ -78,6 +84,8 @@ class Analysis:
     delay: DelayEstimate | None
     metrics: StreamMetrics
     window_ms: float
+    lost: tuple[tuple[float, float], ...] = ()
+    plcmos: tuple[float, float] | None = None
 
     @property
     def seconds(self) -> float:
@@ -92,6 +100,8 @@ def analyse(
     *,
     model: Model | None = None,
     options: SessionOptions | None = None,
+    losses: LossTrace | None = None,
+    start_s: float = 0.0,
     progress: Callable[[float, float], None] | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
 ) -> Analysis:
@@ -105,6 +115,8 @@ def analyse(
         Of both, in Hz.
     model
         A loaded model; the bundled default when None.
+    losses, start_s
+        Which packets of the microphone were lost, and where in their count `mic` begins.
     progress
         Called with seconds done and seconds in all, now and then.
     options, **settings
@@ -118,8 +130,11 @@ def analyse(
     if ref is not None and len(ref) != len(mic):
         raise ShapeError(f"ref: {len(ref)} frames, expected {len(mic)} like mic")
     loaded = load() if model is None else model
+    trace = LossTrace(()) if losses is None else losses
+    first = round(start_s * sample_rate)
+    mic = received(mic, trace.runs(sample_rate, first, len(mic)))
     with Stream(loaded, options=options, sample_rate=sample_rate, **settings) as stream:
-        out, curves = _run(stream, mic, ref, progress)
+        out, curves = _run(stream, mic, ref, trace, first, progress)
         metrics = stream.metrics
         tail = stream.flush()
     window_ms = loaded.info.window_ms
@@ -127,20 +142,31 @@ def analyse(
     if ref is not None:
         delay = probe_delay(mic, ref, sample_rate, window_ms=window_ms)
     aligned = np.concatenate([out, tail])[len(tail) :]
-    return Analysis(sample_rate, mic, ref, aligned, curves, delay, metrics, window_ms)
+    bursts, at = [], 0
+    for frames, gone in trace.runs(sample_rate, first, len(mic)):
+        if gone:
+            bursts.append((at / sample_rate, (at + frames) / sample_rate))
+        at += frames
+    return Analysis(
+        sample_rate, mic, ref, aligned, curves, delay, metrics, window_ms, tuple(bursts)
+    )
 
 
 def _run(
     stream: Stream,
     mic: Floats,
     ref: Floats | None,
+    trace: LossTrace,
+    first: int,
     progress: Callable[[float, float], None] | None,
 ) -> tuple[Floats, Curves]:
     step = round(STEP_S * stream.sample_rate)
     blocks, rows = [], []
     for at in range(0, len(mic), step):
         part = None if ref is None else ref[at : at + step]
-        blocks.append(stream.process(mic[at : at + step], part))
+        block = mic[at : at + step]
+        runs = trace.runs(stream.sample_rate, first + at, len(block))
+        blocks.append(process_runs(stream, block, part, runs))
         m = stream.metrics
         row = (
             min(at + step, len(mic)) / stream.sample_rate,

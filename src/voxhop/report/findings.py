@@ -27,7 +27,12 @@ class Finding:
 
 def findings(analysis: Analysis) -> list[Finding]:
     """Return what there is to say about a recording, the most important first."""
-    said = [*_about_reference(analysis), *_about_result(analysis), *_about_signal(analysis)]
+    said = [
+        *_about_reference(analysis),
+        *_about_losses(analysis),
+        *_about_result(analysis),
+        *_about_signal(analysis),
+    ]
     order = (BAD, GOOD, NOTE)
     return sorted(said, key=lambda finding: order.index(finding.kind))
 
@@ -89,6 +94,22 @@ def _about_reference(analysis: Analysis) -> list[Finding]:
         times = "once" if delay.jumps == 1 else f"{delay.jumps} times"
         said.append(Finding(NOTE, f"The delay jumped {times}; the stream found it again."))
     return said
+
+
+def _about_losses(analysis: Analysis) -> list[Finding]:
+    if not analysis.lost:
+        return []
+    gone = sum(end - start for start, end in analysis.lost)
+    longest = 1000.0 * max(end - start for start, end in analysis.lost)
+    text = (
+        f"{100.0 * gone / analysis.seconds:.1f} % of the microphone were lost in "
+        f"{len(analysis.lost)} bursts, the longest of {longest:.0f} ms."
+    )
+    if analysis.plcmos is None:
+        return [Finding(NOTE, text)]
+    before, after = analysis.plcmos
+    judged = f" PLCMOS (1 to 5) is {before:.2f} with silence in the gaps, {after:.2f} enhanced."
+    return [Finding(GOOD if after > before else BAD, text + judged)]
 
 
 def _about_result(analysis: Analysis) -> list[Finding]:

@@ -15,6 +15,8 @@ from voxhop.report.curves import curve_svg
 from voxhop.report.findings import findings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from voxhop.report.analysis import Analysis
@@ -54,6 +56,7 @@ _CURVES: Final = (
     "delay is counted from the reference; the pre-delay is by how much the reference was held "
     "back so that the model sees the echo inside its window."
 )
+_LOST: Final = "Marks along the upper edge of a picture: packets that were lost."
 
 
 def report_page(analysis: Analysis, title: str) -> str:
@@ -79,7 +82,13 @@ def report_page(analysis: Analysis, title: str) -> str:
         f'<li class="{finding.kind}">{html.escape(finding.text)}</li>'
         for finding in findings(analysis)
     )
-    players = "".join(_track(name, tracks[name], analysis.sample_rate, top_db) for name in tracks)
+    lost = {"mic": analysis.lost, "out": analysis.lost}
+    players = "".join(
+        _track(name, tracks[name], analysis.sample_rate, top_db, lost.get(name, ()))
+        for name in tracks
+    )
+    if analysis.lost:
+        players = f'<p class="sub">{_LOST}</p>{players}'
     seconds, rate = analysis.seconds, analysis.sample_rate
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -94,8 +103,11 @@ def report_page(analysis: Analysis, title: str) -> str:
     )
 
 
-def _track(name: str, signal: Floats, rate: int, top_db: float) -> str:
-    image = base64.b64encode(spectrogram_png(signal, rate, top_db=top_db)).decode("ascii")
+def _track(
+    name: str, signal: Floats, rate: int, top_db: float, lost: Sequence[tuple[float, float]]
+) -> str:
+    picture = spectrogram_png(signal, rate, top_db=top_db, lost=lost)
+    image = base64.b64encode(picture).decode("ascii")
     label = _NAMES[name]
     return (
         f'<div class="track"><b>{label}</b> <audio controls preload="metadata" '

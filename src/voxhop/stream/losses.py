@@ -9,7 +9,7 @@ from itertools import groupby
 from math import ceil
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,7 +18,11 @@ from voxhop.media.partial import partial_beside
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from voxhop.stream.stream import Stream
 
 _PACKET_MS: Final = 20.0  # what most calls send
 _LONGEST_BURST_MS: Final = 120.0
@@ -170,3 +174,47 @@ class LossTrace:
                 found.append((at, at + count))
             at += count
         return found
+
+
+def process_runs(
+    stream: Stream,
+    mic: npt.NDArray[Any],
+    ref: npt.NDArray[Any] | None,
+    runs: Iterable[tuple[int, bool]],
+) -> npt.NDArray[Any]:
+    """Pass a block of which some was lost through a stream.
+
+    Parameters
+    ----------
+    stream
+        Where to.
+    mic, ref
+        As for `Stream.process`; what `mic` holds where it was lost is not looked at.
+    runs
+        What `LossTrace.runs` yields for the block.
+
+    Returns
+    -------
+    numpy.ndarray
+        What `Stream.process` and `Stream.process_lost` return, one after the other.
+    """
+    at, parts = 0, [stream.process(mic[:0])]  # the stream goes by the dtype of the last block
+    for frames, lost in runs:
+        part = slice(at, at + frames)
+        at += frames
+        beside = None if ref is None else ref[part]
+        if lost:
+            parts.append(stream.process_lost(frames, beside))
+        else:
+            parts.append(stream.process(mic[part], beside))
+    return np.concatenate(parts)
+
+
+def received(mic: npt.NDArray[Any], runs: Iterable[tuple[int, bool]]) -> npt.NDArray[Any]:
+    """Return a copy of a block that is zero where it was lost."""
+    out, at = mic.copy(), 0
+    for frames, lost in runs:
+        if lost:
+            out[at : at + frames] = 0
+        at += frames
+    return out

@@ -15,6 +15,7 @@ from voxhop.errors import ArgumentError
 from voxhop.evaluation.cases import SAMPLE_RATE
 from voxhop.evaluation.systems import FoundDelays
 from voxhop.models import DEFAULT_MODEL, find_model, load
+from voxhop.stream.losses import process_runs
 from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -106,19 +107,13 @@ class VoxhopSystem:
         with Stream(
             self._model, options=options, sample_rate=sample_rate, highpass_hz=0, **self._values
         ) as stream:
-            parts = [stream.process(near[:0])]  # a clip that begins with a loss has this dtype
-            edges = np.flatnonzero(np.diff(lost)) + 1
-            for part in np.split(np.arange(len(mic)), edges):
-                where = slice(part[0], part[-1] + 1)
-                beside = None if far is None else far[where]
-                if lost[part[0]]:
-                    parts.append(stream.process_lost(len(part), beside))
-                else:
-                    parts.append(stream.process(near[where], beside))
+            edges = np.flatnonzero(np.diff(lost, prepend=not lost[0], append=not lost[-1]))
+            lengths = zip(np.diff(edges).tolist(), lost[edges[:-1]].tolist(), strict=True)
+            out = process_runs(stream, near, far, lengths)
             # The stream may lag a session by a hop that is not full; the row says the session's.
             late = stream.latency_samples - (self.delay_samples or 0)
-            parts.append(stream.flush())
-        flat = np.concatenate(parts)[late : late + len(mic)].astype(np.float32)
+            out = np.concatenate([out, stream.flush()])
+        flat: Signal = out[late : late + len(mic)].astype(np.float32)
         return flat / np.float32(32768.0) if self._int16 else flat
 
     def delays(self, mic: Signal, ref: Signal, sample_rate: int) -> FoundDelays | None:
