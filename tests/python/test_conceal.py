@@ -12,6 +12,7 @@ import voxhop
 from voxhop import LossTrace
 from voxhop.cli import main
 from voxhop.errors import ArgumentError, AudioFileError, ModelFileError
+from voxhop.stream.losses import process_runs
 
 MODEL = Path(__file__).parents[1] / "golden" / "seflow-random" / "model-f32.gguf"
 TRACE = LossTrace((False,) * 5 + (True, True, False, True) + (False,) * 30)
@@ -181,3 +182,23 @@ def test_mistakes_are_said(capsys, words, message):
     assert main(["conceal", "mic.wav", "-o", "out.wav", "--model", str(MODEL), *words]) == 2
     assert message in capsys.readouterr().err
     assert not Path("out.wav").exists()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_a_block_with_losses_is_its_pieces_and_misses_no_reference(dtype, caplog):
+    mic = (3e4 * speech(16000)).astype(np.int16)
+    mic = mic if dtype == np.int16 else (mic / 32768).astype(np.float32)
+    ref = mic[::-1].copy()
+    runs = [(300, True), (5000, False), (700, True), (5200, False)]
+    with voxhop.load() as model, voxhop.Stream(model, sample_rate=16000) as stream:
+        out = process_runs(stream, mic, ref, runs)
+        again = process_runs(stream, mic[:100], ref[:100], [(100, True)])
+        assert stream.metrics.ref_missing_frames == 0
+    assert not caplog.records
+    assert out.dtype == again.dtype == dtype
+    with voxhop.load() as model, voxhop.Stream(model, sample_rate=16000) as stream:
+        parts = [stream.process(mic[:0], ref[:0]), stream.process_lost(300, ref[:300])]
+        parts.append(stream.process(mic[300:5300], ref[300:5300]))
+        parts.append(stream.process_lost(700, ref[5300:6000]))
+        parts.append(stream.process(mic[6000:], ref[6000:]))
+    assert np.array_equal(out, np.concatenate(parts))

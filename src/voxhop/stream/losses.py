@@ -198,7 +198,8 @@ def process_runs(
     numpy.ndarray
         What `Stream.process` and `Stream.process_lost` return, one after the other.
     """
-    at, parts = 0, [stream.process(mic[:0])]  # the stream goes by the dtype of the last block
+    # Nothing at first, for the stream goes by the dtype of the last block.
+    at, parts = 0, [stream.process(mic[:0], None if ref is None else ref[:0])]
     for frames, lost in runs:
         part = slice(at, at + frames)
         at += frames
