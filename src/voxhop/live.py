@@ -28,6 +28,7 @@ _SILENT_DBFS: Final = -75.0
 _QUIET_DBFS: Final = -50.0
 _GOOD_ERLE_DB: Final = 10.0
 _CLIPPED_SHARE: Final = 1e-4
+_LATE_SHARE: Final = 0.01  # one hop in a hundred is heard
 _SOME_S: Final = 5.0  # so long one must have listened before nothing means something
 
 
@@ -128,7 +129,7 @@ def judge(  # noqa: PLR0911 - one answer after the other, the plainest first
         return False, "The microphone gives silence: it is muted, or this is the wrong device."
     if m.frames and m.clipped_samples / m.frames > _CLIPPED_SHARE:
         return False, "The microphone is too loud and clips: turn its gain down."
-    if m.hops and m.late_hops / m.hops > 0.01:  # noqa: PLR2004 - one in a hundred is heard
+    if m.hops and m.late_hops / m.hops > _LATE_SHARE:
         return False, f"The computer is too slow or too busy: {m.late_hops} hops came late."
     if not has_ref:
         return True, "Noise and reverberation are removed; without a reference no echo is."
@@ -196,8 +197,11 @@ class _Recorder:
 class _Live:
     """The callbacks of the devices and what they leave for the watcher."""
 
-    def __init__(self, stream: Stream, recorder: _Recorder | None, *, has_ref: bool) -> None:
-        self._stream, self._recorder, self._has_ref = stream, recorder, has_ref
+    def __init__(
+        self, stream: Stream, recorder: _Recorder | None, *, has_ref: bool, takes_ref: bool
+    ) -> None:
+        self._stream, self._recorder = stream, recorder
+        self._has_ref, self._takes_ref = has_ref, takes_ref
         self.error: BaseException | None = None
         self.frames = self.dropped = 0
         self.state: LiveState | None = None
@@ -239,12 +243,11 @@ class _Live:
     def _take_mic(self, mic: Any, out: Any, when: Any, status: Any) -> None:  # noqa: ANN401
         self.dropped += bool(status)
         mono = np.ascontiguousarray(mic[:, 0])
-        # Without a reference the loudspeaker is silent, not missing.
-        clean = (
-            self._stream.push_mic(mono)
-            if self._has_ref
-            else self._stream.process(mono, np.zeros_like(mono))
-        )
+        if self._has_ref:
+            clean = self._stream.push_mic(mono)
+        else:  # the loudspeaker is silent, not missing
+            silence = np.zeros_like(mono) if self._takes_ref else None
+            clean = self._stream.process(mono, silence)
         if out is not None:
             out[:] = clean[:, None]
             self._device_s = when.outputBufferDacTime - when.inputBufferAdcTime
@@ -294,7 +297,8 @@ def run_live(
     record
         A folder for ``mic.wav``, ``ref.wav`` and ``clean.wav``, as the devices gave them.
     model, **settings
-        As for `voxhop.enhance`; the delay is found unless ``delay_ms`` is given.
+        As for `voxhop.enhance`; the delay is found unless ``delay_ms`` is given. A model of a
+        microphone alone takes no `ref`.
     watch
         Called about ten times a second.
 
@@ -323,12 +327,15 @@ def run_live(
     names = ("mic", "clean") if ref is None else ("mic", "ref", "clean")
     with contextlib.ExitStack() as stack:
         loaded = stack.enter_context(opened(model))
+        takes_ref = loaded.info.input_count > 1
+        if ref is not None and not takes_ref:
+            raise ArgumentError("ref: this model takes a microphone alone; expected none")
         stream = stack.enter_context(Stream(loaded, sample_rate=sample_rate, **settings))
         recorder = None
         if record is not None:
             recorder = _Recorder(Path(record), names, sample_rate)
             stack.callback(recorder.close)
-        live = _Live(stream, recorder, has_ref=ref is not None)
+        live = _Live(stream, recorder, has_ref=ref is not None, takes_ref=takes_ref)
         try:
             opened_devices = _open(sd, live, numbers, sample_rate, with_out=out is not None)
             for device in opened_devices:

@@ -85,6 +85,9 @@ class Device:
 
 @pytest.fixture
 def devices(monkeypatch, call):
+    # How busy this machine is has nothing to do with what is tested.
+    monkeypatch.setattr(live, "_LATE_SHARE", 1.0)
+
     def plug(tracks=None, **options):
         sd = Devices(tuple(np.tile(t, 8) for t in call) if tracks is None else tracks, **options)
         monkeypatch.setitem(sys.modules, "sounddevice", sd)
@@ -186,3 +189,26 @@ def test_list(devices, capsys):
     devices()
     assert main(["live", "--list"]) == 0
     assert "  1   1 in   0 out  USB Headset" in capsys.readouterr().out
+
+
+def test_a_model_of_a_microphone_alone_and_its_options(devices, tmp_path, call):
+    devices()
+    line = ["live", "--rate", str(RATE), "--seconds", "1", "--record", str(tmp_path), "--json"]
+    model = ["--model", "voxhop-seflow", "--set", "depth=6", "--highpass-hz", "0"]
+    assert main([*line, *model]) == 0
+    mic, clean = (
+        soundfile.read(tmp_path / f"{n}.wav", dtype="float32")[0] for n in ("mic", "clean")
+    )
+    with (
+        voxhop.load("voxhop-seflow") as loaded,
+        voxhop.Stream(loaded, sample_rate=RATE, depth=6, highpass_hz=0.0) as stream,
+    ):
+        expected = stream.process(np.tile(call[0], 8)[: len(mic)])
+    assert np.abs(clean - np.clip(expected, -1, 1)).max() < 2.0**-15
+
+
+def test_such_a_model_with_a_reference_is_refused(devices, capsys):
+    devices()
+    line = ["live", "--rate", str(RATE), "--ref", "monitor", "--model", "voxhop-seflow"]
+    assert main(line) == 2
+    assert "ref: this model takes a microphone alone" in capsys.readouterr().err

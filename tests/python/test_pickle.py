@@ -5,14 +5,20 @@ import multiprocessing
 import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import voxhop
+from voxhop.adapters import pywebrtc
+from voxhop.adapters.pcm import PcmEnhancer
+from voxhop.codec import CodecListener, CodecTalker
+from voxhop.io import AudioReader, AudioWriter
 from voxhop.models import find_model
 
-HOP = 256
+HOP, RATE = 256, 16000
 
 
 def heard(session, mic, ref):
@@ -150,6 +156,44 @@ def test_a_stream_is_refused_by_name(do, model):
         pytest.raises(TypeError, match="stream: cannot be copied or pickled; open one per call"),
     ):
         do(stream)
+
+
+SUBLIME = Path(__file__).parent.parent / "golden" / "sublime-random" / "model-f32.gguf"
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, again])
+def test_both_sides_of_a_codec_go_on_where_they_were(way, call):
+    mic = call[0][:5000]
+    with (
+        voxhop.load(SUBLIME) as codec,
+        voxhop.CodecEncoder(codec) as encoder,
+        voxhop.CodecDecoder(codec, 1) as decoder,
+    ):
+        groups = 4
+        decoder.push(encoder.push(mic[:3000])[:, :groups])
+        with way(encoder) as twin, way(decoder) as other:
+            assert (twin.session is encoder.session, other.kbps) == (False, 1)
+            codes = twin.push(mic[3000:])
+            assert np.array_equal(codes, encoder.push(mic[3000:]))
+            codes = codes[:, :groups]
+            assert np.array_equal(other.push(codes), decoder.push(codes))
+
+
+def test_what_holds_a_stream_is_refused_by_name(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), RATE)
+    made = [
+        PcmEnhancer(RATE, model=model),
+        pywebrtc.AudioProcessor(sample_rate=RATE, echo_cancellation=True, model=model),
+        CodecTalker(SUBLIME),
+        CodecListener(SUBLIME),
+        AudioReader(tmp_path / "a.wav"),
+        AudioWriter(tmp_path / "b.wav", rate=RATE, channels=1, encoding=("WAV", "PCM_16")),
+    ]
+    for thing in made:
+        for do in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=f"^{type(thing).__name__}: cannot be copied"):
+                do(thing)
+        getattr(thing, "discard", getattr(thing, "close", None))()
 
 
 def test_a_session_that_another_thread_uses_is_not_copied(session):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from voxhop.adapters._following import FollowingEnhancer, SayOnce
+from voxhop.engine.closing import Uncopied
 from voxhop.errors import DtypeError, VoxhopError
 
 try:
@@ -28,7 +29,7 @@ _LOG: Final = logging.getLogger("voxhop")
 _SAMPLE_BYTES: Final = 2
 
 
-class VqeProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
+class VqeProcessor(Uncopied, rtc.FrameProcessor[rtc.AudioFrame]):
     """Noise, reverberation and, where the program plays it itself, echo off a track.
 
     Frames of any rate, length and number of channels up to 8; a track that changes its rate gets
@@ -122,7 +123,7 @@ class VqeProcessor(rtc.FrameProcessor[rtc.AudioFrame]):
         self._following.close()
 
 
-class AudioProcessingModule:
+class AudioProcessingModule(Uncopied):
     """What ``rtc.AudioProcessingModule`` does, by a model: same methods, frames in place.
 
     Parameters

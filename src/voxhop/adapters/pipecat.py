@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.adapters._following import SayOnce, checked_model
 from voxhop.adapters.pcm import PcmEnhancer
+from voxhop.engine.closing import Uncopied
 from voxhop.errors import VoxhopError
 
 try:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _CONTROLS: Final = ("strength", "floor_db", "gate_dbfs")
 
 
-class VqeFilter(BaseAudioFilter):
+class VqeFilter(Uncopied, BaseAudioFilter):
     """Echo, noise and reverberation off what a transport hears.
 
     Computes on a thread of its own, so the event loop stays free. What it cannot serve passes

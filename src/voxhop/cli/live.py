@@ -6,7 +6,16 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from voxhop.cli.verb import new_verb, print_json, say
+from voxhop.cli.verb import (
+    add_model_options,
+    add_session_options,
+    add_stream_settings,
+    new_verb,
+    print_json,
+    say,
+    session_options,
+    stream_settings,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -44,13 +53,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--rate", type=int, default=48000, metavar="HZ", help="of the devices (default 48000)"
     )
-    parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="0 to 1")
+    add_stream_settings(parser)
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    add_model_options(parser)
+    add_session_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """List devices, or run and judge; exit code 1 when something is wrong with the sound."""
-    from voxhop import live  # noqa: PLC0415 - the parser needs none of it
+    from voxhop import SessionOptions, live  # noqa: PLC0415 - the parser needs none of it
 
     if args.list:
         return _list(live.sounddevice_module(), as_json=args.json)
@@ -64,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         record=args.record,
         model=args.model,
         watch=_draw if shown else None,
-        strength=args.strength,
+        options=SessionOptions(**session_options(args)),
+        **stream_settings(args),
     )
     if shown:
         sys.stderr.write("\r\x1b[K")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.cli.verb import (
-    add_high_pass,
     add_model_options,
     add_session_options,
+    add_stream_settings,
     new_verb,
     session_options,
-    stream_model_options,
+    stream_settings,
 )
 from voxhop.engine.plain import plain
 from voxhop.errors import ArgumentError, AudioFileError
@@ -66,25 +66,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--ref-fd", type=int, metavar="FD", help="take a mono reference from this file descriptor"
     )
-    parser.add_argument(
-        "--delay-ms",
-        default="auto",
-        metavar="MS",
-        help="delay the reference by so much (default auto: found)",
-    )
-    parser.add_argument(
-        "--strength", type=float, default=1.0, metavar="S", help="0 to 1 (default 1: all)"
-    )
-    parser.add_argument(
-        "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
-    )
-    add_high_pass(parser)
-    parser.add_argument(
-        "--missing-ref",
-        choices=["zeros", "hold", "bypass"],
-        default="hold",
-        help="what a reference that stops counts as (default hold)",
-    )
+    add_stream_settings(parser)
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_model_options(parser)
     add_session_options(parser)
@@ -96,19 +78,13 @@ def run(args: argparse.Namespace) -> int:
 
     layout = _layout(args)
     _refuse_terminals()
-    settings: dict[str, Any] = {
-        "sample_rate": args.rate,
-        "delay_ms": _delay(args.delay_ms),
-        "strength": args.strength,
-        "missing_ref": args.missing_ref,
-    }
-    for name in ("gate_dbfs", "highpass_hz"):
-        if getattr(args, name) is not None:
-            settings[name] = getattr(args, name)
-    settings |= stream_model_options(args)
+    settings = stream_settings(args)
     options = SessionOptions(**session_options(args))
     model = load(args.model) if args.model else load()
-    with Stream(model, options=options, **settings) as stream, _reference(args) as ref:
+    with (
+        Stream(model, options=options, sample_rate=args.rate, **settings) as stream,
+        _reference(args) as ref,
+    ):
         _pump(stream, layout, sys.stdin.buffer, ref, sys.stdout.buffer)
         metrics = stream.metrics
         _flush(stream, layout, sys.stdout.buffer)
@@ -158,13 +134,6 @@ def _refuse_terminals() -> None:
         raise ArgumentError("stdin: a terminal, expected raw samples from a program or file")
     if sys.stdout.isatty():
         raise ArgumentError("stdout: a terminal, expected a program or file for raw samples")
-
-
-def _delay(text: str) -> float | str:
-    try:
-        return "auto" if text == "auto" else float(text)
-    except ValueError:
-        raise ArgumentError(f"--delay-ms {text}: expected a number or auto") from None
 
 
 def _reference(args: argparse.Namespace) -> Any:  # noqa: ANN401 - a file or none, to be entered

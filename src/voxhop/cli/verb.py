@@ -93,6 +93,52 @@ def add_high_pass(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_stream_settings(parser: argparse.ArgumentParser) -> None:
+    """Add what a live stream may be told: delay, strength, gate, high-pass, missing reference."""
+    parser.add_argument(
+        "--delay-ms",
+        default="auto",
+        metavar="MS",
+        help="delay the reference by so much (default auto: found)",
+    )
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="0 to 1 (default 1: all)"
+    )
+    parser.add_argument(
+        "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
+    )
+    add_high_pass(parser)
+    parser.add_argument(
+        "--missing-ref",
+        choices=["zeros", "hold", "bypass"],
+        default="hold",
+        help="what a reference that stops counts as (default hold)",
+    )
+
+
+def stream_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `voxhop.Stream` that `add_stream_settings` read.
+
+    Those of `add_model_options` are among them.
+    """
+    settings: dict[str, Any] = {
+        "delay_ms": _delay(args.delay_ms),
+        "strength": args.strength,
+        "missing_ref": args.missing_ref,
+    }
+    for name in ("gate_dbfs", "highpass_hz"):
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
+    return settings | stream_model_options(args)
+
+
+def _delay(text: str) -> float | str:
+    try:
+        return "auto" if text == "auto" else float(text)
+    except ValueError:
+        raise ArgumentError(f"--delay-ms {text}: expected a number or auto") from None
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--set``, the options that a model has of its own."""
     parser.add_argument(

@@ -108,6 +108,11 @@ class _Coder(Closing):
     def __deepcopy__(self: _Self, memo: object) -> _Self:  # noqa: PYI019
         return self.fork()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._inside():
+            kept = {name: value for name, value in self.__dict__.items() if name != "_guard"}
+        return _resume, (type(self), kept)
+
     def close(self) -> None:
         """Give the native memory back. May be repeated."""
         self._session.close()
@@ -136,6 +141,13 @@ class _Coder(Closing):
     def _take(self, counts: tuple[int, ...], rest: bytes) -> None:
         """Take both over."""
         raise NotImplementedError
+
+
+def _resume(kind: type[_Self], kept: dict[str, Any]) -> _Self:
+    """Open what a pickle holds."""
+    coder = object.__new__(kind)
+    coder.__dict__.update(kept, _guard=threading.Lock())
+    return coder
 
 
 class CodecEncoder(_Coder):

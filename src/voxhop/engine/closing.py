@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 _Self = TypeVar("_Self", bound="Closing")
 
 
-class Closing(ABC):
+class Uncopied:
+    """Refuses `copy`, `deepcopy` and `pickle` by name, which would share what is inside."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(f"{type(self).__name__}: cannot be copied or pickled; open another")
+
+
+class Closing(Uncopied, ABC):
     """Closes itself at the end of a ``with`` block."""
 
     __slots__ = ()

@@ -7,6 +7,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from voxhop.engine.closing import Uncopied
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
@@ -38,7 +40,7 @@ def remove_partials(folder: Path, names: Collection[str]) -> int:
     return removed
 
 
-class WholeFile(abc.ABC):
+class WholeFile(Uncopied, abc.ABC):
     """A context manager that leaves its target whole, or as it was when an error ends it."""
 
     @abc.abstractmethod
