@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from voxhop.cli import codec_demo, losses_demo
+from voxhop.cli import chain_demo, codec_demo, losses_demo
 from voxhop.cli.demo_files import (
     DEMO,
     NO_PICTURE,
@@ -58,7 +58,9 @@ def add_parser(subparsers: Subparsers) -> None:
         run,
         name="demo",
         summary="enhance or code a short recording that ships with voxhop, and show what changed",
-        example="voxhop demo\n  voxhop demo --codec\n  voxhop demo --losses 10%",
+        example=(
+            "voxhop demo\n  voxhop demo --codec\n  voxhop demo --losses 10%\n  voxhop demo --chain"
+        ),
     )
     parser.add_argument(
         "-o", "--out", default="voxhop-demo", help="folder to make (default voxhop-demo)"
@@ -74,7 +76,15 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SHARE",
         help="lose so many of the talker's packets instead, such as 10%%, and fill them",
     )
-    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    instead.add_argument(
+        "--chain",
+        action="store_true",
+        help="send the call through canceller, codec, losses and restorer instead, live",
+    )
+    parser.add_argument(
+        "--model",
+        help="name or GGUF file (default: the bundled one); with --codec, --chain: of the codec",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         return codec_demo.run(args)
     if args.losses is not None:
         return losses_demo.run(args)
+    if args.chain:
+        return chain_demo.run(args)
     from voxhop import enhance_file  # noqa: PLC0415 - the parser needs none of it
 
     out = Path(args.out)
