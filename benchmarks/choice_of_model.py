@@ -6,7 +6,7 @@ draws clips at 24 and 48 kHz of speakers, noises and rooms that training never s
 valid split): noise at 0 to 15 dB, a room with noise at 20 to 30 dB, and speech with little noise,
 30 to 40 dB. Every model inside the package that enhances a microphone runs over them as
 `voxhop.enhance` would, and a Markdown table is printed: PESQ and DNSMOS OVRL (both at 16 kHz),
-their mean, which decides, and the log-spectral distance from the target above 8 kHz.
+their mean, which decides from 0.05 on, and the log-spectral distance from the target above 8 kHz.
 `voxhop.files.choice` holds what comes out of it.
 """
 
@@ -38,6 +38,7 @@ RATES = (24_000, 48_000)
 SECONDS = 6
 SPEECH_RATE = 16_000
 UPPER_BAND_HZ = 8_000.0
+NOISE = 0.05  # of a mean: less than this is no difference
 _BASE = DegradationConfig(
     noise=1.0, reverberation=0.0, clipping=0.0, packet_loss=0.0, silence=0.0, snr_db=(0.0, 15.0)
 )
@@ -131,13 +132,15 @@ def spectral_distance(out: np.ndarray, target: np.ndarray, rate: int) -> float:
 
 
 def winner(rows: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the model with the highest mean over the conditions."""
+    """Return the model with the highest mean over the conditions; the default unless beaten."""
     means = {
-        name: np.mean([values["mean"] for values in conditions.values()])
+        name: float(np.mean([values["mean"] for values in conditions.values()]))
         for name, conditions in rows.items()
         if name != "unprocessed"
     }
-    return max(means, key=means.__getitem__)
+    best = max(means, key=means.__getitem__)
+    ahead = means[best] > means[voxhop.DEFAULT_MODEL] + NOISE
+    return best if ahead else voxhop.DEFAULT_MODEL
 
 
 def table(results: dict[str, dict[str, dict[str, dict[str, float]]]]) -> str:

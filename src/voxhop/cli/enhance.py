@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.cli.standard_streams import STANDARD, quiet_decoders, standard_files
@@ -86,7 +87,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "--cross", action="store_true", help="a call, one party per channel: clean both sides"
     )
     parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as the recording)")
-    parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
+    parser.add_argument(
+        "--model",
+        help="name or GGUF file (default: of those inside, the one that serves the recording best)",
+    )
     add_model_options(parser)
     add_alignment(parser)
     add_taste(parser)
@@ -208,7 +212,7 @@ def _tell(report: EnhanceReport, *, cross: bool, aligned: bool, has_ref: bool) -
             f"{report.ref_active_reduction_db:.1f} dB less power"
         )
     elif not has_ref:
-        say("no reference: noise and reverberation only")
+        say(f"no reference: noise and reverberation only, by {Path(report.model).stem}")
     else:
         say("the reference is silent: noise and reverberation only")
     if aligned and has_ref:

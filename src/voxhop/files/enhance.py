@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxhop.errors import ArgumentError
 from voxhop.figures.meter import Figures
+from voxhop.files.choice import best_model
 from voxhop.files.enhancer import Enhancer, at_source_rate, stream_settings, stream_source
 from voxhop.files.offline import opened
 from voxhop.io import AudioReader
@@ -146,6 +147,9 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
         else:
             recording = SharedReference(stream_source(reader), ref_reader, rule)
         encoding = choose_output(out, reader, subtype)
+        if model is None:
+            heard = cross or ref is not None or ref_channel is not None
+            model = best_model(reader.rate, has_ref=heard)
         loaded = stack.enter_context(opened(model))
         enhancer = stack.enter_context(Enhancer(recording, loaded, options, chosen, losses))
         writer = stack.enter_context(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voxhop.files.choice import best_model
 from voxhop.files.enhancer import Enhancer, at_source_rate, stream_settings, stream_source
 from voxhop.media.formats import ChannelRule, check_rate, from_float, to_float
 from voxhop.media.sources import ArraySource, SharedReference
@@ -53,7 +54,8 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     ref_sample_rate
         Rate of `ref` in Hz, `sample_rate` when None.
     model
-        What `voxhop.load` takes, or a loaded model; the bundled default when None.
+        What `voxhop.load` takes, or a loaded model. None: the one inside the package that
+        serves such a recording best by measurement; with a reference the default.
     mic_channel
         Enhance this channel only; the result then is ``(frames,)``.
     ref_channel
@@ -93,6 +95,8 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     mics = ArraySource(to_float("mic", mic), rate)
     refs = None if ref is None else ArraySource(to_float("ref", ref), ref_rate)
     recording = SharedReference(stream_source(mics), refs, rule)
+    if model is None:
+        model = best_model(rate, has_ref=ref is not None or ref_channel is not None)
     with opened(model) as loaded, Enhancer(recording, loaded, options, chosen, losses) as enhancer:
         blocks = at_source_rate(enhancer.blocks(), recording.rate, mics)
         out = from_float(np.concatenate(list(blocks)), mic.dtype)
