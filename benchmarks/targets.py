@@ -77,31 +77,31 @@ def model_targets(of: Means, model: str, real: Means | None) -> list[Target]:
     reverb = _above(of, model, "reverb", "dnsmos_ovrl")
     late, early = (of.pooled(model, f"delay_right_{after}") for after in ("1s", "03s"))
     return [
-        Target("far-end single talk: AECMOS echo", f"{echo:.2f}", "3.9", _met(echo - 3.9),
-               "4.5", _met(echo - 4.5)),
-        Target("far-end single talk: ERLE", f"{erle:.1f} dB", "22 dB", _met(erle - 22),
-               "45 dB", _met(erle - 45)),
+        Target("far-end single talk: AECMOS echo", f"{echo:.2f}", "3.9", met(echo - 3.9),
+               "4.5", met(echo - 4.5)),
+        Target("far-end single talk: ERLE", f"{erle:.1f} dB", "22 dB", met(erle - 22),
+               "45 dB", met(erle - 45)),
         Target("double talk: AECMOS echo and degradation", f"{both_echo:.2f} and {both_deg:.2f}",
-               "4.0 and 2.6", _met(both_echo - 4.0, both_deg - 2.6),
-               "4.4 and 3.5", _met(both_echo - 4.4, both_deg - 3.5)),
-        Target("double talk: SI-SDR over unprocessed", f"{gain:+.1f} dB", "+5 dB", _met(gain - 5),
-               "+8 dB", _met(gain - 8)),
+               "4.0 and 2.6", met(both_echo - 4.0, both_deg - 2.6),
+               "4.4 and 3.5", met(both_echo - 4.4, both_deg - 3.5)),
+        Target("double talk: SI-SDR over unprocessed", f"{gain:+.1f} dB", "+5 dB", met(gain - 5),
+               "+8 dB", met(gain - 8)),
         Target("far-end ERLE, delay below / from 240 ms", f"{short:.1f} / {long:.1f} dB",
-               "within 3 dB", _met(3 - (short - long)), "no difference", _met(long - short)),
+               "within 3 dB", met(3 - (short - long)), "no difference", met(long - short)),
         Target("near-end single talk: degradation", f"{near:.2f}",
-               f"not below unprocessed ({near_before:.2f})", _met(near - near_before),
-               "3.7", _met(near - 3.7)),
-        Target("noise: DNSMOS OVRL over unprocessed", f"{noise:+.2f}", "+0.7", _met(noise - 0.7),
-               "+1.1", _met(noise - 1.1)),
-        Target("noise: PESQ over unprocessed", f"{pesq:+.2f}", "+0.3", _met(pesq - 0.3),
-               "+0.6", _met(pesq - 0.6)),
+               f"not below unprocessed ({near_before:.2f})", met(near - near_before),
+               "3.7", met(near - 3.7)),
+        Target("noise: DNSMOS OVRL over unprocessed", f"{noise:+.2f}", "+0.7", met(noise - 0.7),
+               "+1.1", met(noise - 1.1)),
+        Target("noise: PESQ over unprocessed", f"{pesq:+.2f}", "+0.3", met(pesq - 0.3),
+               "+0.6", met(pesq - 0.6)),
         Target("reverberation: DNSMOS OVRL over unprocessed", f"{reverb:+.2f}", "+0.4",
-               _met(reverb - 0.4), "+0.9", _met(reverb - 0.9)),
+               met(reverb - 0.4), "+0.9", met(reverb - 0.9)),
         _missing_reference(of, model),
         _real_clips(real, model),
         Target("delay within one bin, echo-active hops after 1 s / 0.3 s",
-               f"{late:.1f} / {early:.1f} %", "95 % after 1 s", _met(late - 95),
-               "95 % after 0.3 s", _met(early - 95)),
+               f"{late:.1f} / {early:.1f} %", "95 % after 1 s", met(late - 95),
+               "95 % after 0.3 s", met(early - 95)),
     ]  # fmt: skip
 
 
@@ -119,9 +119,9 @@ def small_targets(of: Means, model: str, small: str, cost: float) -> list[Target
     worst = falls.get(where, math.nan)
     return [
         Target("small sibling: CPU time of the default's", f"{100 * cost:.1f} %", "25 %",
-               _met(0.25 - cost)),
+               met(0.25 - cost)),
         Target("small sibling: opinion scores below the default's",
-               f"at most {worst:.2f} ({where})", "0.2", _met(0.2 - worst)),
+               f"at most {worst:.2f} ({where})", "0.2", met(0.2 - worst)),
     ]  # fmt: skip
 
 
@@ -150,9 +150,9 @@ def _missing_reference(of: Means, model: str) -> Target:
         "no reference against an unheard one, near end / noise / reverberation: OVRL",
         found,
         "within 0.05",
-        _met(*(0.05 - abs(step) for step in steps)),
+        met(*(0.05 - abs(step) for step in steps)),
         "no difference",
-        _met(0.005 - worst),
+        met(0.005 - worst),
     )
 
 
@@ -162,7 +162,7 @@ def _real_clips(real: Means | None, model: str) -> Target:
         "three real clips: far-end AECMOS echo",
         "-" if math.isnan(echo) else f"{echo:.2f}",
         "4.0",
-        _met(echo - 4.0),
+        met(echo - 4.0),
         f"above {BEST_REAL_ECHO}",
         None if math.isnan(echo) else echo > BEST_REAL_ECHO,
     )
@@ -172,6 +172,6 @@ def _above(of: Means, model: str, group: str, key: str) -> float:
     return of(model, group, key) - of("unprocessed", group, key)
 
 
-def _met(*margins: float) -> bool | None:
+def met(*margins: float) -> bool | None:
     """Whether every margin is positive or nil; None where one is unknown."""
     return None if any(map(math.isnan, margins)) else all(margin >= 0 for margin in margins)

@@ -15,6 +15,8 @@ import numpy as np
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Signal = npt.NDArray[np.float32]
@@ -27,6 +29,7 @@ _LONGEST_PACKET: Final = 4000  # bytes, as its documentation advises
 _APPLICATION_VOIP: Final = 2048
 _SET_BITRATE: Final = 4002
 _SET_COMPLEXITY: Final = 4010
+_GET_LOOKAHEAD: Final = 4027
 
 
 class OpusSystem:
@@ -67,37 +70,73 @@ class OpusSystem:
     ) -> Signal:
         """Decode a clip of which the packets with a lost sample in them do not arrive."""
         del ref
+        size = self._packet_samples(sample_rate)
+        packets: list[bytes | None] = list(self.encode(mic, sample_rate))
+        gone: npt.NDArray[np.bool_] = np.add.reduceat(lost, np.arange(0, len(lost), size)) > 0
+        arrived = [None if missing else p for p, missing in zip(packets, gone, strict=True)]
+        return self.decode(arrived, sample_rate)[: len(mic)]
+
+    def encode(self, mic: Signal, sample_rate: int) -> list[bytes]:
+        """Return the packets of a clip, the last one filled up with silence."""
+        lib = self._library
+        size = self._packet_samples(sample_rate)
+        encoder = self._encoder(sample_rate)
+        coded = ctypes.create_string_buffer(_LONGEST_PACKET)
+        packets = []
+        try:
+            for i, block in enumerate(np.pad(mic, (0, -len(mic) % size)).reshape(-1, size)):
+                length = lib.opus_encode_float(
+                    encoder, block.ctypes.data, size, coded, _LONGEST_PACKET
+                )
+                if length < 0:
+                    raise ArgumentError(f"system 'opus': packet {i}: error {length}")
+                packets.append(coded.raw[:length])
+        finally:
+            lib.opus_encoder_destroy(encoder)
+        return packets
+
+    def decode(self, packets: Sequence[bytes | None], sample_rate: int) -> Signal:
+        """Return the sound of packets, `lookahead` samples late; None is one that was lost."""
+        lib, error = self._library, ctypes.c_int()
+        size = self._packet_samples(sample_rate)
+        out = np.empty((len(packets), size), np.float32)
+        decoder = lib.opus_decoder_create(sample_rate, 1, ctypes.byref(error))
+        try:
+            for i, (packet, block) in enumerate(zip(packets, out, strict=True)):
+                length = 0 if packet is None else len(packet)
+                made = lib.opus_decode_float(decoder, packet, length, block.ctypes.data, size, 0)
+                if made != size:
+                    raise ArgumentError(f"system 'opus': packet {i}: error {made}")
+        finally:
+            lib.opus_decoder_destroy(decoder)
+        return out.reshape(-1)
+
+    def lookahead(self, sample_rate: int) -> int:
+        """Return by how many samples sound comes later than its packet."""
+        encoder = self._encoder(sample_rate)
+        found = ctypes.c_int()
+        try:
+            self._library.opus_encoder_ctl(encoder, _GET_LOOKAHEAD, ctypes.byref(found))
+        finally:
+            self._library.opus_encoder_destroy(encoder)
+        return found.value
+
+    def _packet_samples(self, sample_rate: int) -> int:
         if sample_rate not in _RATES:
             rates = ", ".join(str(rate) for rate in _RATES)
             raise ArgumentError(f"system 'opus': {sample_rate} Hz, expected one of {rates}")
-        size = round(self._packet_ms * sample_rate / 1000.0)
-        packets = np.pad(mic, (0, -len(mic) % size)).reshape(-1, size)
-        gone: npt.NDArray[np.bool_] = np.add.reduceat(lost, np.arange(0, len(lost), size)) > 0
+        return round(self._packet_ms * sample_rate / 1000.0)
+
+    def _encoder(self, sample_rate: int) -> int:
+        """Return a new encoder's address; destroy it."""
         lib, error = self._library, ctypes.c_int()
-        encoder = lib.opus_encoder_create(sample_rate, 1, _APPLICATION_VOIP, ctypes.byref(error))
-        decoder = lib.opus_decoder_create(sample_rate, 1, ctypes.byref(error))
-        try:
-            bits = ctypes.c_int(round(1000.0 * self._kbps))
-            lib.opus_encoder_ctl(encoder, _SET_BITRATE, bits)
-            lib.opus_encoder_ctl(encoder, _SET_COMPLEXITY, ctypes.c_int(self._complexity))
-            out = np.empty_like(packets)
-            coded = ctypes.create_string_buffer(_LONGEST_PACKET)
-            for i, (packet, missing) in enumerate(zip(packets, gone.tolist(), strict=True)):
-                length = lib.opus_encode_float(
-                    encoder, packet.ctypes.data, size, coded, _LONGEST_PACKET
-                )
-                known = None if missing else coded
-                target = out[i].ctypes.data
-                made = lib.opus_decode_float(
-                    decoder, known, 0 if known is None else length, target, size, 0
-                )
-                if length < 0 or made != size:
-                    raise ArgumentError(f"system 'opus': packet {i}: error {min(length, made)}")
-        finally:
-            lib.opus_encoder_destroy(encoder)
-            lib.opus_decoder_destroy(decoder)
-        decoded: Signal = out.reshape(-1)[: len(mic)]
-        return decoded
+        encoder: int = lib.opus_encoder_create(
+            sample_rate, 1, _APPLICATION_VOIP, ctypes.byref(error)
+        )
+        bits = ctypes.c_int(round(1000.0 * self._kbps))
+        lib.opus_encoder_ctl(encoder, _SET_BITRATE, bits)
+        lib.opus_encoder_ctl(encoder, _SET_COMPLEXITY, ctypes.c_int(self._complexity))
+        return encoder
 
 
 def _library() -> ctypes.CDLL:

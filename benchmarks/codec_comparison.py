@@ -1,0 +1,291 @@
+"""The speech codec beside others: quality, noise, rooms, lost packets, delay and cost.
+
+    python benchmarks/codec_comparison.py MODEL --data FOLDER [--cache FOLDER] [--write FILE]
+
+takes clips of speakers, noises and rooms that training never sees (a corpus's valid split), codes
+them with the model at 6 and 1 kbit/s, with Opus and with Codec2, and writes tables and, beside
+them, all figures as JSON. Codecs and measures that are not installed are named and left out.
+`--cache` keeps scores by what was scored: with other weights only what those change is scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+import torch
+from codec_measures import RATE as SCORE_RATE
+from codec_measures import KeptScores, Measure, measures
+from codec_systems import FRAME, RATE, Codec, Codec2, Opus, Sublime
+from codec_tables import page
+from kept_page import keep_notes
+
+import voxhop
+from voxhop.errors import ArgumentError
+from voxhop.stream.losses import LossTrace
+from voxhop.training import acoustics
+from voxhop.training.bank import DataConfig, load_bank
+from voxhop.training.degrade import DegradationConfig, degrade
+from voxhop.training.draw import Draw
+from voxhop.training.rooms import RoomConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from voxhop.training.bank import SoundBank
+
+    Sound = NDArray[np.float32]
+
+SEED = 20265
+SECONDS = 6.0
+LOSSES = (0.05, 0.1, 0.2)
+BY_CONDITION = ("pesq", "estoi", "sig", "ovrl", "distillmos", "mel", "speaker", "wer")
+BY_LOSS = ("pesq", "estoi", "plcmos")
+# One degradation each; the level is that of the validation.
+_ONE = DegradationConfig(
+    noise=0.0, reverberation=0.0, clipping=0.0, packet_loss=0.0, silence=0.0,
+    level_dbfs=(-26.0, -26.0), snr_db=(5.0, 15.0),
+)  # fmt: skip
+DEGRADED = {
+    "noisy": dataclasses.replace(_ONE, noise=1.0),
+    "reverberant": dataclasses.replace(_ONE, reverberation=1.0),
+}
+
+
+@dataclass
+class Row:
+    """A codec in one condition: means over clips, `None` where nothing could be measured."""
+
+    system: str
+    condition: str
+    clips: int
+    means: dict[str, float | None]
+    kbps: float | None = None
+    delay_ms: float | None = None
+    encode_ms: float | None = None  # CPU per 20 ms, of the cheapest clip
+    decode_ms: float | None = None
+
+
+@dataclass
+class Comparison:
+    """All rows, and what could not be compared."""
+
+    model: str
+    precision: str
+    seconds: float
+    rows: list[Row] = field(default_factory=list)
+    code_usage: dict[str, float] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    """Compare, and write or print the page."""
+    args = _arguments()
+    torch.set_num_threads(1)
+    data = DataConfig(folder=args.data, cache=args.packed)
+    bank = load_bank(data, "valid", RoomConfig(count=40), seed=0)
+    cache = Path(args.cache)
+    kept = KeptScores(cache / "codec-scores.json")
+    with voxhop.load(args.model) as model:
+        found = Comparison(model.info.name or args.model, args.precision, SECONDS)
+        codecs = _codecs(args, model, found)
+        usable = _usable(cache, args.measures, found)
+        sets = {"clean": clean_clips(bank, args.clips)}
+        sets |= {kind: degraded_clips(bank, kind, args.degraded_clips) for kind in DEGRADED}
+        for condition, (given, target) in sets.items():
+            found.rows.append(_uncoded(condition, given, target, usable, kept))
+            for codec in codecs:
+                _say(f"{condition}: {codec.name}")
+                found.rows.append(_condition(codec, condition, (given, target), usable, kept))
+                kept.save()
+        for share in LOSSES:
+            for codec in (c for c in codecs if c.conceals):
+                _say(f"{share:.0%} of packets lost: {codec.name}")
+                found.rows.append(_lossy(codec, share, sets["clean"][0], usable, kept))
+                kept.save()
+        found.code_usage = _usage(model, sets["clean"][0])
+    text = page(found, f"python benchmarks/codec_comparison.py {args.model} --data FOLDER")
+    if args.write:
+        out = Path(args.write)
+        out.write_text(keep_notes(out, text), encoding="utf-8")
+        figures = json.dumps(dataclasses.asdict(found), indent=1)
+        out.with_suffix(".json").write_text(figures + "\n", encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def clean_clips(bank: SoundBank, count: int) -> tuple[Sound, Sound]:
+    """Return clips of different speakers as they were recorded, (count, samples), twice."""
+    draw, speech = Draw(SEED, 0), bank.speech
+    samples = _samples(bank.sample_rate)
+    order = draw.uniform(0, 1, len(speech.lengths)).argsort()
+    long = order[speech.lengths[order] > samples][:count]
+    clips = acoustics.crop(speech, long, draw.uniform(0, 1, len(long)), samples)
+    given = _at(clips.numpy(), bank.sample_rate, RATE)
+    return given, given
+
+
+def degraded_clips(bank: SoundBank, kind: str, count: int) -> tuple[Sound, Sound]:
+    """Return clips with noise or in rooms, and what should be heard; (count, samples) each."""
+    batch = degrade(
+        bank,
+        DEGRADED[kind],
+        Draw(SEED, 1 + list(DEGRADED).index(kind)),
+        clips=count,
+        samples=_samples(bank.sample_rate),
+        sample_rate=bank.sample_rate,
+    )
+    pair = (batch.noisy, batch.target)
+    given, target = (_at(x.numpy(), bank.sample_rate, RATE) for x in pair)
+    return given, target
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The speech codec beside others.")
+    parser.add_argument("model", help="name or path of a codec's model")
+    parser.add_argument("--data", required=True, help="recordings")
+    parser.add_argument("--packed", default=".cache/training", help="packed recordings")
+    parser.add_argument("--cache", default=".cache/codec", help="scores that were found before")
+    parser.add_argument("--clips", type=int, default=16, help="clean ones (default 16)")
+    parser.add_argument("--degraded-clips", type=int, default=8, help="of each kind (default 8)")
+    parser.add_argument("--precision", default="f16", help="of the weights (default f16)")
+    parser.add_argument("--measures", help="such as pesq,estoi (default: all)")
+    parser.add_argument("--codec2", help="libcodec2.so (default: where the system has it)")
+    parser.add_argument("--write", help="page to make, its figures as JSON beside it")
+    return parser.parse_args()
+
+
+def _codecs(args: argparse.Namespace, model: voxhop.Model, found: Comparison) -> list[Codec]:
+    """Return the codecs that are there; note the others."""
+    codecs: list[Codec] = []
+    for make in (
+        lambda: (Opus(6000), Opus(9000)),
+        lambda: (Codec2(3200, args.codec2), Codec2(1300, args.codec2)),
+    ):
+        with _noted(found):
+            codecs += make()
+    parts = next(option.choices for option in model.options if option.name == "part")
+    for enhance in (False, True) if "front-end" in parts else (False,):
+        codecs += [
+            Sublime(model, kbps, enhance=enhance, precision=args.precision) for kbps in (6, 1)
+        ]
+    return codecs
+
+
+@contextlib.contextmanager
+def _noted(found: Comparison) -> Iterator[None]:
+    """Note the codec that is not there."""
+    try:
+        yield
+    except (OSError, ArgumentError) as error:
+        found.missing.append(str(error))
+
+
+def _usable(cache: Path, wanted: str | None, found: Comparison) -> dict[str, Measure]:
+    """Return the measures that can be found, by key; note the others."""
+    usable = {}
+    known = {measure.key: measure for measure in measures(cache)}
+    for key in known if wanted is None else wanted.split(","):
+        measure = known[key]
+        if measure.missing:
+            found.missing.append(f"{measure.title}: needs {measure.missing}")
+        else:
+            usable[measure.key] = measure
+    return usable
+
+
+def _uncoded(
+    condition: str, given: Sound, target: Sound, usable: dict[str, Measure], kept: KeptScores
+) -> Row:
+    means = _means(given, target, BY_CONDITION, usable, kept)
+    return Row("not coded", condition, len(given), means)
+
+
+def _condition(
+    codec: Codec,
+    condition: str,
+    clips: tuple[Sound, Sound],
+    usable: dict[str, Measure],
+    kept: KeptScores,
+) -> Row:
+    given, target = clips
+    coded = [codec.run(clip) for clip in given]
+    out = np.stack([one.sound for one in coded])
+    frames = given.shape[1] / FRAME
+    return Row(
+        codec.name,
+        condition,
+        len(given),
+        _means(out, target, BY_CONDITION, usable, kept),
+        kbps=sum(one.bits for one in coded) / (given.size / RATE) / 1000,
+        delay_ms=codec.delay_ms,
+        encode_ms=1000 * min(one.encode_s for one in coded) / frames,
+        decode_ms=1000 * min(one.decode_s for one in coded) / frames,
+    )
+
+
+def _lossy(
+    codec: Codec, share: float, given: Sound, usable: dict[str, Measure], kept: KeptScores
+) -> Row:
+    out = []
+    for i, clip in enumerate(given):
+        trace = LossTrace.simulate(share, SECONDS, packet_ms=20.0, seed=SEED + i)
+        out.append(codec.run(clip, trace.lost).sound)
+    means = _means(np.stack(out), given, BY_LOSS, usable, kept)
+    return Row(codec.name, f"{share:.0%} lost", len(given), means)
+
+
+def _means(
+    out: Sound,
+    target: Sound,
+    keys: Sequence[str],
+    usable: dict[str, Measure],
+    kept: KeptScores,
+) -> dict[str, float | None]:
+    heard, wanted = (_at(x, RATE, SCORE_RATE) for x in (out, target))
+    means: dict[str, float | None] = {}
+    for key in keys:
+        if key in usable:
+            scores = [kept.find(usable[key], a, b) for a, b in zip(heard, wanted, strict=True)]
+            known = [s for s in scores if not np.isnan(s)]
+            means[key] = float(np.mean(known)) if known else None
+    return means
+
+
+def _usage(model: voxhop.Model, clips: Sound) -> dict[str, float]:
+    """Return the share of codes that occur, of all groups and of the one with fewest."""
+    with voxhop.CodecEncoder(model) as encoder:
+        parts = [part for clip in clips for part in (encoder.push(clip), encoder.flush())]
+    codes = np.concatenate(parts)
+    used = [len(np.unique(group)) / 32 for group in codes.T]
+    return {"mean": float(np.mean(used)), "least": float(min(used)), "frames": float(len(codes))}
+
+
+def _samples(rate: int) -> int:
+    return int(SECONDS * rate)
+
+
+def _at(clips: Sound, rate: int, to_rate: int) -> Sound:
+    """Resample rows."""
+    if rate == to_rate:
+        return clips
+    return np.stack([soxr.resample(clip, rate, to_rate, "VHQ") for clip in clips])
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
