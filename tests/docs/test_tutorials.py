@@ -43,7 +43,7 @@ def test_following_it_works(name, tmp_path):
             capture_output=True,
             check=False,
             text=True,
-            timeout=120,
+            timeout=600,
             cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
