@@ -1,10 +1,5 @@
 // The echo canceller for PipeWire's module-echo-cancel: an SPA plug-in "audio.aec".
 
-#include <spa/interfaces/audio/aec.h>
-#include <spa/support/plugin.h>
-#include <spa/utils/dict.h>
-#include <spa/utils/names.h>
-
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -14,39 +9,40 @@
 #include <new>
 
 #include "plugin_stream.h"
+#include "spa_abi.h"
 
 namespace {
 
 using voxhop::plugins::PluginStream;
 
 struct Aec {
-  spa_handle handle;
-  spa_audio_aec interface;
+  SpaHandle handle;
+  SpaAudioAec interface;
   std::unique_ptr<PluginStream> stream;
 };
 
 /// Sets the controls that aec.args name: voxhop.strength (0 to 1), voxhop.floor_db, voxhop.bypass.
-int set_props(void * object, const spa_dict * args) {
+int set_props(void * object, const SpaDict * args) {
   Aec & aec = *static_cast<Aec *>(object);
-  if (!aec.stream || args == nullptr) return 0;
+  if (!aec.stream) return 0;
   const struct {
     const char * key;
     int control;
   } known[] = {{"voxhop.strength", VH_CONTROL_STRENGTH}, {"voxhop.floor_db", VH_CONTROL_FLOOR_DB}};
   for (const auto & entry : known) {
-    const char * text = spa_dict_lookup(args, entry.key);
+    const char * text = spa_value(args, entry.key);
     char * end = nullptr;
     const double value = text ? std::strtod(text, &end) : NAN;
     if (text && end != text && *end == '\0') aec.stream->set(entry.control, value);
   }
-  const char * bypass = spa_dict_lookup(args, "voxhop.bypass");
+  const char * bypass = spa_value(args, "voxhop.bypass");
   if (bypass) aec.stream->set(VH_CONTROL_BYPASS, std::strcmp(bypass, "true") == 0 ? 1 : 0);
   return 0;
 }
 
-int init(void * object, const spa_dict * args, const spa_audio_info_raw * info) {
+int init(void * object, const SpaDict * args, const SpaAudioInfo * info) {
   Aec & aec = *static_cast<Aec *>(object);
-  const char * model = args ? spa_dict_lookup(args, "voxhop.model") : nullptr;
+  const char * model = spa_value(args, "voxhop.model");
   const auto channels = static_cast<std::int32_t>(info->channels);
   aec.stream = PluginStream::open("voxhop echo canceller", model ? model : "",
                                   static_cast<std::int32_t>(info->rate), channels, channels);
@@ -70,9 +66,9 @@ int deactivate(void *) {
   return 0;
 }
 
-constexpr spa_audio_aec_methods make_methods() {
-  spa_audio_aec_methods methods{};
-  methods.version = SPA_VERSION_AUDIO_AEC_METHODS;
+constexpr SpaAudioAecMethods make_methods() {
+  SpaAudioAecMethods methods{};
+  methods.version = kSpaAecMethodsVersion;
   methods.init = init;
   methods.run = run;
   methods.set_props = set_props;
@@ -80,54 +76,54 @@ constexpr spa_audio_aec_methods make_methods() {
   methods.deactivate = deactivate;
   return methods;
 }
-constexpr spa_audio_aec_methods kMethods = make_methods();
+constexpr SpaAudioAecMethods kMethods = make_methods();
 
-int get_interface(spa_handle * handle, const char * type, void ** interface) {
-  if (std::strcmp(type, SPA_TYPE_INTERFACE_AUDIO_AEC) != 0) return -ENOENT;
+int get_interface(SpaHandle * handle, const char * type, void ** interface) {
+  if (std::strcmp(type, kSpaAecType) != 0) return -ENOENT;
   *interface = &reinterpret_cast<Aec *>(handle)->interface;
   return 0;
 }
 
-int clear(spa_handle * handle) {
+int clear(SpaHandle * handle) {
   reinterpret_cast<Aec *>(handle)->~Aec();
   return 0;
 }
 
-size_t get_size(const spa_handle_factory *, const spa_dict *) {
+size_t get_size(const SpaHandleFactory *, const SpaDict *) {
   return sizeof(Aec);
 }
 
-int init_handle(const spa_handle_factory *, spa_handle * handle, const spa_dict *,
-                const spa_support *, std::uint32_t) {
+int init_handle(const SpaHandleFactory *, SpaHandle * handle, const SpaDict *, const void *,
+                std::uint32_t) {
   auto * aec = new (static_cast<void *>(handle)) Aec{};
-  aec->handle.version = SPA_VERSION_HANDLE;
+  aec->handle.version = kSpaHandleVersion;
   aec->handle.get_interface = get_interface;
   aec->handle.clear = clear;
-  aec->interface.iface.type = SPA_TYPE_INTERFACE_AUDIO_AEC;
-  aec->interface.iface.version = SPA_VERSION_AUDIO_AEC;
-  aec->interface.iface.cb.funcs = &kMethods;
-  aec->interface.iface.cb.data = aec;
+  aec->interface.interface.type = kSpaAecType;
+  aec->interface.interface.version = kSpaAecVersion;
+  aec->interface.interface.functions = &kMethods;
+  aec->interface.interface.data = aec;
   aec->interface.name = "voxhop";
   return 0;
 }
 
-constexpr spa_interface_info kInterfaces[] = {{SPA_TYPE_INTERFACE_AUDIO_AEC}};
+constexpr SpaInterfaceInfo kInterfaces[] = {{kSpaAecType}};
 
-int enum_interface_info(const spa_handle_factory *, const spa_interface_info ** info,
+int enum_interface_info(const SpaHandleFactory *, const SpaInterfaceInfo ** info,
                         std::uint32_t * index) {
   if (*index >= std::size(kInterfaces)) return 0;
   *info = &kInterfaces[(*index)++];
   return 1;
 }
 
-constexpr spa_handle_factory kFactory = {
-    SPA_VERSION_HANDLE_FACTORY, SPA_NAME_AEC, nullptr, get_size, init_handle, enum_interface_info,
+constexpr SpaHandleFactory kFactory = {
+    kSpaFactoryVersion, kSpaAecFactory, nullptr, get_size, init_handle, enum_interface_info,
 };
 
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) int spa_handle_factory_enum(
-    const spa_handle_factory ** factory, std::uint32_t * index) {
+    const SpaHandleFactory ** factory, std::uint32_t * index) {
   if (*index > 0) return 0;
   *factory = &kFactory;
   ++*index;

@@ -127,7 +127,7 @@ def install_plugins(places: PluginPlaces, model: ModelSource = None) -> tuple[Pa
     Returns
     -------
     tuple of Path
-        What was written. Without the echo canceller where this build has none.
+        What was written. Without the echo canceller where there is no PipeWire.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def install_plugins(places: PluginPlaces, model: ModelSource = None) -> tuple[Pa
         places.pipewire / "voxhop-microphone.conf", _MICROPHONE, places.ladspa / LADSPA_FILE
     )
     spa = spa_folder()
-    if (built / SPA_FILE).is_file() and spa is not None:
+    if spa is not None:
         written += _place(built / SPA_FILE, places.spa, source)
         # PipeWire looks below its own folder only, so the way there is told from it.
         library = os.path.relpath(places.spa / Path(SPA_FILE).stem, spa)

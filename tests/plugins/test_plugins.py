@@ -10,6 +10,7 @@ import ladspa_host
 import numpy as np
 import pytest
 import soundfile
+import spa_host
 
 import voxhop
 from voxhop import plugins
@@ -24,7 +25,9 @@ DEFAULTS = {"Strength": 1.0, "Floor (dB)": 120.0, "Bypass": 0.0}
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     found = plugins.plugin_places(tmp_path_factory.mktemp("prefix"))
-    plugins.install_plugins(found)
+    with pytest.MonkeyPatch.context() as patch:  # whether or not there is PipeWire here
+        patch.setenv("SPA_PLUGIN_DIR", str(tmp_path_factory.mktemp("spa")))
+        plugins.install_plugins(found)
     return found
 
 
@@ -118,6 +121,38 @@ def test_in_ffmpeg(places, call, tmp_path):
     mic, _ = soundfile.read(tmp_path / "mic.wav", dtype="float32")
     expected, _ = stream_output(mic, np.zeros_like(mic), 16000)
     assert np.abs(found - expected).max() < 2.0**-15
+
+
+@pytest.fixture(scope="module")
+def spa(places):
+    """The echo canceller of PipeWire as installed."""
+    return places.spa / plugins.SPA_FILE
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_the_canceller_of_pipewire_is_the_stream(spa, call, rate):
+    expected, _ = stream_output(*call, rate)
+    canceller = spa_host.Canceller(spa, rate)
+    assert (canceller.code, canceller.aec.name) == (0, b"voxhop")
+    cuts = np.cumsum([480, 1024, 1, 4096])
+    blocks = zip(*(np.split(x, cuts) for x in call), strict=True)
+    assert np.array_equal(np.concatenate([canceller.run(*block) for block in blocks]), expected)
+    canceller.activate()
+    assert np.array_equal(canceller.run(*call), expected)
+    canceller.close()
+
+
+def test_its_arguments_act(spa, call, capfd):
+    through = spa_host.Canceller(spa, 16000, voxhop_strength=0.0, voxhop_bypass="true")
+    plain = through.run(*call)
+    through.set_props(voxhop_strength=1.0, voxhop_bypass="false")
+    assert np.abs(through.run(*call)[8000:] - plain[8000:]).max() > 0.01
+    through.close()
+    for args, rate in (({"voxhop_model": "/no/such.gguf"}, 48000), ({}, 1)):
+        refused = spa_host.Canceller(spa, rate, **args)
+        assert refused.code < 0
+        assert "voxhop echo canceller: " in capfd.readouterr().err
+        refused.close()
 
 
 def test_install_status_uninstall(tmp_path, capsys):
