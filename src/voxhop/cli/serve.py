@@ -5,7 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from voxhop.cli.verb import new_verb
+from voxhop.cli.verb import (
+    add_high_pass,
+    add_model_options,
+    add_session_options,
+    model_options,
+    new_verb,
+    session_options,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +30,10 @@ def add_parser(subparsers: Subparsers) -> None:
         example="voxhop serve\n  voxhop serve --port 8080 --streams 2",
     )
     parser.add_argument(
-        "--model", action="append", default=[], help="name or GGUF file; may be repeated"
+        "--model",
+        action="append",
+        default=[],
+        help="name or GGUF file; may be repeated (default: the bundled ones)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
     parser.add_argument("--port", type=int, default=8750, help="0: a free one (default 8750)")
@@ -34,16 +44,35 @@ def add_parser(subparsers: Subparsers) -> None:
         "--max-seconds", type=float, default=3600.0, metavar="S", help="of a job or a stream"
     )
     parser.add_argument("--streams", type=int, default=8, metavar="N", help="at once (default 8)")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="0 to 1 (default 1: all)"
+    )
+    add_high_pass(parser)
+    add_model_options(parser)
+    add_session_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from voxhop.serve import ServeLimits, serve  # noqa: PLC0415 - the parser needs none of it
+    from voxhop import SessionOptions  # noqa: PLC0415 - the parser needs none of it
+    from voxhop.serve import ServeLimits, serve  # noqa: PLC0415 - the same
 
     limits = ServeLimits(
         max_bytes=args.max_mb * 2**20, max_seconds=args.max_seconds, streams=args.streams
     )
-    serve(args.model, host=args.host, port=args.port, limits=limits, ready=_tell)
+    settings = {"strength": args.strength}
+    if args.highpass_hz is not None:
+        settings["highpass_hz"] = args.highpass_hz
+    serve(
+        args.model,
+        host=args.host,
+        port=args.port,
+        limits=limits,
+        ready=_tell,
+        options=SessionOptions(**session_options(args)),
+        settings=settings,
+        values=model_options(args),
+    )
     return 0
 
 

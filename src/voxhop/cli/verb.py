@@ -170,9 +170,9 @@ def model_options(args: argparse.Namespace) -> dict[str, str]:
     return values
 
 
-def stream_model_options(args: argparse.Namespace) -> dict[str, str]:
+def stream_model_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the same as `voxhop.Stream` calls them: ``sample_rate`` is the caller's there."""
-    values = model_options(args)
+    values: dict[str, Any] = {**model_options(args)}
     if "sample_rate" in values:
         values["model_rate"] = values.pop("sample_rate")
     return values

@@ -76,12 +76,12 @@ async function present(before, after, text) {
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const form = new FormData(), mic = $("mic").files[0], ref = $("ref").files[0];
+  const form = new FormData(), mic = $("mic").files[0], ref = chosen().takes_ref ? $("ref").files[0] : undefined;
   form.append("model", $("model").value);
   form.append("audio", mic);
   if (ref) form.append("reference", ref);
   $("go").disabled = true;
-  say("Cleaning …");
+  say("Computing …");
   try {
     const answer = await fetch("audio/transformations", { method: "POST", body: form });
     if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error?.message || answer.statusText);
@@ -150,6 +150,21 @@ $("record").addEventListener("click", async () => {
   };
 });
 
-fetch("models").then((answer) => answer.json()).then(({ models }) => {
-  for (const name of models) $("model").add(new Option(name, name));
+const WHAT = {
+  enhancer: (one) => one.takes_ref ? "Takes out echo, noise and reverberation."
+    : "Takes out noise and reverberation of a microphone alone.",
+  restorer: () => "Fills in what a recording has lost.",
+  codec: () => "Codes speech at 6 kbit/s, and decodes it again.",
+};
+let models = [];
+const chosen = () => models[Math.max(0, $("model").selectedIndex)];
+const choose = () => {
+  $("what").textContent = WHAT[chosen().purpose](chosen());
+  $("played").hidden = !chosen().takes_ref;
+};
+$("model").addEventListener("change", choose);
+fetch("models").then((answer) => answer.json()).then((found) => {
+  models = found.models;
+  for (const { name } of models) $("model").add(new Option(name, name));
+  choose();
 });
