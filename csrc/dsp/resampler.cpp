@@ -15,28 +15,45 @@ constexpr int64_t kLowestRate = 1000, kHighestRate = 384000, kMostPhases = 1000;
 constexpr int64_t kChunk = 512;  // input samples taken at a time
 constexpr size_t kVector = 16;   // floats; rows of whole vectors leave no remainder to sum
 
-}  // namespace
-
-Resampler::Resampler(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design)
-    : kernels_(kernels::find_table("auto")) {
+void check_rates(int64_t in_rate, int64_t out_rate) {
   for (const int64_t rate : {in_rate, out_rate}) {
     VH_CHECK(rate >= kLowestRate && rate <= kHighestRate, VH_E_UNSUPPORTED,
              "sample rate %lld Hz, expected %lld to %lld", static_cast<long long>(rate),
              static_cast<long long>(kLowestRate), static_cast<long long>(kHighestRate));
   }
   const int64_t common = std::gcd(in_rate, out_rate);
-  up_ = out_rate / common;
-  down_ = in_rate / common;
-  VH_CHECK(std::max(up_, down_) <= kMostPhases, VH_E_UNSUPPORTED,
+  const int64_t up = out_rate / common, down = in_rate / common;
+  VH_CHECK(std::max(up, down) <= kMostPhases, VH_E_UNSUPPORTED,
            "resampling %lld to %lld Hz: the ratio %lld:%lld has terms above %lld",
            static_cast<long long>(in_rate), static_cast<long long>(out_rate),
-           static_cast<long long>(up_), static_cast<long long>(down_),
+           static_cast<long long>(up), static_cast<long long>(down),
            static_cast<long long>(kMostPhases));
+}
+
+// The lower rate as a share of the input's.
+double share_of_band(int64_t in_rate, int64_t out_rate) {
+  return static_cast<double>(std::min(in_rate, out_rate)) / static_cast<double>(in_rate);
+}
+
+}  // namespace
+
+int64_t Resampler::lookahead(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design) {
+  check_rates(in_rate, out_rate);
+  if (in_rate == out_rate) return 0;
+  const double transition = (design.stop - design.pass) * share_of_band(in_rate, out_rate);
+  const double taps = kaiser_length(design.attenuation_db, transition);
+  return static_cast<int64_t>(std::ceil(taps / 2.0));
+}
+
+Resampler::Resampler(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design)
+    : kernels_(kernels::find_table("auto")) {
+  check_rates(in_rate, out_rate);
+  const int64_t common = std::gcd(in_rate, out_rate);
+  up_ = out_rate / common;
+  down_ = in_rate / common;
   if (up_ != down_) {
-    const auto rate = static_cast<double>(in_rate);
-    const double low = static_cast<double>(std::min(in_rate, out_rate)) / rate;
-    const double taps = kaiser_length(design.attenuation_db, (design.stop - design.pass) * low);
-    half_width_ = static_cast<int64_t>(std::ceil(taps / 2.0));
+    const double low = share_of_band(in_rate, out_rate);
+    half_width_ = lookahead(in_rate, out_rate, design);
     taps_ = (static_cast<size_t>(2 * half_width_) + kVector - 1) / kVector * kVector;
     design_phases(0.5 * (design.pass + design.stop) * low, kaiser_beta(design.attenuation_db));
     window_.resize(taps_ + static_cast<size_t>(2 * half_width_ + kChunk));
@@ -75,6 +92,23 @@ void Resampler::reset() noexcept {
   window_start_ = half_width_ > 0 ? 1 - half_width_ : 0;
   centre_ = 0;
   phase_ = 0;
+}
+
+void Resampler::archive(Archive & archive) {
+  if (archive.writes()) {  // equal states are equal bytes
+    std::fill(window_.begin() + static_cast<ptrdiff_t>(filled_), window_.end(), 0.0f);
+  }
+  archive.value(filled_);
+  archive.value(window_start_);
+  archive.value(centre_);
+  archive.value(phase_);
+  archive.values(window_);
+  if (!archive.reads() || up_ == down_) return;
+  const bool fits = filled_ <= window_.size() - static_cast<size_t>(kChunk);
+  const int64_t first = centre_ - half_width_ + 1 - window_start_;
+  if (fits && first >= 0 && phase_ >= 0 && phase_ < up_) return;
+  reset();
+  fail(VH_E_STATE, "state: a resampler that is nowhere in its stream");
 }
 
 int64_t Resampler::process(const float * in, int64_t n, float * out) noexcept {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/archive.h"
 #include "kernels/kernels.h"
 
 namespace voxhop {
@@ -30,6 +31,8 @@ class Resampler {
 
   /// Input samples after the centre of the filter that an output sample needs.
   int64_t lookahead() const noexcept { return half_width_; }
+  /// The same without making one; throws as the constructor.
+  static int64_t lookahead(int64_t in_rate, int64_t out_rate, const ResamplerDesign & design = {});
 
   /// First input count with which output sample `m` can be computed.
   int64_t input_needed(int64_t m) const noexcept { return m * down_ / up_ + half_width_ + 1; }
@@ -43,6 +46,9 @@ class Resampler {
   int64_t max_output(int64_t n) const noexcept { return n * up_ / down_ + 1; }
 
   void reset() noexcept;
+
+  /// Its state. Throws VH_E_STATE for one that it cannot have; it is as after reset then.
+  void archive(Archive & archive);
 
  private:
   void design_phases(double cutoff, double beta);

@@ -602,6 +602,185 @@ typedef struct vh_stream_metrics {
 VH_API int32_t vh_stream_get_metrics(const vh_stream * stream, vh_stream_metrics * metrics,
                                      vh_error * err);
 
+/* ---- levels ----------------------------------------------------------------- */
+
+/* Brings what a model hears to the level it was trained on, as it comes, and undoes it behind:
+ * restoring models know speech with peaks near -6 dBFS. The followed peak rises at once, falls by
+ * 6 dB a second while hops are within 20 dB of it, by 0.5 dB a second in pauses, and not at all
+ * below -60 dBFS. The gain is at most 40 dB and moves in a straight line over a hop. Belongs to
+ * one thread at a time. */
+typedef struct vh_level vh_level;
+
+/* For hops of so many samples (at least 1) and a model whose output lags its hop by
+ * latency_samples (at least 0). Errors: VH_E_ARGUMENT, VH_E_MEMORY. */
+VH_API int32_t vh_level_open(int32_t hop_samples, int32_t sample_rate, int32_t latency_samples,
+                             vh_level ** out, vh_error * err);
+VH_API void vh_level_close(vh_level * level);
+
+/* A hop as the model is to hear it, and what the model made of it at the level of its input: in
+ * turn, n = hop_samples each. out may be in. Allocate nothing. Errors: VH_E_ARGUMENT, VH_E_SHAPE,
+ * VH_E_STATE (out of turn). */
+VH_API int32_t vh_level_lift(vh_level * level, const float * in, float * out, int64_t n,
+                             vh_error * err);
+VH_API int32_t vh_level_lower(vh_level * level, const float * in, float * out, int64_t n,
+                              vh_error * err);
+
+/* At the end of the last hop; 0 for NULL. */
+VH_API double vh_level_gain_db(const vh_level * level);
+
+/* Back to the state of a new one; its state as bytes, which load into one opened alike. Errors:
+ * VH_E_ARGUMENT, VH_E_STATE (size, damaged; nothing changes). */
+VH_API int32_t vh_level_reset(vh_level * level, vh_error * err);
+VH_API size_t vh_level_state_size(const vh_level * level);
+VH_API int32_t vh_level_state_save(const vh_level * level, void * blob, size_t size,
+                                   vh_error * err);
+VH_API int32_t vh_level_state_load(vh_level * level, const void * blob, size_t size,
+                                   vh_error * err);
+
+/* ---- chain ------------------------------------------------------------------ */
+
+/* Models and codecs one after the other on one clock, one channel: any block length and rate, with
+ * conversion between links of different rates. Belongs to one thread at a time. */
+typedef struct vh_chain vh_chain;
+
+enum {
+  VH_LINK_MODEL = 0, /* audio in, audio out */
+  VH_LINK_CODEC = 1, /* a speech codec and the network behind it, a packet per frame */
+
+  VH_LEVEL_AUTO = 0,   /* follow for restorers */
+  VH_LEVEL_FOLLOW = 1, /* a vh_level around the model */
+  VH_LEVEL_OFF = 2
+};
+
+typedef struct vh_chain_link {
+  size_t struct_size;
+  const char * name;                  /* for messages; NULL (default): its number */
+  const vh_model * model;             /* must outlive the chain */
+  const vh_session_options * session; /* NULL (default): the defaults. A codec's encoder and decoder
+                                         have the same; which part is for the chain to say */
+  int32_t kind;                       /* VH_LINK_*; default VH_LINK_MODEL */
+  int32_t comfort_noise;              /* as vh_session_set_comfort_noise; default 1; of a model */
+  int32_t level;                      /* VH_LEVEL_*; default VH_LEVEL_AUTO; of a model */
+  int32_t bypass;                     /* 1: begin with the link's input alone; default 0 */
+  double strength;   /* share of the link in its output, 0 to 1 (default); the rest is its
+                        input of the same time */
+  int32_t kbps;      /* of a codec: 1 or 6 (default) */
+  int32_t front_end; /* 1: encode by the front-end for noisy speech, a frame later */
+  double loss;       /* share of packets that do not arrive, 0 (default) to below 1; they
+                        are concealed */
+  double burst;      /* mean length of a stretch of lost packets, 1 and more; 0 (default):
+                        each is lost on its own */
+  int64_t seed;      /* of the losses, 0 (default) and more: the same loses the same packets */
+} vh_chain_link;
+
+VH_API void vh_chain_link_init(vh_chain_link * link);
+
+/* Whether a chain would take a link, but for its model and options, which are not looked at.
+ * Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_chain_check_link(const vh_chain_link * link, vh_error * err);
+
+/* Opens a chain of n_links >= 1 links. Input and reference have in_rate, the output out_rate.
+ * Everything is allocated here. Errors: VH_E_ARGUMENT (a link's field or model; rates and hops
+ * that are in step too rarely for an exact latency), VH_E_UNSUPPORTED (rates, options),
+ * VH_E_MEMORY. */
+VH_API int32_t vh_chain_open(const vh_chain_link * links, size_t n_links, int32_t in_rate,
+                             int32_t out_rate, vh_chain ** out, vh_error * err);
+VH_API void vh_chain_close(vh_chain * chain);
+
+/* Frames by which the output lags the input, at the output's rate: output frame i + latency
+ * belongs to the moment of output frame i, whatever the lengths of the blocks. */
+VH_API int64_t vh_chain_latency(const vh_chain * chain);
+
+/* 1 when a link hears the reference. */
+VH_API int32_t vh_chain_takes_ref(const vh_chain * chain);
+
+/* Frames that the next `frames` frames of input make: as many between equal rates, else as many
+ * as make floor(frames so far * out_rate / in_rate) in all. */
+VH_API int64_t vh_chain_output_frames(const vh_chain * chain, int64_t frames);
+
+/* Sends `frames` frames, any number, through the links and writes what
+ * vh_chain_output_frames(frames) says to `out`, which has room for `capacity`; *written says how
+ * many. ref NULL is silence; a chain without a link that takes one refuses any other. Between
+ * equal rates out may be in or ref. Every split of a recording into calls gives the same bits.
+ * Samples that are not finite count as zero; a hop for which a link gives no finite number is
+ * silent, and that link starts anew. Allocates nothing, locks nothing. Errors: VH_E_ARGUMENT,
+ * VH_E_SHAPE (capacity; nothing happens then). */
+VH_API int32_t vh_chain_process_f32(vh_chain * chain, const float * in, const float * ref,
+                                    int64_t frames, float * out, int64_t capacity,
+                                    int64_t * written, vh_error * err);
+VH_API int32_t vh_chain_process_s16(vh_chain * chain, const int16_t * in, const int16_t * ref,
+                                    int64_t frames, int16_t * out, int64_t capacity,
+                                    int64_t * written, vh_error * err);
+
+/* Writes the last vh_chain_latency() frames, as if silence followed, and resets. Errors:
+ * VH_E_ARGUMENT, VH_E_SHAPE (frames). */
+VH_API int32_t vh_chain_flush_f32(vh_chain * chain, float * out, int64_t frames, vh_error * err);
+VH_API int32_t vh_chain_flush_s16(vh_chain * chain, int16_t * out, int64_t frames, vh_error * err);
+
+/* Back to the state of a new chain, figures and controls set since included; options that
+ * vh_chain_set_options gave stay. */
+VH_API int32_t vh_chain_reset(vh_chain * chain, vh_error * err);
+
+/* VH_CONTROL_STRENGTH or VH_CONTROL_BYPASS of a link, from its next hop on, in a straight line over
+ * it. A bypassed link goes on computing, so that it knows the past when it comes back. Errors:
+ * VH_E_ARGUMENT. */
+VH_API int32_t vh_chain_set(vh_chain * chain, size_t link, int32_t control, double value,
+                            vh_error * err);
+
+/* Gives options of a link another value from its next hop on: of a model those that may change
+ * while running (see vh_session_set_options), of a codec kbps, loss and burst. Allocates. On an
+ * error nothing has changed. Errors: VH_E_ARGUMENT, VH_E_MEMORY. */
+VH_API int32_t vh_chain_set_options(vh_chain * chain, size_t link, const vh_option * values,
+                                    size_t n, vh_error * err);
+
+/* Figures since the chain was opened or reset, or a state was loaded. */
+typedef struct vh_chain_metrics {
+  size_t struct_size;
+  int64_t frames_in;
+  int64_t frames_out;
+  int64_t nonfinite_samples; /* of input and reference; taken as zero */
+  int64_t clipped_samples;   /* of an int16 output, beyond full scale */
+} vh_chain_metrics;
+
+/* A figure that a link does not have is NAN, a count -1. */
+typedef struct vh_chain_link_metrics {
+  size_t struct_size;
+  int64_t hops;
+  int64_t failed_hops; /* gave no finite number; silent, and the link started anew */
+  int64_t late_hops;   /* took longer to compute than they last */
+  double hop_p50_ms;   /* wall time of a hop; NAN before the first */
+  double hop_p99_ms;
+  double load;             /* share of real time, all in all; NAN before the first hop */
+  double level_in_dbfs;    /* mean power in front of the link and behind it, strength included; */
+  double level_out_dbfs;   /* -INFINITY for silence */
+  double gain_db;          /* that the level follower gives now */
+  double delay_ms;         /* where the model looked for the echo in the last hop */
+  double delay_confidence; /* 0 to 1 */
+  int64_t packets;         /* of a codec */
+  int64_t lost_packets;
+  double strength; /* as it is set */
+  int32_t bypassed;
+  int64_t latency_samples; /* what the link adds to the chain's latency; all make the whole */
+} vh_chain_link_metrics;
+
+/* Fill *metrics, whose struct_size the caller has set. Cost nothing until called. Errors:
+ * VH_E_ARGUMENT. */
+VH_API int32_t vh_chain_get_metrics(const vh_chain * chain, vh_chain_metrics * metrics,
+                                    vh_error * err);
+VH_API int32_t vh_chain_get_link_metrics(const vh_chain * chain, size_t link,
+                                         vh_chain_link_metrics * metrics, vh_error * err);
+
+/* The whole state of the stream as bytes, controls included, figures not. It loads into a chain of
+ * the same links, options, rates, kernels and build; a refused one changes nothing. Its size may
+ * change with vh_chain_set_options only; it is 0 for NULL. Saving needs the chain for itself, like
+ * every call. Allocates. Errors: VH_E_SHAPE (size to save), VH_E_STATE (another chain's;
+ * damaged). */
+VH_API size_t vh_chain_state_size(const vh_chain * chain);
+VH_API int32_t vh_chain_state_save(const vh_chain * chain, void * blob, size_t size,
+                                   vh_error * err);
+VH_API int32_t vh_chain_state_load(vh_chain * chain, const void * blob, size_t size,
+                                   vh_error * err);
+
 /* [/cdef] */
 
 #ifdef __cplusplus

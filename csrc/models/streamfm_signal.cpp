@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/philox.h"
+
 namespace voxhop {
 namespace {
 
@@ -194,25 +196,12 @@ class NoiseOp final : public CustomOp {
     for (int64_t f = 0; f < F; ++f) {
       std::array<uint32_t, 4> x{static_cast<uint32_t>(frame), static_cast<uint32_t>(frame >> 32),
                                 static_cast<uint32_t>(f), 0};
-      philox(x);
+      philox4x32(x, seed_);
       constexpr double kUnit = 1.0 / (1 << 24);
       const double radius = std::sqrt(-std::log(((x[0] >> 8) + 1) * kUnit));
       const double angle = kTurn * ((x[1] >> 8) * kUnit);
       out[2 * f] = static_cast<float>(radius * std::cos(angle));
       out[2 * f + 1] = static_cast<float>(radius * std::sin(angle));
-    }
-  }
-
-  void philox(std::array<uint32_t, 4> & x) const noexcept {
-    uint32_t k0 = static_cast<uint32_t>(seed_);
-    uint32_t k1 = static_cast<uint32_t>(seed_ >> 32);
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53} * x[0];
-      const uint64_t p1 = uint64_t{0xCD9E8D57} * x[2];
-      x = {static_cast<uint32_t>(p1 >> 32) ^ x[1] ^ k0, static_cast<uint32_t>(p1),
-           static_cast<uint32_t>(p0 >> 32) ^ x[3] ^ k1, static_cast<uint32_t>(p0)};
-      k0 += 0x9E3779B9;
-      k1 += 0xBB67AE85;
     }
   }
 

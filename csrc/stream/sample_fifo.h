@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/archive.h"
+#include "core/status.h"
+
 namespace voxhop {
 
 /// First in, first out; every call is O(n) and allocates nothing. The owner sizes it so
@@ -39,6 +42,22 @@ class SampleFifo {
   }
 
   void clear() noexcept { head_ = size_ = 0; }
+
+  /// Everything in it. Throws VH_E_STATE for more than fits; it is empty then.
+  void archive(Archive & archive) {
+    if (archive.writes()) {  // equal contents are equal bytes
+      std::rotate(ring_.begin(), ring_.begin() + head_, ring_.end());
+      std::fill(ring_.begin() + size_, ring_.end(), 0.0f);
+      head_ = 0;
+    }
+    archive.value(size_);
+    archive.values(ring_);
+    if (!archive.reads()) return;
+    head_ = 0;
+    if (size_ >= 0 && size_ <= capacity()) return;
+    clear();
+    fail(VH_E_STATE, "state: a queue holds more than fits into it");
+  }
 
  private:
   int64_t tail() const noexcept { return (head_ + size_) % capacity(); }

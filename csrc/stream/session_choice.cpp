@@ -50,15 +50,7 @@ std::string rate_choices(const vh_model & model) {
 
 SessionChoice::SessionChoice(const vh_model & model, const vh_session_options * options,
                              int64_t rate)
-    : model_(model) {
-  vh_session_options_init(&options_);
-  if (options != nullptr) {
-    std::memcpy(&options_, options, std::min(options->struct_size, sizeof options_));
-    // One that never was is left for vh_session_open to refuse.
-    if (options_.struct_size >= offsetof(vh_session_options, values)) {
-      options_.struct_size = sizeof options_;
-    }
-  }
+    : model_(model), options_(known_session_options(options)) {
   const std::string choices = rate_choices(model);
   if (choices.empty() || options_.struct_size != sizeof options_) return;
   if (options_.n_values > 0) {
@@ -81,9 +73,7 @@ SessionHandle SessionChoice::open() const {
     fail(err.code, "%s", err.message);
   }
   SessionHandle opened(session);
-  const bool audio = port_type(*session, 0, false) == VH_PORT_AUDIO &&
-                     port_type(*session, 0, true) == VH_PORT_AUDIO;
-  VH_CHECK(audio && port_type(*session, 1, true) < 0, VH_E_UNSUPPORTED,
+  VH_CHECK(makes_audio_of_audio(*session), VH_E_UNSUPPORTED,
            "model: a %s that does not make audio from audio, which is what streams are for",
            vh_model_purpose(&model_));
   return opened;
@@ -101,6 +91,20 @@ int64_t SessionChoice::number(const char * name) const {
     return std::strtoll(value, nullptr, 10);
   }
   return 0;
+}
+
+vh_session_options known_session_options(const vh_session_options * options) {
+  vh_session_options known;
+  vh_session_options_init(&known);
+  if (options == nullptr) return known;
+  std::memcpy(&known, options, std::min(options->struct_size, sizeof known));
+  if (known.struct_size >= offsetof(vh_session_options, values)) known.struct_size = sizeof known;
+  return known;
+}
+
+bool makes_audio_of_audio(const vh_session & session) {
+  return port_type(session, 0, false) == VH_PORT_AUDIO &&
+         port_type(session, 0, true) == VH_PORT_AUDIO && port_type(session, 1, true) < 0;
 }
 
 bool takes_reference(const vh_session & session) {

@@ -34,6 +34,14 @@ class SessionChoice {
   std::string rate_;
 };
 
+/// The caller's options of a session, null for the defaults; fields that a caller built with an
+/// older header does not know have their defaults. A struct_size that never was stays, for
+/// vh_session_open to refuse.
+vh_session_options known_session_options(const vh_session_options * options);
+
+/// Whether a hop takes audio first, and gives audio and nothing else.
+bool makes_audio_of_audio(const vh_session & session);
+
 /// Name of the tap with a model's own alignment weights.
 inline constexpr char kAlignTap[] = "align.weights";
 

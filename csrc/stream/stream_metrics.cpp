@@ -1,9 +1,8 @@
 // The figures of a stream, put together when they are read.
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "stream/session_choice.h"
+#include "stream/model_delay.h"
 #include "stream/stream.h"
 
 namespace voxhop {
@@ -43,26 +42,10 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
   m.bypassed = controls_.bypass ? 1 : 0;
 }
 
-// Where the model's own alignment looks, in hops, and the share of its weight within a hop of
-// that; -1 before the first hop and without an alignment. Weight i of the tap belongs to a
-// delay of count - 1 - i hops.
+// In hops; -1 before the first hop and without an alignment.
 int64_t Stream::model_delay(double * confidence) const noexcept {
-  if (align_taps_ == 0 || hops_ == 0) return -1;
-  vh_session * session = lanes_.front().session();
-  if (vh_session_read_tap(session, kAlignTap, align_weights_.data(), align_taps_, nullptr) !=
-      VH_OK) {
-    return -1;
-  }
-  const auto peak = std::max_element(align_weights_.begin(), align_weights_.end());
-  const auto at = peak - align_weights_.begin();
-  double total = 0.0, near = 0.0;
-  for (int64_t i = 0; i < align_taps_; ++i) {
-    const auto weight = static_cast<double>(align_weights_[static_cast<size_t>(i)]);
-    total += weight;
-    if (std::abs(i - at) <= 1) near += weight;
-  }
-  if (confidence != nullptr) *confidence = total > 0.0 ? near / total : 0.0;
-  return align_taps_ - 1 - at;
+  if (hops_ == 0) return -1;
+  return voxhop::read_model_delay(lanes_.front().session(), align_weights_, confidence);
 }
 
 void Stream::read_model_delay(vh_stream_metrics & m) const noexcept {

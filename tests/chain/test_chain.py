@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import voxhop
-from voxhop.chain.clock import LinkClock, latency_samples
+from gguf_bytes import U32, tiny_localvqe
 from voxhop.errors import ArgumentError, DtypeError, EngineError, ShapeError, StateError
 
 RATES = [
@@ -38,6 +38,17 @@ def test_any_split_gives_the_same_bits(echo, restorer, sounds, rates):
         assert len(whole) == int(9000 * factor) + chain.latency_samples
     assert np.abs(whole).max() > 1e-3
     assert all(np.array_equal(whole, other) for other in split)
+
+
+@pytest.mark.parametrize("rates", [(1000, 8000), (8000, 192000), (192000, 11025), (22050, 22050)])
+def test_queues_are_large_enough_at_all_rates(echo, restorer, sounds, rates):
+    """Were one too small, large blocks would lose samples that single ones do not."""
+    in_rate, out_rate = rates
+    with voxhop.Chain([echo, restorer, echo], sample_rate=in_rate, out_sample_rate=out_rate) as c:
+        whole = run(c, *sounds, [9000])
+        assert np.array_equal(run(c, *sounds, [1] * 2000 + [7000]), whole)
+        assert np.array_equal(run(c, *sounds, [1023] * 8 + [1, 815]), whole)
+    assert np.abs(whole).max() > 1e-4
 
 
 def test_it_is_the_sessions_one_after_the_other(echo, restorer, sounds):
@@ -136,12 +147,18 @@ def test_state_forks_and_reset(echo, restorer, sounds):
             (saved[:-1], "damaged"),
             (saved[:30] + b"\1" + saved[31:], "damaged"),
             (b"", "no chain"),
-            (b"VXCHAIN1" + bytes(40), "other links"),
+            (b"VXCHAIN2" + bytes(40), "other links"),
         ):
             with pytest.raises(StateError, match=words):
                 other.load_state(bad)
         with voxhop.Chain(links) as foreign, pytest.raises(StateError, match="other links"):
             foreign.load_state(saved)
+        another = voxhop.load(tiny_localvqe(seed=1).encode())
+        with voxhop.Chain([another, restorer], **rates) as foreign:
+            before = foreign.state()
+            with pytest.raises(StateError, match="another model"):
+                foreign.load_state(saved)
+            assert foreign.state() == before
         with pytest.raises(DtypeError, match="state"):
             other.load_state("text")
         with pytest.raises(TypeError, match="cannot be pickled"):
@@ -200,9 +217,11 @@ def test_what_does_not_fit_is_refused(echo, restorer, sounds):
         voxhop.ModelLink(echo, level="loud")
     with pytest.raises(EngineError, match="terms above 1000"):
         voxhop.Chain([echo], sample_rate=15999)
-    hops = [LinkClock(16000, hop, 0) for hop in (991, 983, 997)]
-    with pytest.raises(ArgumentError, match="in step only every"):
-        latency_samples(16000, hops, 16000)
+    odd = tiny_localvqe()
+    odd.metadata["localvqe.sample_rate"] = (U32, 379 * 41)
+    odd_rates = {"sample_rate": 41 * 390, "out_sample_rate": 379 * 1000}
+    with pytest.raises(ArgumentError, match="in step only every 32 s"):
+        voxhop.Chain([voxhop.load(odd.encode())], **odd_rates)
     with voxhop.Chain([restorer]) as chain:
         with pytest.raises(ArgumentError, match="no link of this chain takes a reference"):
             chain.process(mic, mic)

@@ -117,12 +117,12 @@ def test_a_call_through_everything(codec, pcm):
 def test_what_does_not_fit_is_refused(codec):
     for wrong, words in (
         ({"kbps": 3}, "kbps: 3"),
-        ({"loss": 1.0}, "loss: 1.0, expected 0 to below 1"),
+        ({"loss": 1.0}, "loss: 1, expected 0 to below 1"),
         ({"loss": -0.1}, "loss: -0.1"),
         ({"loss": 0.9, "burst": 2.0}, "expected at most 0.667"),
         ({"burst": 0.5}, "burst: 0.5"),
         ({"seed": -1}, "seed -1"),
-        ({"strength": 2.0}, "strength 2.0"),
+        ({"strength": 2.0}, "strength 2, expected 0 to 1"),
     ):
         with pytest.raises(ArgumentError, match=words):
             voxhop.CodecLink(codec, **wrong)

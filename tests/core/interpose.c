@@ -65,6 +65,8 @@ typedef int32_t (*prepare_fn)(void *, void *);
 typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
 typedef int32_t (*ports_fn)(void *, const void * const *, void * const *, int32_t, void *);
 typedef int32_t (*lost_fn)(void *, const float *, float *, int64_t, void *);
+typedef int32_t (*chain_fn)(void *, const float *, const float *, int64_t, float *, int64_t,
+                            int64_t *, void *);
 typedef int32_t (*switch_fn)(void *, void *, void *);
 typedef int32_t (*prepare_group_fn)(void *, const uint8_t *, void *);
 typedef int32_t (*process_group_fn)(void *, const float *, const float *, const uint8_t *, float *,
@@ -106,6 +108,21 @@ int32_t test_count_losses(lost_fn lost, void * stream, float * out, int64_t n, i
   allocations = 0;
   locks = 0;
   for (int i = 0; i < calls && code == 0; ++i) code = lost(stream, NULL, out, n, NULL);
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* The same for `calls` blocks of n frames through a chain. */
+int32_t test_count_chain(chain_fn process, void * chain, const float * in, int64_t n, float * out,
+                         int64_t capacity, int calls, long * counts) {
+  int32_t code = 0;
+  int64_t written;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < calls && code == 0; ++i) {
+    code = process(chain, in, in, n, out, capacity, &written, NULL);
+  }
   counts[0] = allocations;
   counts[1] = locks;
   return code;

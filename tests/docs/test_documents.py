@@ -77,6 +77,18 @@ def blockwise(both):
         return np.concatenate([stream.process(*whole.T.copy()), stream.flush()])
 
 
+def chained(both):
+    """Return what two links, the second at half strength, make of whole blocks, and the tail."""
+    whole = both[: len(both) // 160 * 160]
+    with voxhop.load() as model:
+        links = [model, voxhop.ModelLink(model, strength=0.5)]
+        with voxhop.Chain(links, sample_rate=16000) as chain:
+            return np.concatenate([chain.process(*whole.T.copy()), chain.flush()])
+
+
+PROGRAMS = {"vh_stream": blockwise, "vh_chain": chained}
+
+
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_block_runs(folder, block):
     live = "stdin" in block
@@ -138,7 +150,8 @@ def test_functions_of_the_c_page_exist():
 def test_c_program_streams(folder, block, tmp_path):
     import voxhop._voxhop_cffi as generated  # noqa: PLC0415 - made by the build
 
-    expected = blockwise(folder) if "vh_stream" in block else streamed(folder)
+    made = next((f for part, f in PROGRAMS.items() if part in block), streamed)
+    expected = made(folder)
     (tmp_path / "program.c").write_text(block)
     library = library_path(generated.__file__)
     command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "program.c", "-o", "program"]

@@ -13,7 +13,7 @@ PREFIX = Path(voxhop._voxhop_cffi.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def golden_check(tmp_path_factory):
+def programs(tmp_path_factory):
     """Configure and build tests/c against the installed package."""
     if shutil.which("cmake") is None or shutil.which("cc") is None:
         pytest.skip("needs cmake and a C compiler")
@@ -24,23 +24,38 @@ def golden_check(tmp_path_factory):
         capture_output=True,
     )
     subprocess.run(["cmake", "--build", build], check=True, capture_output=True)
-    return build / "golden_check"
+    return build
 
 
-def run(program, *limits):
+def run(programs, *limits):
     files = ["model-f32.gguf", "synth.mic.f32", "synth.ref.f32", "synth.pt64.f64"]
     return subprocess.run(
-        [program, "auto", "auto", *(GOLDEN / name for name in files), *limits],
+        [programs / "golden_check", "auto", "auto", *(GOLDEN / name for name in files), *limits],
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_c_program_streams_the_golden_clip(golden_check):
-    done = run(golden_check)
+def test_c_program_streams_the_golden_clip(programs):
+    done = run(programs)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_c_program_can_fail(golden_check):
-    assert run(golden_check, "1e-12", "1e-12").returncode == 1
+def test_c_program_can_fail(programs):
+    assert run(programs, "1e-12", "1e-12").returncode == 1
+
+
+@pytest.mark.parametrize("rates", [(16000, 16000), (48000, 44100), (8000, 24000)])
+def test_c_program_runs_a_chain(programs, rates):
+    codec = GOLDEN.parent / "sublime-random" / "model-f32.gguf"
+    done = subprocess.run(
+        [programs / "chain_check", GOLDEN / "model-f32.gguf", codec, *map(str, rates)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    latency, made, lost = map(int, done.stdout.split())
+    assert made == 30000 * rates[1] // rates[0]
+    assert min(latency, lost) > 0

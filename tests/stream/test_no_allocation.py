@@ -1,4 +1,4 @@
-"""After the first second, no call of a stream allocates memory or takes a lock."""
+"""After the first second, no call of a stream or chain allocates memory or takes a lock."""
 
 import json
 import os
@@ -58,6 +58,16 @@ def test_calls_allocate_nothing(preload, frames, calls, kind):
     assert found["hops"] > 70  # a second of warm-up, and then some
     assert found["allocations"] == 0
     assert found["locks"] == 0
+
+
+@pytest.mark.parametrize(("frames", "calls"), [(480, 60), (4800, 6)])
+def test_blocks_through_a_chain_allocate_nothing(preload, frames, calls):
+    codec = HERE.parent / "golden" / "sublime-random" / "model-f32.gguf"
+    found = counted(preload, "count_chain_allocations.py", frames, calls, codec)
+    if found.pop("stock"):
+        pytest.skip("ggml's own graph allocates twice a hop: tests/core/test_memory.py")
+    assert found.pop("lost_packets") > 0
+    assert found == {"code": 0, "failed_hops": 0, "allocations": 0, "locks": 0}
 
 
 def test_changing_to_a_network_that_was_built_ahead_allocates_nothing(preload):

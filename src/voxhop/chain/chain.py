@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from voxhop.chain.clock import latency_samples
-from voxhop.chain.links import as_link, check_strength
-from voxhop.chain.metrics import ChainMetrics
-from voxhop.chain.resampling import Queue, Resampler
-from voxhop.chain.slot import Slot
-from voxhop.chain.state import pack_state, unpack_state
-from voxhop.engine.closing import Closing
-from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
-from voxhop.media.formats import check_rate, from_float
+from voxhop._bindings import native
+from voxhop.chain.links import as_link
+from voxhop.chain.metrics import ChainMetrics, link_metrics
+from voxhop.chain.native_link import NativeLinks
+from voxhop.engine.arrays import FLOAT32, INT16, samples_pointer
+from voxhop.engine.native_options import NativeValues, option_values, state_buffer
+from voxhop.engine.owner import Owner
+from voxhop.errors import ArgumentError, DtypeError, ShapeError
+from voxhop.files.offline import opened
+from voxhop.media.formats import check_rate
+from voxhop.stream.native_options import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    Floats = npt.NDArray[np.float32]
-
 _Sample = TypeVar("_Sample", np.float32, np.int16)
-_FLOAT, _SHORT = np.dtype(np.float32), np.dtype(np.int16)
-_FULL_SCALE: Final = np.float32(32768)
+_SUFFIX: Final = {FLOAT32: "f32", INT16: "s16"}
 
 
-class Chain(Closing):
+class Chain(Owner):
     """Links one after the other, one channel. A context manager; one thread at a time.
 
     Parameters
@@ -61,6 +58,9 @@ class Chain(Closing):
     the narrowest link that no later one widens; a bypassed link narrows it too.
     """
 
+    _noun = "chain"
+    _advice = "; open one per stream"
+
     def __init__(
         self,
         links: Sequence[object],
@@ -74,24 +74,20 @@ class Chain(Closing):
         self._in_rate = check_rate("sample_rate", sample_rate)
         wanted = sample_rate if out_sample_rate is None else out_sample_rate
         self._out_rate = check_rate("out_sample_rate", wanted)
-        self._guard = threading.Lock()
-        self._slots: list[Slot] = []
-        with contextlib.ExitStack() as stack:
-            before = self._in_rate
-            for link in self._links:
-                stage = link.open()
-                stack.callback(stage.close)
-                self._slots.append(Slot(link, stage, before, self._in_rate))
-                before = stage.clock.rate
-            self._convert = Resampler(before, self._out_rate)
-            self._added = self._latencies()
-            self._exit = stack.pop_all()
         self._names = _unique([link.name for link in self._links])
-        self._out = Queue(self.latency_samples)
-        self._takes_ref = any(slot.clock.takes_ref for slot in self._slots)
-        self._closed = False
-        self._dtype: np.dtype[Any] = _FLOAT
-        self._frames_in, self._frames_out, self._nonfinite, self._clipped = 0, 0, 0, 0
+        n = native()
+        out = n.ffi.new("vh_chain **")
+        with contextlib.ExitStack() as stack:
+            models = [stack.enter_context(opened(link.model)) for link in self._links]
+            rows = NativeLinks(self._links, self._names, models)
+            count = len(self._links)
+            n.call(n.lib.vh_chain_open, rows.array, count, self._in_rate, self._out_rate, out)
+            handles = [model.handle for model in models]
+        super().__init__(n.own(out[0], n.lib.vh_chain_close, *handles))
+        self._latency = int(n.lib.vh_chain_latency(self._handle))
+        self._takes_ref = bool(n.lib.vh_chain_takes_ref(self._handle))
+        self._changed: list[dict[str, int | float | str]] = [{} for _ in self._links]
+        self._dtype: np.dtype[Any] = FLOAT32
 
     # -- audio --------------------------------------------------------------------------
 
@@ -125,21 +121,26 @@ class Chain(Closing):
         """
         _check("samples", samples, None)
         if ref is not None:
-            if not self._takes_ref:
-                raise ArgumentError("ref: no link of this chain takes a reference, expected None")
             _check("ref", ref, samples)
-        with self._inside():
-            dtype = self._dtype = samples.dtype
-            x = self._finite(samples)
-            r = np.zeros_like(x) if ref is None else self._finite(ref)
-            self._push(x, r)
-            self._frames_in += len(x)
-            total = self._frames_in * self._out_rate // self._in_rate
-            out = self._out.pop(total - self._frames_out)
-            self._frames_out = total
-            if dtype == _SHORT:
-                self._clipped += int(np.count_nonzero(np.abs(out) > 1.0))
-        return from_float(out, dtype)
+            ref = np.ascontiguousarray(ref)
+        samples = np.ascontiguousarray(samples)
+        frames = len(samples)
+        equal = self._in_rate == self._out_rate
+        out = np.empty(
+            frames if equal else frames * self._out_rate // self._in_rate + 1, samples.dtype
+        )
+        written = native().ffi.new("int64_t *")
+        self._dtype = samples.dtype
+        self._call(
+            f"process_{_SUFFIX[samples.dtype]}",
+            samples_pointer(samples),
+            samples_pointer(ref),
+            frames,
+            samples_pointer(out),
+            len(out),
+            written,
+        )
+        return out[: written[0]]
 
     def flush(self) -> npt.NDArray[Any]:
         """Return the last `latency_samples` frames, as if silence followed, and start anew.
@@ -147,23 +148,13 @@ class Chain(Closing):
         They are of the dtype of the last block. All output together then has `latency_samples`
         frames more than input at the output's rate; without the first so many it is aligned.
         """
-        out, left = [], self.latency_samples
-        silence = np.zeros(self._in_rate // 10 + 1, self._dtype)
-        while left > 0:
-            ready = self.process(silence)[:left]
-            left -= len(ready)
-            out.append(ready)
-        self.reset()
-        return np.concatenate(out) if out else np.zeros(0, self._dtype)
+        out = np.empty(self._latency, self._dtype)
+        self._call(f"flush_{_SUFFIX[self._dtype]}", samples_pointer(out), self._latency)
+        return out
 
     def reset(self) -> None:
         """Go back to the state of a new chain, figures and controls included."""
-        with self._inside():
-            for slot in self._slots:
-                slot.reset()
-            self._convert.reset()
-            self._out.reset()
-            self._forget()
+        self._call("reset")
 
     # -- controls and figures -----------------------------------------------------------
 
@@ -177,22 +168,25 @@ class Chain(Closing):
         strength
             1: all of the link; 0: its input of the same time.
         """
-        slot = self._slot(link)
-        check_strength(slot.link.name, strength)
-        with self._inside():
-            slot.controls.strength = float(strength)
+        value = number("strength", strength)
+        self._call("set", self._index(link), native().lib.VH_CONTROL_STRENGTH, value)
 
     def set_bypass(self, link: int | str, bypass: bool) -> None:
         """Pass a link's input through, or stop doing so; faded over one of its hops."""
-        slot = self._slot(link)
-        with self._inside():
-            slot.controls.bypass = bool(bypass)
+        self._call("set", self._index(link), native().lib.VH_CONTROL_BYPASS, float(bool(bypass)))
 
-    def set_options(self, link: int | str, **values: int | str) -> None:
-        """Change options of a link's model that may change while running; see `Session`."""
-        slot = self._slot(link)
-        with self._inside():
-            slot.stage.set_options(**values)
+    def set_options(self, link: int | str, **values: float | str) -> None:
+        """Change options of a link that may change while running, from its next hop on.
+
+        Those of its model (see `Session.set_options`), or ``kbps``, ``loss`` and ``burst`` of a
+        codec.
+        """
+        index = self._index(link)
+        texts = option_values(
+            {k: repr(float(v)) if isinstance(v, float) else v for k, v in values.items()}
+        )
+        self._call("set_options", index, NativeValues(texts).array, len(texts))
+        self._changed[index] |= values
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -217,35 +211,41 @@ class Chain(Closing):
     @property
     def latency_samples(self) -> int:
         """Frames by which the output lags the input, at the output's rate."""
-        return sum(self._added)
+        return self._latency
 
     @property
     def metrics(self) -> ChainMetrics:
         """Figures so far; they cost nothing until read."""
-        with self._inside():
-            links = tuple(
-                slot.metrics(added) for slot, added in zip(self._slots, self._added, strict=True)
-            )
+        n = native()
+        raw = n.ffi.new("vh_chain_metrics *")
+        raw.struct_size = n.ffi.sizeof(raw[0])
+        self._call("get_metrics", raw)
+        of_link = n.ffi.new("vh_chain_link_metrics *")
+        of_link.struct_size = n.ffi.sizeof(of_link[0])
+        links = []
+        for i, (name, link) in enumerate(zip(self._names, self._links, strict=True)):
+            self._call("get_link_metrics", i, of_link)
+            links.append(link_metrics(of_link, name, link.kind))
         loads = [link.load for link in links if link.load is not None]
         return ChainMetrics(
-            frames_in=self._frames_in,
-            frames_out=self._frames_out,
-            nonfinite_samples=self._nonfinite,
-            clipped_samples=self._clipped,
+            frames_in=raw.frames_in,
+            frames_out=raw.frames_out,
+            nonfinite_samples=raw.nonfinite_samples,
+            clipped_samples=raw.clipped_samples,
             load=sum(loads) if loads else None,
-            latency_samples=self.latency_samples,
-            latency_ms=1000 * self.latency_samples / self._out_rate,
-            links=links,
+            latency_samples=self._latency,
+            latency_ms=1000 * self._latency / self._out_rate,
+            links=tuple(links),
         )
 
     # -- state --------------------------------------------------------------------------
 
     def state(self) -> bytes:
         """Return the whole state of the stream, for `load_state`; figures are not in it."""
-        with self._inside():
-            counts = np.array([self._frames_in, self._frames_out], "<i8").tobytes()
-            own = [counts, self._convert.state(), self._out.state()]
-            return pack_state(self._identity(), [own, *(slot.state() for slot in self._slots)])
+        size = native().lib.vh_chain_state_size(self._live_handle())
+        blob = bytearray(size)
+        self._call("state_save", native().ffi.from_buffer(blob), size)
+        return bytes(blob)
 
     def load_state(self, blob: bytes | bytearray | memoryview) -> None:
         """Continue from a state that a chain of the same links and rates saved.
@@ -253,29 +253,17 @@ class Chain(Closing):
         Raises
         ------
         StateError
-            When it is damaged, or another chain's; nothing is changed then. A link that refuses
-            its part leaves the chain as after `reset`.
+            When it is damaged, or another chain's; nothing is changed then.
         """
-        own, *links = unpack_state(self._identity(), blob, 1 + len(self._slots))
-        try:
-            with self._inside():
-                for slot, parts in zip(self._slots, links, strict=True):
-                    slot.load_state(parts)
-                self._convert.load_state(own[1])
-                self._out.load_state(own[2])
-                self._forget()
-                self._frames_in, self._frames_out = map(int, np.frombuffer(own[0], "<i8"))
-        except StateError:
-            if not self._closed:
-                self.reset()
-            raise
+        data = state_buffer(blob)
+        self._call("state_load", data, len(data))
 
     def fork(self) -> Chain:
         """Return a new chain that continues from where this one is; so do `copy`'s copies."""
         blob = self.state()
         twin = Chain(self._links, sample_rate=self._in_rate, out_sample_rate=self._out_rate)
-        for slot, other in zip(self._slots, twin._slots, strict=True):
-            other.stage.set_options(**slot.stage.changed_options())
+        for i, values in enumerate(self._changed):
+            twin.set_options(i, **values)
         twin.load_state(blob)
         return twin
 
@@ -288,73 +276,15 @@ class Chain(Closing):
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("chain: cannot be pickled; save its state() and open it anew")
 
-    def close(self) -> None:
-        """Close the links. May be repeated.
-
-        Raises
-        ------
-        StateError
-            While another thread is inside.
-        """
-        if self._closed:
-            return
-        with self._inside():
-            self._closed = True
-            self._exit.close()
-
-    # -- inside -------------------------------------------------------------------------
-
-    def _push(self, samples: Floats, ref: Floats) -> None:
-        for slot in self._slots:
-            samples = slot.run(samples, ref if slot.clock.takes_ref else None)
-        self._out.push(self._convert.process(samples))
-
-    def _latencies(self) -> list[int]:
-        """Return what each link adds to the latency, the first with the conversions."""
-        clocks = [slot.clock for slot in self._slots]
-        sums = [0] + [
-            latency_samples(self._in_rate, clocks[: i + 1], self._out_rate)
-            for i in range(len(clocks))
-        ]
-        return [after - before for before, after in pairwise(sums)]
-
-    def _identity(self) -> str:
-        links = "; ".join(link.identity() for link in self._links)
-        return f"{self._in_rate} {links} {self._out_rate}"
-
-    def _slot(self, link: int | str) -> Slot:
+    def _index(self, link: int | str) -> int:
         if isinstance(link, str) and link in self._names:
-            return self._slots[self._names.index(link)]
-        if isinstance(link, int) and 0 <= link < len(self._slots):
-            return self._slots[link]
+            return self._names.index(link)
+        if isinstance(link, int) and 0 <= link < len(self._links):
+            return link
         raise ArgumentError(
-            f"link: {link!r}, expected 0 to {len(self._slots) - 1} or one of "
+            f"link: {link!r}, expected 0 to {len(self._links) - 1} or one of "
             f"{', '.join(self._names)}"
         )
-
-    def _finite(self, samples: npt.NDArray[Any]) -> Floats:
-        """Return a block as float32; what is not finite counts as zero."""
-        if samples.dtype == _SHORT:
-            return samples.astype(np.float32) / _FULL_SCALE
-        good = np.isfinite(samples)
-        if good.all():
-            return np.ascontiguousarray(samples)
-        self._nonfinite += int(np.count_nonzero(~good))
-        return np.where(good, samples, np.float32(0))
-
-    @contextlib.contextmanager
-    def _inside(self) -> Iterator[None]:
-        if not self._guard.acquire(blocking=False):
-            raise StateError("chain: used by two threads at once; open one per stream")
-        try:
-            if self._closed:
-                raise StateError("chain: used after close()")
-            yield
-        finally:
-            self._guard.release()
-
-    def _forget(self) -> None:
-        self._frames_in = self._frames_out = self._nonfinite = self._clipped = 0
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
@@ -370,7 +300,7 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 def _check(name: str, array: object, like: npt.NDArray[Any] | None) -> None:
     if not isinstance(array, np.ndarray):
         raise DtypeError(f"{name}: {type(array).__name__}, expected a numpy array")
-    if array.dtype not in (_FLOAT, _SHORT) or (like is not None and array.dtype != like.dtype):
+    if array.dtype not in _SUFFIX or (like is not None and array.dtype != like.dtype):
         expected = "float32 or int16" if like is None else f"{like.dtype} like samples"
         raise DtypeError(f"{name}: dtype {array.dtype}, expected {expected}")
     if array.ndim != 1 or (like is not None and array.shape != like.shape):

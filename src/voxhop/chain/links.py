@@ -1,87 +1,27 @@
-"""Links of a chain: what to open, and what computes hops once it is open."""
+"""Links of a chain: a model, or a codec and the network behind it."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from voxhop.chain.clock import LinkClock
-from voxhop.errors import ArgumentError, DtypeError
-from voxhop.files.offline import opened
+from voxhop._bindings import native
+from voxhop.chain.native_link import check_link
+from voxhop.errors import DtypeError
 from voxhop.models import Model
-from voxhop.stream.level import LevelFollower
+from voxhop.stream.native_options import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
-    import numpy as np
-    import numpy.typing as npt
-
-    from voxhop.engine.session import Session
     from voxhop.files.offline import ModelSource
 
-    Floats = npt.NDArray[np.float32]
+    Link: TypeAlias = "ModelLink | CodecLink"
 
-_LEVELS: Final = ("auto", "follow", "off")
-_RESTORER: Final = "restorer"  # a purpose whose models know one level only
-
-
-class Stage(Protocol):
-    """A link that is open: hops in, hops out, in one thread at a time."""
-
-    kind: ClassVar[str]
-
-    @property
-    def clock(self) -> LinkClock:
-        """Its rate, hop and latency."""
-
-    def run(self, hop: Floats, ref: Floats | None) -> Floats:
-        """Compute ``(hop,)`` float32; the output lags by the clock's latency."""
-
-    def figures(self) -> dict[str, Any]:
-        """Return the fields of `LinkMetrics` that only this kind of link knows."""
-
-    def reset(self) -> None:
-        """Go back to the state of a new one."""
-
-    def state(self) -> tuple[bytes, ...]:
-        """Return everything it remembers."""
-
-    def load_state(self, parts: tuple[bytes, ...]) -> None:
-        """Continue from `state`."""
-
-    def set_options(self, **values: int | str) -> None:
-        """Change options while running."""
-
-    def changed_options(self) -> dict[str, int | str]:
-        """Return what `set_options` has changed."""
-
-    def close(self) -> None:
-        """Let go of what it holds."""
-
-
-class Link(Protocol):
-    """What a chain opens once per stream."""
-
-    @property
-    def name(self) -> str:
-        """What metrics and controls call it."""
-
-    @property
-    def strength(self) -> float:
-        """Its share in its output at the start, 0 to 1."""
-
-    @property
-    def bypass(self) -> bool:
-        """Whether it begins with its input alone."""
-
-    def open(self) -> Stage:
-        """Return a new stage."""
-
-    def identity(self) -> str:
-        """Return what makes states of this link different from those of others."""
+_LEVELS: Final = ("auto", "follow", "off")  # in the order of VH_LEVEL_*
 
 
 @dataclass(frozen=True)
@@ -103,7 +43,14 @@ class ModelLink:
         ``"off"`` does not; ``"auto"`` follows for restorers.
     options
         Of `voxhop.Session`, the model's own included: ``{"solver": "euler4", "threads": 2}``.
+
+    Raises
+    ------
+    ArgumentError
+        For values out of range.
     """
+
+    kind: ClassVar[str] = "model"
 
     model: ModelSource
     name: str = ""
@@ -113,117 +60,86 @@ class ModelLink:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.level not in _LEVELS:
-            raise ArgumentError(f"level: {self.level!r}, expected one of {', '.join(_LEVELS)}")
         if not self.name:
             object.__setattr__(self, "name", _model_name(self.model))
-        check_strength(self.name, self.strength)
+        check_link(self)
 
-    def open(self) -> ModelStage:
-        """Return a new session with what is around it."""
-        with opened(self.model) as model:
-            session = model.session(**self.options)
-            try:
-                return ModelStage(session, self.name, self.level)
-            except ArgumentError:
-                session.close()
-                raise
+    def fields(self) -> dict[str, Any]:
+        """Return what a ``vh_chain_link`` has of it."""
+        return {
+            "kind": native().lib.VH_LINK_MODEL,
+            "level": index_of("level", self.level, _LEVELS),
+            "strength": self.strength,
+            "bypass": self.bypass,
+        }
 
-    def identity(self) -> str:
-        """Return the model and how its session is opened."""
-        return identity_of(self.model, self.options, self.level)
+
+@dataclass(frozen=True)
+class CodecLink:
+    """A speech codec and the network behind it, a packet per frame of 20 ms.
+
+    Attributes
+    ----------
+    model
+        A codec with encoder and decoder: what `voxhop.load` takes, or a loaded model.
+    name, strength, bypass
+        As for `ModelLink`.
+    kbps
+        6 or 1.
+    loss
+        Share of packets that do not arrive, 0 to below 1; they are concealed.
+    burst
+        Mean length of a stretch of lost packets, at least 1. 0: each packet is lost on its own.
+    seed
+        Of the losses, 0 to 2^63 - 1; the same seed loses the same packets.
+    enhance
+        Encode by the front-end for noisy speech, one frame later.
+    options
+        Of both sessions.
+
+    Raises
+    ------
+    ArgumentError
+        For values out of range.
+    """
+
+    kind: ClassVar[str] = "codec"
+
+    model: ModelSource
+    name: str = "codec"
+    kbps: int = 6
+    loss: float = 0.0
+    burst: float = 0.0
+    seed: int = 0
+    enhance: bool = False
+    strength: float = 1.0
+    bypass: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_link(self)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a ``vh_chain_link`` has of it."""
+        return {
+            "kind": native().lib.VH_LINK_CODEC,
+            "strength": self.strength,
+            "bypass": self.bypass,
+            "kbps": self.kbps,
+            "loss": self.loss,
+            "burst": self.burst,
+            "seed": self.seed,
+            "front_end": self.enhance,
+        }
 
 
 def as_link(link: object) -> Link:
     """Return a link; a model, a name or a path is one with default settings."""
+    if isinstance(link, (ModelLink, CodecLink)):
+        return link
     if isinstance(link, (str, os.PathLike, Model)):
         return ModelLink(link)
-    if hasattr(link, "open") and hasattr(link, "strength"):
-        return link  # type: ignore[return-value]
     raise DtypeError(f"link: {type(link).__name__}, expected a model, its name or path, or a link")
-
-
-def identity_of(model: ModelSource, options: Mapping[str, Any], more: str) -> str:
-    """Return what makes states of a link different from those of others."""
-    source = model.source if isinstance(model, Model) else model
-    named = source if isinstance(source, (str, os.PathLike)) else "<memory>"
-    return f"{os.fspath(named)} {more} {sorted(options.items())}"
-
-
-def check_strength(name: str, strength: float) -> None:
-    """Raise unless a strength is from 0 to 1."""
-    if not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
-        raise ArgumentError(f"link {name}: strength {strength!r}, expected 0 to 1")
-
-
-class ModelStage:
-    """A session, with the level around it."""
-
-    kind: ClassVar[str] = "model"
-
-    def __init__(self, session: Session, name: str, level: str) -> None:
-        self._session = session
-        if [p.type for p in session.outputs] != ["audio"] or session.inputs[0].type != "audio":
-            kinds = f"takes {session.inputs[0].type}, gives {session.outputs[0].type}"
-            raise ArgumentError(f"link {name}: a model that {kinds}, expected audio and audio")
-        takes_ref = sum(port.type == "audio" for port in session.inputs) > 1
-        clock = LinkClock(
-            session.sample_rate, session.hop_length, session.latency_samples, takes_ref
-        )
-        follows = level == "follow" or (level == "auto" and session.model.info.purpose == _RESTORER)
-        self._clock = clock
-        self._level = LevelFollower(clock.hop, clock.rate, clock.latency) if follows else None
-        self._changed: dict[str, int | str] = {}
-
-    @property
-    def clock(self) -> LinkClock:
-        """The session's."""
-        return self._clock
-
-    def run(self, hop: Floats, ref: Floats | None) -> Floats:
-        """Compute a hop."""
-        if self._level is None:
-            return self._session.process_hop(hop, ref)
-        return self._level.lower(self._session.process_hop(self._level.lift(hop), ref))
-
-    def figures(self) -> dict[str, Any]:
-        """Return gain and delay."""
-        told = self._session.metrics
-        return {
-            "gain_db": None if self._level is None else self._level.gain_db,
-            "delay_ms": told.delay_ms,
-            "delay_confidence": told.delay_confidence,
-        }
-
-    def reset(self) -> None:
-        """Go back to the state of a new one."""
-        self._session.reset()
-        if self._level is not None:
-            self._level.reset()
-
-    def state(self) -> tuple[bytes, ...]:
-        """Return the session's and the level's."""
-        return self._session.state(), b"" if self._level is None else self._level.state()
-
-    def load_state(self, parts: tuple[bytes, ...]) -> None:
-        """Continue from `state`."""
-        session, level = parts
-        if self._level is not None:
-            self._level.load_state(level)
-        self._session.load_state(session)
-
-    def set_options(self, **values: int | str) -> None:
-        """Change options of the session."""
-        self._session.set_options(**values)
-        self._changed |= values
-
-    def changed_options(self) -> dict[str, int | str]:
-        """Return what `set_options` has changed."""
-        return dict(self._changed)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
 
 
 def _model_name(model: ModelSource) -> str:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float32]
-
-_TIMES: Final = 1024  # hops whose times are kept
+_COUNTS: Final = ("packets", "lost_packets")  # below zero where a link has none
 
 
 @dataclass(frozen=True)
@@ -29,9 +21,9 @@ class LinkMetrics:
         Computed; without a finite output (they are silent, and the link starts anew); that
         took longer to compute than they last.
     hop_p50_ms, hop_p99_ms
-        Wall time of the last thousand hops; None before the first.
+        Wall time of a hop; None before the first.
     load
-        Share of real time that these hops took, all in all; None before the first.
+        Share of real time that the hops took, all in all; None before the first.
     level_in_dbfs, level_out_dbfs
         Mean powers in front of the link and behind it, strength included; -inf for silence.
     gain_db
@@ -96,39 +88,13 @@ class ChainMetrics:
     links: tuple[LinkMetrics, ...]
 
 
-class HopTally:
-    """Counts the hops of a link.
-
-    Parameters
-    ----------
-    hop_ms
-        How long one lasts.
-    """
-
-    def __init__(self, hop_ms: float) -> None:
-        self.hop_ms = hop_ms
-        self.hops = self.failed = self.late = self.samples = 0
-        self._energy = np.zeros(2)
-        self._times: deque[float] = deque(maxlen=_TIMES)
-
-    def add(self, before: Floats, after: Floats, ms: float) -> None:
-        """Count a hop in front of the link and behind it, and its time."""
-        self.hops += 1
-        self.late += ms > self.hop_ms
-        self.samples += len(before)
-        self._energy += [np.square(x, dtype=np.float64).sum() for x in (before, after)]
-        self._times.append(ms)
-
-    def level_dbfs(self, side: int) -> float:
-        """Return the mean power in front (0) or behind (1)."""
-        energy = float(self._energy[side])
-        return 10 * math.log10(energy / self.samples) if energy > 0 else -math.inf
-
-    def time_ms(self, percentile: float) -> float | None:
-        """Return a percentile of the kept times."""
-        return float(np.percentile(self._times, percentile)) if self._times else None
-
-    @property
-    def load(self) -> float | None:
-        """Share of real time."""
-        return float(np.mean(self._times)) / self.hop_ms if self._times else None
+def link_metrics(raw: Any, name: str, kind: str) -> LinkMetrics:  # noqa: ANN401 - from C
+    """Return the figures of a ``vh_chain_link_metrics``."""
+    known: dict[str, Any] = {"name": name, "kind": kind}
+    for field in fields(LinkMetrics):
+        if field.name not in known:
+            value = getattr(raw, field.name)
+            missing = value < 0 if field.name in _COUNTS else math.isnan(value)
+            known[field.name] = None if missing else value
+    known["bypassed"] = bool(known["bypassed"])
+    return LinkMetrics(**known)

@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.chain.chain import Chain
-from voxhop.chain.codec_link import CodecLink
-from voxhop.chain.links import ModelLink
+from voxhop.chain.links import CodecLink, ModelLink
 from voxhop.errors import ArgumentError
 from voxhop.files.restorers import find_restorer
 

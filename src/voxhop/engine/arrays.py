@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from voxhop._bindings import native
 from voxhop.errors import DtypeError, ShapeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 FLOAT32: Final = np.dtype(np.float32)
 INT16: Final = np.dtype(np.int16)
@@ -54,3 +58,14 @@ def check_hop(
             f"{name}: a strided or unaligned view, expected a C-contiguous array; "
             "numpy.ascontiguousarray makes one"
         )
+
+
+def samples_pointer(array: npt.NDArray[Any] | None) -> Any:  # noqa: ANN401 - a C pointer
+    """Return the samples of a C-contiguous array as C sees them; NULL for None or none."""
+    n = native()
+    if array is None:
+        return n.ffi.NULL
+    kind = "float[]" if array.dtype == FLOAT32 else "int16_t[]"
+    if array.size == 0:
+        return n.ffi.new(kind, 1)
+    return n.ffi.from_buffer(kind, array)

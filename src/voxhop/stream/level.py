@@ -7,13 +7,14 @@ that the model hears its level and the listener the old one.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from voxhop.engine.arrays import FLOAT32, check_hop
-from voxhop.errors import ArgumentError, StateError
+from voxhop._bindings import native
+from voxhop.engine.arrays import FLOAT32, check_hop, samples_pointer
+from voxhop.engine.native_options import state_buffer
+from voxhop.engine.owner import Owner
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 NOMINAL_PEAK: Final = 10 ** (-6 / 20)  # of the speech that restoring models are trained on
-MAX_GAIN_DB: Final = 40.0
-_QUIETEST: Final = 10 ** (-60 / 20)  # peaks below are no sound and change nothing
-# Speech comes back near its peak several times a second; pauses are more than 20 dB below it
-# and must not let the noise in them grow.
-_PAUSE: Final = 10 ** (-20 / 20)
-_SPEECH_DB_PER_S: Final = 6.0
-_PAUSE_DB_PER_S: Final = 0.5
-_STATE: Final = struct.Struct("<ddq")
 
 
 class Level(Protocol):
@@ -62,8 +55,8 @@ class FixedLevel:
         return out / self._gain
 
 
-class LevelFollower:
-    """Follows the peak of speech as it comes and brings it to -6 dBFS.
+class LevelFollower(Owner):
+    """Follows the peak of speech as it comes and brings it to -6 dBFS. A context manager.
 
     Parameters
     ----------
@@ -93,29 +86,24 @@ class LevelFollower:
     >>> out = level.lower(session.process_hop(level.lift(hop)))
     """
 
+    _noun = "level"
+    _advice = "; save its state() and open another"
+
     def __init__(self, hop_length: int, sample_rate: int, latency_samples: int) -> None:
-        if hop_length < 1 or sample_rate < 1 or latency_samples < 0:
-            raise ArgumentError(
-                f"hop_length {hop_length}, sample_rate {sample_rate}, latency_samples "
-                f"{latency_samples}: expected at least 1, 1 and 0"
-            )
-        self._hop, self._late = hop_length, latency_samples
-        hop_db = hop_length / sample_rate / 20
-        self._speech = float(10 ** (-_SPEECH_DB_PER_S * hop_db))
-        self._pause = float(10 ** (-_PAUSE_DB_PER_S * hop_db))
-        self._ramp = np.arange(1, hop_length + 1, dtype=np.float64) / hop_length
-        self.reset()
+        n = native()
+        out = n.ffi.new("vh_level **")
+        n.call(n.lib.vh_level_open, hop_length, sample_rate, latency_samples, out)
+        super().__init__(n.own(out[0], n.lib.vh_level_close))
+        self._hop = hop_length
 
     def reset(self) -> None:
         """Go back to the state of a new follower."""
-        self._peak = 0.0  # 0: no sound yet
-        self._gain = 1.0
-        self._lifted = np.ones(self._late, np.float32)  # gains whose output is still to come
+        self._call("reset")
 
     @property
     def gain_db(self) -> float:
         """Gain at the end of the last hop, in dB."""
-        return float(20 * np.log10(self._gain))
+        return float(native().lib.vh_level_gain_db(self._live_handle()))
 
     def lift(self, hop: Floats) -> Floats:
         """Return a hop at the nominal level.
@@ -132,18 +120,7 @@ class LevelFollower:
         StateError
             After a `lift` without its `lower`.
         """
-        check_hop("hop", hop, (self._hop,), FLOAT32)
-        if len(self._lifted) > self._late:
-            raise StateError("level: lift() twice, expected lower() between")
-        silent = self._peak == 0
-        self._follow(float(np.abs(hop).max()))
-        gain = self._gain if self._peak == 0 else NOMINAL_PEAK / self._peak
-        gain = min(gain, 10 ** (MAX_GAIN_DB / 20))
-        start = gain if silent else self._gain
-        gains = (start + (gain - start) * self._ramp).astype(np.float32)
-        self._gain = gain
-        self._lifted = np.concatenate((self._lifted, gains))
-        return hop * gains
+        return self._changed("lift", "hop", hop)
 
     def lower(self, out: Floats) -> Floats:
         """Return what the model made of the last lifted hop, at the level of its input.
@@ -160,18 +137,16 @@ class LevelFollower:
         StateError
             Without a `lift` before.
         """
-        check_hop("out", out, (self._hop,), FLOAT32)
-        if len(self._lifted) == self._late:
-            raise StateError("level: lower() without a lift() before it")
-        gains, self._lifted = self._lifted[: self._hop], self._lifted[self._hop :]
-        return out / gains
+        return self._changed("lower", "out", out)
 
     def state(self) -> bytes:
         """Return everything it remembers, for `load_state`."""
-        head = _STATE.pack(self._peak, self._gain, len(self._lifted))
-        return head + self._lifted.astype("<f4").tobytes()
+        size = native().lib.vh_level_state_size(self._live_handle())
+        blob = bytearray(size)
+        self._call("state_save", native().ffi.from_buffer(blob), size)
+        return bytes(blob)
 
-    def load_state(self, blob: bytes) -> None:
+    def load_state(self, blob: bytes | bytearray | memoryview) -> None:
         """Continue from what a follower of the same sizes saved.
 
         Raises
@@ -179,19 +154,11 @@ class LevelFollower:
         StateError
             When it is none; nothing is changed.
         """
-        if len(blob) < _STATE.size:
-            raise StateError(f"level: a state of {len(blob)} bytes, expected {_STATE.size} or more")
-        peak, gain, count = _STATE.unpack_from(blob)
-        expected = _STATE.size + 4 * self._late
-        if count != self._late or len(blob) != expected:
-            raise StateError(f"level: a state of {len(blob)} bytes, expected {expected}")
-        self._peak, self._gain = peak, gain
-        self._lifted = np.frombuffer(blob, "<f4", offset=_STATE.size).astype(np.float32)
+        data = state_buffer(blob)
+        self._call("state_load", data, len(data))
 
-    def _follow(self, peak: float) -> None:
-        """Take in the peak of a hop."""
-        if peak >= max(self._peak, _QUIETEST):
-            self._peak = peak
-        elif peak >= _QUIETEST:
-            fall = self._speech if peak >= self._peak * _PAUSE else self._pause
-            self._peak = max(peak, self._peak * fall)
+    def _changed(self, verb: str, name: str, samples: Floats) -> Floats:
+        check_hop(name, samples, (self._hop,), FLOAT32)
+        out = np.empty_like(samples)
+        self._call(verb, samples_pointer(samples), samples_pointer(out), self._hop)
+        return out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from voxhop._bindings import native
+from voxhop.engine.arrays import samples_pointer
 from voxhop.engine.native_options import NativeSessionOptions, option_values
 from voxhop.engine.owner import Owner
 from voxhop.engine.session_info import SessionOptions
@@ -136,7 +137,7 @@ class Stream(Owner):
         out = np.empty_like(mic)
         name = "process_f32" if mic.dtype == _DTYPES[0] else "process_s16"
         self._dtype = mic.dtype
-        self._call(name, _pointer(mic), _pointer(ref), _pointer(out), frames)
+        self._call(name, samples_pointer(mic), samples_pointer(ref), samples_pointer(out), frames)
         return out
 
     def process_lost(self, frames: int, ref: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
@@ -176,7 +177,7 @@ class Stream(Owner):
                 raise ShapeError(f"ref: {found} frames, expected the {count} that were lost")
         out = np.empty(self._shape(count), self._dtype)
         name = "process_lost_f32" if self._dtype == _DTYPES[0] else "process_lost_s16"
-        self._call(name, _pointer(ref), _pointer(out), count)
+        self._call(name, samples_pointer(ref), samples_pointer(out), count)
         return out
 
     def push_ref(self, ref: npt.NDArray[Any], *, position: int | None = None) -> None:
@@ -199,7 +200,7 @@ class Stream(Owner):
         at = -1 if position is None else position
         with self._ref_guard:  # the microphone's thread never waits here
             push = getattr(native().lib, f"vh_stream_push_ref_{suffix}")
-            native().call(push, self._live_handle(), _pointer(ref), frames, at)
+            native().call(push, self._live_handle(), samples_pointer(ref), frames, at)
         self._had_ref = True
 
     def push_mic(self, mic: npt.NDArray[_Sample]) -> npt.NDArray[_Sample]:
@@ -212,7 +213,7 @@ class Stream(Owner):
         out = np.empty_like(mic)
         name = "push_mic_f32" if mic.dtype == _DTYPES[0] else "push_mic_s16"
         self._dtype = mic.dtype
-        self._call(name, _pointer(mic), _pointer(out), frames)
+        self._call(name, samples_pointer(mic), samples_pointer(out), frames)
         self._unchecked += frames
         if self._had_ref and not self._told_missing and self._unchecked > self.sample_rate:
             self._unchecked = 0
@@ -228,7 +229,7 @@ class Stream(Owner):
         """
         out = np.empty(self._shape(self._latency), self._dtype)
         name = "flush_f32" if out.dtype == _DTYPES[0] else "flush_s16"
-        self._call(name, _pointer(out), self._latency)
+        self._call(name, samples_pointer(out), self._latency)
         self._forget()
         return out
 
@@ -374,14 +375,3 @@ def _check_known(model: Model, own: set[str], values: dict[str, Any]) -> None:
     if unknown := sorted(set(values) - offered):
         expected = ", ".join(sorted(own | offered))
         raise ArgumentError(f"Stream: unknown setting {unknown[0]!r}, expected {expected}")
-
-
-def _pointer(array: npt.NDArray[Any] | None) -> Any:  # noqa: ANN401 - a C pointer
-    """Return the samples of a C-contiguous array as C sees them; NULL for None or none."""
-    n = native()
-    if array is None:
-        return n.ffi.NULL
-    kind = "float[]" if array.dtype == _DTYPES[0] else "int16_t[]"
-    if array.size == 0:
-        return n.ffi.new(kind, 1)
-    return n.ffi.from_buffer(kind, array)
