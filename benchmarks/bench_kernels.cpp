@@ -74,30 +74,36 @@ ConvArgs conv_args(const Shape & s, Buffers & b) {
   return a;
 }
 
+constexpr int kPoints = winograd_points_of(4);
+
 /// All four input transforms count: the history is kept untransformed.
 void winograd(const KernelTable & t, const Shape & s, Buffers & b) {
   const int tiles = s.bins / kWinogradTile;
   const int padded = kOctet * octets_of(s.c_out);
   ConvArgs a = conv_args(s, b);
   for (int tap = 0; tap < 4; ++tap) {
-    float * points = b.points.data() + tap * 7 * tiles * s.c_in;
-    t.winograd_in({static_cast<const float *>(a.taps[tap]), tiles, s.c_in, points});
+    float * points = b.points.data() + tap * kPoints * tiles * s.c_in;
+    t.winograd4.in({static_cast<const float *>(a.taps[tap]), tiles, s.c_in, points});
     a.taps[tap] = points;
   }
-  WinogradOutArgs o{b.products.data(), tiles, s.c_out, a.bias, a.act, nullptr, a.out, s.c_out};
+  WinogradOutArgs o;
+  static_cast<Epilogue &>(o) = a;
+  o.products = b.products.data();
+  o.tiles = tiles;
+  o.c_out = s.c_out;
   a.patch = a.step = s.c_in;
   a.end = tiles;
   a.act = Act::kNone;
   a.bias = nullptr;
   a.out_step = padded;
   const float * weights = b.aligned_weights();
-  for (int p = 0; p < kWinogradPoints; ++p) {
+  for (int p = 0; p < kPoints; ++p) {
     a.weights = weights + static_cast<size_t>(p) * packed_count(4 * s.c_in, s.c_out);
     a.out = b.products.data() + p * tiles * padded;
     t.conv_f32.run(a);
     for (auto & tap : a.taps) tap = static_cast<const float *>(tap) + tiles * s.c_in;
   }
-  t.winograd_out(o);
+  t.winograd4.out(o);
 }
 
 void add_convs(const KernelTable & t, std::vector<Contender> & all) {

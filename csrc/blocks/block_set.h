@@ -143,7 +143,8 @@ struct BandMap {
 };
 
 /// Causal convolution over 3 frames, `dilation` apart and this one last, and 3 bins,
-/// zero-padded by one on both sides, of SiLU(map(x)) when there is a map.
+/// zero-padded by one on both sides, of SiLU(map(x)) when there is a map; SiLU(after(y)) of its
+/// output when there is an `after`.
 /// State: 2 * dilation frames of the convolution's input, after the map.
 struct Conv3x3 {
   static constexpr int kTaps = 3;
@@ -153,7 +154,7 @@ struct Conv3x3 {
   std::string bias_key;  // of the packed bias, which may differ where the weights do not
   int64_t c_in = 0, c_out = 0;
   int64_t dilation = 1;
-  std::optional<BandMap> map;
+  std::optional<BandMap> map, after;
   bool exact = false;  // weights and state in f32 whatever the set's precision
   /// Called when the model has no packed copy yet.
   std::function<double(int64_t c_out, int64_t c_in, int64_t bin, int64_t frame)> weight;
@@ -185,8 +186,16 @@ class BlockSet {
                                    ggml_tensor * x) const = 0;
   /// SiLU(map(x)): (C, F) -> (C, F).
   virtual ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const = 0;
-  /// (C_in, F) -> (C_out, F).
-  virtual ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const = 0;
+  /// (C_in, F) -> (C_out, F). With a residual (C_out, F): their sum times `scale`.
+  virtual ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x,
+                                ggml_tensor * residual = nullptr, float scale = 1.0f) const = 0;
+  /// (x + y) * scale: (C, F), (C, F) -> (C, F).
+  virtual ggml_tensor * sum(HopBuilder & b, ggml_tensor * x, ggml_tensor * y,
+                            float scale) const = 0;
+  /// [1, 3, 3, 1] / 8 along bins: (C, F) -> (C, F / 2), or (C, F) -> (C, 2F) with gain 1/2. Bins
+  /// beyond the ends are zero.
+  virtual ggml_tensor * halve_bins(HopBuilder & b, ggml_tensor * x) const = 0;
+  virtual ggml_tensor * double_bins(HopBuilder & b, ggml_tensor * x) const = 0;
   /// n frames of a hop, oldest first: (C_in, n) -> (C_out, n). State: the 2 frames before.
   virtual ggml_tensor * conv1d(HopBuilder & b, const Conv1d & conv, ggml_tensor * x) const = 0;
   /// (C, F) -> (C, F). State: see Bottleneck.
@@ -219,10 +228,10 @@ class BlockSet {
   virtual EchoEstimate echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
                                    ggml_tensor * ref) const = 0;
 
-  /// act(W x + b), plus `residual` when there is one: (I', K) -> (J', K).
+  /// act(W x + b), or its sum with `residual` times `scale`: (I', K) -> (J', K).
   virtual ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
                                Activation activation = Activation::kNone,
-                               ggml_tensor * residual = nullptr) const = 0;
+                               ggml_tensor * residual = nullptr, float scale = 1.0f) const = 0;
   /// (C, K) -> (C, K), every column by itself.
   virtual ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const = 0;
   /// Causal attention of each band over its own past, by heads: q, k, v (h d, K) and the hop's

@@ -22,7 +22,11 @@ class FusedBlocks final : public StockBlocks {
   ggml_tensor * features(HopBuilder & b, float exponent, ggml_tensor * z) const override;
   ggml_tensor * conv_block(HopBuilder & b, const ConvBlock & block, ggml_tensor * x) const override;
   ggml_tensor * silu_map(HopBuilder & b, const BandMap & map, ggml_tensor * x) const override;
-  ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const override;
+  ggml_tensor * conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x,
+                        ggml_tensor * residual, float scale) const override;
+  ggml_tensor * sum(HopBuilder & b, ggml_tensor * x, ggml_tensor * y, float scale) const override;
+  ggml_tensor * halve_bins(HopBuilder & b, ggml_tensor * x) const override;
+  ggml_tensor * double_bins(HopBuilder & b, ggml_tensor * x) const override;
   ggml_tensor * conv1d(HopBuilder & b, const Conv1d & conv, ggml_tensor * x) const override;
   ggml_tensor * bottleneck(HopBuilder & b, const Bottleneck & block,
                            ggml_tensor * x) const override;
@@ -39,7 +43,7 @@ class FusedBlocks final : public StockBlocks {
   EchoEstimate echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,
                            ggml_tensor * ref) const override;
   ggml_tensor * linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
-                       Activation activation, ggml_tensor * residual) const override;
+                       Activation activation, ggml_tensor * residual, float scale) const override;
   ggml_tensor * rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const override;
   ggml_tensor * time_attention(HopBuilder & b, const TimeAttention & block, ggml_tensor * rotary,
                                const QueryKeyValue & x) const override;

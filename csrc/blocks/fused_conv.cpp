@@ -9,7 +9,6 @@ namespace voxhop::fused {
 namespace {
 
 constexpr int kPadLeft = 1;
-constexpr int kPadding = 3;  // 1 left, 2 right
 
 // Winograd's larger weights and its transforms cost more than they save on shorter rows.
 constexpr int kWinogradMinBins = 32;
@@ -32,6 +31,11 @@ void in_parallel(const HopContext & context, int chunks, Task task) {
   }
 }
 
+// What a state says is checked, for it may come from a file.
+int oldest_of(int32_t stored, int past) {
+  return static_cast<int>(static_cast<uint32_t>(stored) % static_cast<uint32_t>(past));
+}
+
 float * at(const HopContext & context, size_t offset) {
   return reinterpret_cast<float *>(context.scratch + offset);
 }
@@ -40,6 +44,10 @@ float * at(const HopContext & context, size_t offset) {
 
 Conv::Conv(HopBuilder & b, const Target & target, const ConvSpec & spec)
     : kernels_(target.kernels),
+      taps_(spec.taps),
+      filter_bins_(spec.filter_bins),
+      padding_(spec.padding),
+      dilation_(spec.dilation),
       c_in_(spec.c_in),
       c_out_(spec.c_out),
       n_groups_(spec.groups),
@@ -47,45 +55,48 @@ Conv::Conv(HopBuilder & b, const Target & target, const ConvSpec & spec)
       bins_out_(spec.bins_in / spec.stride),
       stride_(spec.stride),
       act_(spec.act) {
-  const bool narrow = c_in_ >= kMinNarrowChannels;
-  size_t element = sizeof(float);
-  kernel_ = kernels_->conv_f32;
-  if (target.precision == Precision::kBf16 && narrow) {
-    row_type_ = RowType::kBf16;
-    kernel_ = kernels_->conv_bf16;
-    element = sizeof(uint16_t);
-  } else if (target.precision == Precision::kInt8 && narrow) {
-    row_type_ = RowType::kS8;
-    kernel_ = kernels_->conv_s8;
-    element = sizeof(int8_t);
-  } else if (target.half_weights()) {
-    row_type_ = RowType::kF16;
-    kernel_ = kernels_->conv_f16;
-    element = sizeof(uint16_t);
-  }
-  const bool wide = row_type_ == RowType::kF32 || row_type_ == RowType::kF16;
-  winograd_ = target.winograd && wide && stride_ == 1 && bins_in_ >= kWinogradMinBins &&
-              bins_in_ % kernels::kWinogradTile == 0 && c_in_ >= kernels::kWinogradMinChannels;
-  row_bins_ = bins_in_ + (row_type_ == RowType::kF16 ? 0 : kPadding);
-  row_bytes_ = align_up(row_elements() * element);
-  slot_ = b.exclusive("history", kAlignment + kPast * row_bytes_);
+  choose_rows(target, spec);
+  row_bins_ = bins_in_ + (row_type_ == RowType::kF16 ? 0 : padding_);
+  row_bytes_ = align_up(row_elements() * element_);
+  slot_ = b.exclusive(spec.slot, head_bytes() + static_cast<size_t>(past()) * row_bytes_);
   pack(b, spec);
   plan_scratch(b);
 }
 
+void Conv::choose_rows(const Target & target, const ConvSpec & spec) {
+  const bool narrow = c_in_ >= kMinNarrowChannels && !spec.exact;
+  element_ = sizeof(float);
+  kernel_ = kernels_->conv_f32;
+  if (target.precision == Precision::kBf16 && narrow) {
+    row_type_ = RowType::kBf16;
+    kernel_ = kernels_->conv_bf16;
+    element_ = sizeof(uint16_t);
+  } else if (target.precision == Precision::kInt8 && narrow) {
+    row_type_ = RowType::kS8;
+    kernel_ = kernels_->conv_s8;
+    element_ = sizeof(int8_t);
+  } else if (target.half_weights() && !spec.exact) {
+    row_type_ = RowType::kF16;
+    kernel_ = kernels_->conv_f16;
+    element_ = sizeof(uint16_t);
+  }
+  const bool wide = row_type_ == RowType::kF32 || row_type_ == RowType::kF16;
+  winograd_ = target.winograd && wide && !spec.exact && stride_ == 1 &&
+              bins_in_ >= kWinogradMinBins && bins_in_ % kernels::kWinogradTile == 0 &&
+              c_in_ >= kernels::kWinogradMinChannels;
+  transforms_ = filter_bins_ == 3 ? kernels_->winograd3 : kernels_->winograd4;
+}
+
 void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
-  const int k = winograd_ ? kernels::kMaxTaps * c_in_ : 4 * kernels::kMaxTaps * c_in_;
-  const size_t element = row_type_ == RowType::kF32  ? sizeof(float)
-                         : row_type_ == RowType::kS8 ? sizeof(int8_t)
-                                                     : sizeof(uint16_t);
-  weight_bytes_ = kernels::packed_count(k, c_out_) * element;
+  const int k = taps_ * c_in_ * (winograd_ ? 1 : filter_bins_);
+  weight_bytes_ = kernels::packed_count(k, c_out_) * element_;
   for (int group = 0; group < n_groups_; ++group) {
     pack_group(b, spec, group);
+    pack_epilogue(b, spec, group);
   }
   ahead_ = b.history_first();
   if (!ahead_) return;
-  const int rows =
-      winograd_ ? kernels::kWinogradPoints * bins_out_ / kernels::kWinogradTile : bins_out_;
+  const int rows = winograd_ ? points() * bins_out_ / kernels::kWinogradTile : bins_out_;
   partial_ = b.ahead(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float));
 }
 
@@ -104,8 +115,8 @@ void Conv::pack_matrix(const kernels::WeightMatrix & weight, void * out) const {
       // Units, then the value of one per channel, then the offsets.
       auto * scale = reinterpret_cast<float *>(static_cast<std::byte *>(out) + weight_bytes_);
       auto * offset = reinterpret_cast<int32_t *>(scale + octet_channels());
-      kernels::pack_s8(weight, kernel_.max_octets, kernels::kMaxTaps, static_cast<int8_t *>(out),
-                       scale, offset);
+      kernels::pack_s8(weight, kernel_.max_octets, taps_, static_cast<int8_t *>(out), scale,
+                       offset);
       break;
     }
   }
@@ -116,54 +127,87 @@ void Conv::pack_group(HopBuilder & b, const ConvSpec & spec, int group) {
   const int first = group * c_out_;
   const std::string key = spec.key + "/" + std::to_string(group);
   const auto padded = static_cast<size_t>(octet_channels());
-  const auto points = static_cast<size_t>(winograd_ ? kernels::kWinogradPoints : 1);
+  const auto matrices = static_cast<size_t>(winograd_ ? points() : 1);
   const size_t tables =
-      row_type_ == RowType::kS8 ? (1 + kernels::kMaxTaps) * padded * sizeof(int32_t) : 0;
+      row_type_ == RowType::kS8 ? (1 + static_cast<size_t>(taps_)) * padded * sizeof(int32_t) : 0;
   g.weights = static_cast<const std::byte *>(
-      b.weights().get(key + "/weights", points * weight_bytes_ + tables, [&](void * out) {
-        const kernels::WeightMatrix filter(
-            4 * kernels::kMaxTaps * c_in_, c_out_, [&](int k, int c) {
-              return spec.weight(k / (4 * c_in_), k / c_in_ % 4, k % c_in_, first + c);
-            });
+      b.weights().get(key + "/weights", matrices * weight_bytes_ + tables, [&](void * out) {
+        const kernels::WeightMatrix filter(filter_bins_ * taps_ * c_in_, c_out_, [&](int k, int c) {
+          const int at = k / c_in_;
+          return spec.weight(at / filter_bins_, at % filter_bins_, k % c_in_, first + c);
+        });
         if (!winograd_) {
           pack_matrix(filter, out);
           return;
         }
         auto * to = static_cast<std::byte *>(out);
-        for (const kernels::WeightMatrix & point : kernels::winograd_points(filter, c_in_)) {
+        for (const kernels::WeightMatrix & point :
+             kernels::winograd_points(filter, c_in_, filter_bins_)) {
           pack_matrix(point, to);
           to += weight_bytes_;
         }
       }));
-  if (row_type_ == RowType::kS8) {
-    g.channel_scale = reinterpret_cast<const float *>(g.weights + weight_bytes_);
-    g.offset = reinterpret_cast<const int32_t *>(g.channel_scale + padded);
+  if (row_type_ != RowType::kS8) return;
+  g.channel_scale = reinterpret_cast<const float *>(g.weights + weight_bytes_);
+  g.offset = reinterpret_cast<const int32_t *>(g.channel_scale + padded);
+}
+
+void Conv::pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group) {
+  Group & g = groups_[group];
+  const int first = group * c_out_;
+  const std::string & name = spec.bias_key.empty() ? spec.key : spec.bias_key;
+  const std::string key = name + "/" + std::to_string(group);
+  const auto padded = static_cast<size_t>(octet_channels());
+  if (!spec.map) {
+    g.bias = b.weights().floats(key + "/bias", padded, [&](float * out) {
+      for (int c = 0; c < c_out_; ++c) out[c] = static_cast<float>(spec.bias(first + c));
+    });
+    return;
   }
-  g.bias = b.weights().floats(key + "/bias", padded, [&](float * out) {
-    for (int c = 0; c < c_out_; ++c) out[c] = static_cast<float>(spec.bias(first + c));
+  const Weight & scale = spec.map->scale;
+  const Weight & shift = spec.map->shift;
+  const auto channels = static_cast<int>(scale.ne[0]);
+  const auto bands = static_cast<int>(BandMap::bands(bins_out_));
+  band_ = kernels::BandOfBin(bands, bins_out_);
+  const auto fill = [&](float * out, auto value) {
+    for (int band = 0; band < bands; ++band) {
+      for (int c = 0; c < c_out_; ++c) {
+        out[static_cast<size_t>(band) * padded + static_cast<size_t>(c)] =
+            static_cast<float>(value(band * channels + first + c, first + c));
+      }
+    }
+  };
+  const size_t count = static_cast<size_t>(bands) * padded;
+  g.map_gain = b.weights().floats(
+      scale.name + "/" + std::to_string(group) + "/map", count,
+      [&](float * out) { fill(out, [&](int at, int) { return double{scale.data[at]}; }); });
+  g.map_shift = b.weights().floats(key + "/map", count, [&](float * out) {
+    fill(out, [&](int at, int c) {
+      return spec.bias(c) * double{scale.data[at]} + double{shift.data[at]};
+    });
   });
 }
 
 void Conv::plan_scratch(HopBuilder & b) {
-  const auto padded_row = static_cast<size_t>(bins_in_ + kPadding) * static_cast<size_t>(c_in_);
-  const int wide_rows = row_type_ == RowType::kF16 ? kernels::kMaxTaps : 1;
+  const auto padded_row = static_cast<size_t>(bins_in_ + padding_) * static_cast<size_t>(c_in_);
+  const int wide_rows = row_type_ == RowType::kF16 ? taps_ : 1;
   size_t end = static_cast<size_t>(wide_rows) * floats(padded_row);
   narrow_at_ = end;
   if (row_type_ == RowType::kBf16 || row_type_ == RowType::kS8) end += row_bytes_;
   wide_at_ = 0;
   if (winograd_) {
     const auto tiles = static_cast<size_t>(bins_out_ / kernels::kWinogradTile);
+    const auto rows = static_cast<size_t>(points()) * tiles;
     points_at_ = end;
-    end +=
-        kernels::kMaxTaps * floats(kernels::kWinogradPoints * tiles * static_cast<size_t>(c_in_));
+    end += static_cast<size_t>(taps_) * floats(rows * static_cast<size_t>(c_in_));
     products_at_ = end;
-    end += floats(kernels::kWinogradPoints * tiles * static_cast<size_t>(octet_channels()));
+    end += floats(rows * static_cast<size_t>(octet_channels()));
   }
   b.shared_scratch(end);
 }
 
 std::byte * Conv::row_in_state(const HopContext & context, int i) const {
-  return slot_.in<std::byte>(context) + kAlignment + static_cast<size_t>(i) * row_bytes_;
+  return slot_.in<std::byte>(context) + head_bytes() + static_cast<size_t>(i) * row_bytes_;
 }
 
 float * Conv::newest(const HopContext & context) const {
@@ -171,15 +215,15 @@ float * Conv::newest(const HopContext & context) const {
 }
 
 Conv::Rows Conv::past_rows(const HopContext & context) const {
-  const Head & head = *slot_.in<Head>(context);
-  const auto oldest = static_cast<int>(static_cast<uint32_t>(head.oldest) % kPast);
+  Head & head = *slot_.in<Head>(context);
+  const int oldest = oldest_of(head.oldest, past());
   const size_t wide_bytes =
-      floats(static_cast<size_t>(bins_in_ + kPadding) * static_cast<size_t>(c_in_));
+      floats(static_cast<size_t>(bins_in_ + padding_) * static_cast<size_t>(c_in_));
   Rows rows{};
-  for (int i = 0; i < kPast; ++i) {
-    const int slot = (oldest + i) % kPast;
+  for (int i = 0; i < taps_ - 1; ++i) {
+    const int slot = (oldest + i * dilation_) % past();
     rows.tap[i] = row_in_state(context, slot);
-    rows.scale[i] = head.scale[slot];
+    rows.scale[i] = head.scales()[slot];
     if (row_type_ != RowType::kF16) continue;
     // The newest row comes first in scratch, the widened past behind it.
     float * wide = at(context, wide_at_ + static_cast<size_t>(i + 1) * wide_bytes);
@@ -187,7 +231,7 @@ Conv::Rows Conv::past_rows(const HopContext & context) const {
     kernels_->from_f16(static_cast<const uint16_t *>(rows.tap[i]), wide + kPadLeft * c_in_,
                        bins_in_ * c_in_);
     std::memset(wide + (kPadLeft + bins_in_) * c_in_, 0,
-                sizeof(float) * static_cast<size_t>((kPadding - kPadLeft) * c_in_));
+                sizeof(float) * static_cast<size_t>((padding_ - kPadLeft) * c_in_));
     rows.tap[i] = wide;
   }
   return rows;
@@ -195,25 +239,26 @@ Conv::Rows Conv::past_rows(const HopContext & context) const {
 
 void Conv::add_newest(const HopContext & context, Rows & rows) const {
   float * row = at(context, wide_at_);
-  const int n = (bins_in_ + kPadding) * c_in_;
+  const int n = (bins_in_ + padding_) * c_in_;
+  const int last = taps_ - 1;
   std::memset(row, 0, sizeof(float) * static_cast<size_t>(kPadLeft * c_in_));
   std::memset(row + (kPadLeft + bins_in_) * c_in_, 0,
-              sizeof(float) * static_cast<size_t>((kPadding - kPadLeft) * c_in_));
+              sizeof(float) * static_cast<size_t>((padding_ - kPadLeft) * c_in_));
   std::byte * narrow = context.scratch + narrow_at_;
-  rows.tap[kPast] = row;
-  rows.scale[kPast] = 1.0f;
+  rows.tap[last] = row;
+  rows.scale[last] = 1.0f;
   if (row_type_ == RowType::kBf16) {
     kernels_->to_bf16(row, reinterpret_cast<uint16_t *>(narrow), n);
-    rows.tap[kPast] = narrow;
+    rows.tap[last] = narrow;
   } else if (row_type_ == RowType::kS8) {
-    rows.scale[kPast] = kernels_->to_s8(row, reinterpret_cast<int8_t *>(narrow), n);
-    rows.tap[kPast] = narrow;
+    rows.scale[last] = kernels_->to_s8(row, reinterpret_cast<int8_t *>(narrow), n);
+    rows.tap[last] = narrow;
   }
 }
 
 void Conv::keep_newest(const HopContext & context, const Rows & rows) const {
   Head & head = *slot_.in<Head>(context);
-  const auto oldest = static_cast<int>(static_cast<uint32_t>(head.oldest) % kPast);
+  const int oldest = oldest_of(head.oldest, past());
   std::byte * slot = row_in_state(context, oldest);
   switch (row_type_) {
     case RowType::kF16:
@@ -227,18 +272,31 @@ void Conv::keep_newest(const HopContext & context, const Rows & rows) const {
       std::memcpy(slot, context.scratch + narrow_at_, row_bytes_);
       break;
   }
-  head.scale[oldest] = rows.scale[kPast];
-  head.oldest = (oldest + 1) % kPast;
+  head.scales()[oldest] = rows.scale[taps_ - 1];
+  head.oldest = (oldest + 1) % past();
 }
 
 void Conv::to_points(const HopContext & context, Rows & rows, int first, int last) const {
   const int tiles = bins_out_ / kernels::kWinogradTile;
-  const size_t bytes = floats(static_cast<size_t>(kernels::kWinogradPoints * tiles * c_in_));
+  const size_t bytes = floats(static_cast<size_t>(points() * tiles * c_in_));
   for (int tap = first; tap < last; ++tap) {
-    float * points = at(context, points_at_ + static_cast<size_t>(tap) * bytes);
-    kernels_->winograd_in({static_cast<const float *>(rows.tap[tap]), tiles, c_in_, points});
-    rows.tap[tap] = points;
+    float * to = at(context, points_at_ + static_cast<size_t>(tap) * bytes);
+    transforms_.in({static_cast<const float *>(rows.tap[tap]), tiles, c_in_, to});
+    rows.tap[tap] = to;
   }
+}
+
+void Conv::finish_with(kernels::Epilogue & to, const Group & group,
+                       const ConvTarget & target) const {
+  to.bias = group.bias;
+  to.map_gain = group.map_gain;
+  to.map_shift = group.map_shift;
+  to.band = band_;
+  to.act = act_;
+  to.residual = target.residual;
+  to.scale = target.scale;
+  to.out = target.out;
+  to.out_step = target.step;
 }
 
 void Conv::direct(const HopContext & context, const Rows & rows, int first, int last, int group,
@@ -248,8 +306,9 @@ void Conv::direct(const HopContext & context, const Rows & rows, int first, int 
   kernels::ConvArgs a;
   for (int tap = first; tap < last; ++tap) a.taps[tap - first] = rows.tap[tap];
   a.n_taps = last - first;
+  a.weight_taps = taps_;
   a.first_tap = first;
-  a.patch = 4 * c_in_;
+  a.patch = filter_bins_ * c_in_;
   a.step = stride_ * c_in_;
   a.weights = g.weights;
   a.c_out = c_out_;
@@ -263,11 +322,7 @@ void Conv::direct(const HopContext & context, const Rows & rows, int first, int 
     a.whole_octets = true;
   } else {
     if (first > 0) a.init = sums;
-    a.bias = g.bias;
-    a.act = act_;
-    a.residual = to->residual;
-    a.out = to->out;
-    a.out_step = to->step;
+    finish_with(a, g, *to);
   }
   if (context.workers == nullptr) {
     kernel_.run(a);
@@ -286,17 +341,18 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
   const Group & g = groups_[group];
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const int plane = tiles * octet_channels();
-  float * sums = partial(context, group, kernels::kWinogradPoints * plane);
+  float * sums = partial(context, group, points() * plane);
   float * products = to == nullptr ? sums : at(context, products_at_);
   kernels::ConvArgs a;
   a.n_taps = last - first;
+  a.weight_taps = taps_;
   a.first_tap = first;
   a.patch = a.step = c_in_;
   a.c_out = c_out_;
   a.end = tiles;
   a.out_step = octet_channels();
   a.whole_octets = true;
-  in_parallel(context, kernels::kWinogradPoints, [&](int p) {
+  in_parallel(context, points(), [&](int p) {
     kernels::ConvArgs point = a;
     for (int tap = first; tap < last; ++tap) {
       point.taps[tap - first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
@@ -311,26 +367,22 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
   o.products = products;
   o.tiles = tiles;
   o.c_out = c_out_;
-  o.bias = g.bias;
-  o.act = act_;
-  o.residual = to->residual;
-  o.out = to->out;
-  o.out_step = to->step;
-  kernels_->winograd_out(o);
+  finish_with(o, g, *to);
+  transforms_.out(o);
 }
 
 void Conv::run(const HopContext & context, const ConvTarget * groups) const {
   Rows rows{};
-  const int first = ahead() ? kPast : 0;
+  const int first = ahead() ? taps_ - 1 : 0;
   if (!ahead()) rows = past_rows(context);
   add_newest(context, rows);
   const Rows stored = rows;
-  if (winograd_) to_points(context, rows, first, kernels::kMaxTaps);
+  if (winograd_) to_points(context, rows, first, taps_);
   for (int group = 0; group < n_groups_; ++group) {
     if (winograd_) {
-      winograd(context, rows, first, kernels::kMaxTaps, group, groups + group);
+      winograd(context, rows, first, taps_, group, groups + group);
     } else {
-      direct(context, rows, first, kernels::kMaxTaps, group, groups + group);
+      direct(context, rows, first, taps_, group, groups + group);
     }
   }
   keep_newest(context, stored);
@@ -338,12 +390,12 @@ void Conv::run(const HopContext & context, const ConvTarget * groups) const {
 
 void Conv::run_ahead(const HopContext & context) const {
   Rows rows = past_rows(context);
-  if (winograd_) to_points(context, rows, 0, kPast);
+  if (winograd_) to_points(context, rows, 0, taps_ - 1);
   for (int group = 0; group < n_groups_; ++group) {
     if (winograd_) {
-      winograd(context, rows, 0, kPast, group, nullptr);
+      winograd(context, rows, 0, taps_ - 1, group, nullptr);
     } else {
-      direct(context, rows, 0, kPast, group, nullptr);
+      direct(context, rows, 0, taps_ - 1, group, nullptr);
     }
   }
 }

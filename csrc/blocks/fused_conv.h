@@ -1,4 +1,4 @@
-// The causal 4x4 convolution over a history of rows, in every precision and form.
+// The causal convolution of 3x3 or 4x4 over a history of rows, in every precision and form.
 #pragma once
 
 #include <functional>
@@ -12,31 +12,40 @@ namespace voxhop::fused {
 /// Groups of output channels read the same input and are written to different places:
 /// the two halves of a sub-pixel convolution.
 struct ConvSpec {
-  std::string key;  // of the packed weights
+  std::string key;               // of the packed weights
+  std::string bias_key;          // of what is packed beside them; empty: `key`
+  std::string slot = "history";  // of the state
+  int taps = kernels::kMaxTaps;  // frames, this one last, `dilation` apart
+  int filter_bins = 4;           // one before a bin's own, the others from there on
+  int padding = 3;               // zero bins beside a row, one of them on its left
+  int dilation = 1;
   int c_in = 0;
   int c_out = 0;  // of one group
   int groups = 1;
   int bins_in = 0;
   int stride = 1;
+  bool exact = false;          // f32 rows and weights, direct form
+  std::optional<BandMap> map;  // of the sums, before the activation
   kernels::Act act = kernels::Act::kNone;
   /// Channel `c` counts over all groups.
   std::function<double(int tap, int bin, int ci, int c)> weight;
   std::function<double(int c)> bias;
 };
 
-/// Where a group's bins go: `out[bin * step + c]`.
+/// Where a group's bins go: `out[bin * step + c]`, of the sum with the residual times `scale`.
 struct ConvTarget {
   float * out = nullptr;
   const float * residual = nullptr;
   int step = 0;
+  float scale = 1.0f;
 };
 
-/// Keeps the 3 past rows of its input in the stream's state (oldest slot overwritten by
-/// each hop) and the newest in shared scratch:
-///   f32: rows padded by 1 bin left and 2 right, read in place
+/// Keeps the (taps - 1) * dilation past rows of its input in the stream's state (oldest slot
+/// overwritten by each hop) and the newest in shared scratch:
+///   f32: padded rows, read in place
 ///   f16: rows without padding, widened into scratch
 ///   bf16, int8: padded rows; int8 with one scale per row
-/// F(4, 4) along frequency is used with f32 and f16 weights where it saves time.
+/// F(4, 3) and F(4, 4) along frequency are used with f32 and f16 weights where they save time.
 class Conv {
  public:
   static constexpr int kMaxGroups = 2;
@@ -56,11 +65,10 @@ class Conv {
 
  private:
   enum class RowType { kF32, kF16, kBf16, kS8 };
-  static constexpr int kPast = kernels::kMaxTaps - 1;
 
   struct Head {  // first bytes of the slot
     int32_t oldest;
-    float scale[kPast];
+    float * scales() { return reinterpret_cast<float *>(this + 1); }  // of the stored rows
   };
   struct Rows {
     const void * tap[kernels::kMaxTaps];
@@ -68,20 +76,25 @@ class Conv {
   };
   struct Group {
     const std::byte * weights = nullptr;  // direct: one matrix; Winograd: one per point
-    const float * bias = nullptr;
+    const float * bias = nullptr;         // null when there is a map, which has it in its shift
+    const float * map_gain = nullptr;
+    const float * map_shift = nullptr;
     const float * channel_scale = nullptr;  // int8
     const int32_t * offset = nullptr;
   };
 
+  void choose_rows(const Target & target, const ConvSpec & spec);
   void pack(HopBuilder & b, const ConvSpec & spec);
   void pack_matrix(const kernels::WeightMatrix & weight, void * out) const;
   void pack_group(HopBuilder & b, const ConvSpec & spec, int group);
+  void pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group);
   void plan_scratch(HopBuilder & b);
 
   Rows past_rows(const HopContext & context) const;
   void add_newest(const HopContext & context, Rows & rows) const;
   void keep_newest(const HopContext & context, const Rows & rows) const;
   void to_points(const HopContext & context, Rows & rows, int first, int last) const;
+  void finish_with(kernels::Epilogue & to, const Group & group, const ConvTarget & target) const;
   /// Taps [first, last) of one group; `partial`: the plain sums into the handed-over
   /// rows, otherwise the finished outputs.
   void direct(const HopContext & context, const Rows & rows, int first, int last, int group,
@@ -97,23 +110,32 @@ class Conv {
     return ahead_ ? partial_.in<float>(context) + group * count : nullptr;
   }
   std::byte * row_in_state(const HopContext & context, int i) const;
+  int past() const { return (taps_ - 1) * dilation_; }
+  int points() const { return kernels::winograd_points_of(filter_bins_); }
+  size_t head_bytes() const {
+    return align_up(sizeof(Head) + static_cast<size_t>(past()) * sizeof(float));
+  }
   int octet_channels() const { return kernels::kOctet * kernels::octets_of(c_out_); }
 
   const kernels::KernelTable * kernels_;
   kernels::ConvKernel kernel_;
+  kernels::WinogradKernel transforms_;
   RowType row_type_ = RowType::kF32;
   bool winograd_ = false;
+  int taps_, filter_bins_, padding_, dilation_;
   int c_in_, c_out_, n_groups_, bins_in_, bins_out_, stride_;
   int row_bins_ = 0;  // of a stored row: padded unless f16
   size_t row_bytes_ = 0;
+  size_t element_ = 0;  // bytes of a stored value and of a weight
   kernels::Act act_;
+  kernels::BandOfBin band_;
   Group groups_[kMaxGroups];
   size_t weight_bytes_ = 0;  // of one matrix
   ExclusiveSlot slot_;
   bool ahead_ = false;
   AheadSlot partial_;  // the past rows' sums, all groups
   // Offsets into shared scratch.
-  size_t wide_at_ = 0;    // 4 padded f32 rows; the last is the newest
+  size_t wide_at_ = 0;    // padded f32 rows, the newest first
   size_t narrow_at_ = 0;  // the newest row as bf16 or int8
   size_t points_at_ = 0;
   size_t products_at_ = 0;

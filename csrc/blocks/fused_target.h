@@ -71,6 +71,9 @@ class RowNorm {
   const float * bias_ = nullptr;
 };
 
+/// Arguments of KernelTable::silu_map without input and output.
+kernels::BandMapArgs map_args(HopBuilder & b, const BandMap & map, int64_t bins);
+
 /// `count` floats of a weight, copied into the arena so that a hop reads one stretch of
 /// memory.
 const float * packed_copy(HopBuilder & b, const Weight & weight);

@@ -26,11 +26,40 @@ constexpr int next_panel(int left, int max_octets) {
 
 constexpr int kMaxTaps = 4;
 
-/// out[bin][c] = act(init[bin][c] + bias[c] + sum_tap sum_k w[tap][k][c] *
-///               taps[tap][bin * step + k]) + residual[bin][c], for begin <= bin < end.
+/// The band of a bin when `bands` share all bins equally: bin * bands / bins without a division.
+/// Right up to 4096 bins.
+struct BandOfBin {
+  uint64_t factor = 0;  // bands / bins in units of 2^-32, rounded up
+
+  BandOfBin() = default;
+  constexpr BandOfBin(int bands, int bins)
+      : factor(((static_cast<uint64_t>(bands) << 32) + static_cast<uint64_t>(bins) - 1) /
+               static_cast<uint64_t>(bins)) {}
+  constexpr int operator()(int bin) const {
+    return static_cast<int>(static_cast<uint64_t>(bin) * factor >> 32);
+  }
+};
+
+/// What happens to a convolution's sum y[bin][c] before it is stored:
+/// out[bin][c] = (act(m(y[bin][c] + bias[c])) + residual[bin][c]) * scale, where m is a
+/// multiply-add per band and channel.
+struct Epilogue {
+  const float * bias = nullptr;      // 8 * octets floats, or null
+  const float * map_gain = nullptr;  // (bands, 8 * octets), or null for no m
+  const float * map_shift = nullptr;
+  BandOfBin band;
+  Act act = Act::kNone;
+  const float * residual = nullptr;  // (bins, c_out) in out's steps, or null
+  float scale = 1.0f;
+  float * out = nullptr;
+  int out_step = 0;  // floats between bins
+};
+
+/// y[bin][c] = init[bin][c] + sum_tap sum_k w[tap][k][c] * taps[tap][bin * step + k] for begin <=
+/// bin < end, then the epilogue.
 /// A 4x4 convolution is 4 taps with patch = 4 * C_in and step = stride * C_in; a 1x1
 /// convolution or a matrix-vector product is one tap.
-struct ConvArgs {
+struct ConvArgs : Epilogue {
   const void * taps[kMaxTaps] = {};  // oldest first; element type is the kernel's
   int n_taps = kMaxTaps;
   int patch = 0;                   // elements of one tap that one bin needs
@@ -41,12 +70,7 @@ struct ConvArgs {
   int packed_patch = 0;            // elements of a tap that were packed; 0: `patch` of them
   int c_out = 0;
   int begin = 0, end = 0;        // bins
-  const float * init = nullptr;  // (bins, 8 * octets), added before the activation
-  const float * bias = nullptr;  // 8 * octets floats, or null
-  Act act = Act::kNone;
-  const float * residual = nullptr;  // (bins, c_out) in out's steps, or null
-  float * out = nullptr;
-  int out_step = 0;  // floats between bins
+  const float * init = nullptr;  // (bins, 8 * octets)
   // The places of c_out .. 8 * octets of each bin are free: whole octets may be written.
   bool whole_octets = false;
   // int8 only: value of one unit, per tap and per output channel, and 128 times the sum of a
@@ -81,6 +105,13 @@ struct BandMapArgs {
   float * out = nullptr;  // (bins, channels); may be x
 };
 
+/// Rows of (bins, channels); out as many bins as the kernel says.
+struct BinsArgs {
+  const float * x = nullptr;
+  int bins = 0, channels = 0;
+  float * out = nullptr;
+};
+
 /// Each channel by itself: out[bin][c] = bias[c] + sum_tap sum_k weight[tap][k][c] *
 /// rows[tap][bin + k][c], 0 <= bin < bins. `weights` and `bias` come from pack_depthwise: in
 /// them channels are repeated until they fill whole vectors.
@@ -100,31 +131,33 @@ constexpr int depthwise_phases(int channels, int width) {
   return n;
 }
 
-/// Toom-Cook F(4, 4): four outputs of a four-point filter from seven products, at the
-/// points 0, 1, -1, 2, -2, 1/2 and infinity.
-constexpr int kWinogradPoints = 7;
+/// Toom-Cook F(4, r): four outputs of a filter of r = 3 or 4 points from r + 3 products, at the
+/// points 0, 1, -1, 2, -2, 1/2 (r = 4 only) and infinity.
+constexpr int winograd_points_of(int filter_bins) {
+  return filter_bins + 3;
+}
 constexpr int kWinogradTile = 4;
 
 /// Narrower rows stay with the direct form.
 constexpr int kWinogradMinChannels = 16;
 
-/// row (4 * tiles + 3, channels), padded -> points (7, tiles, channels).
+/// row (4 * tiles + r - 1, channels), padded -> points (r + 3, tiles, channels).
 struct WinogradInArgs {
   const float * row = nullptr;
   int tiles = 0, channels = 0;
   float * points = nullptr;
 };
 
-/// products (7, tiles, 8 * octets) -> out (4 * tiles, c_out), with the epilogue of ConvArgs.
-struct WinogradOutArgs {
+/// products (r + 3, tiles, 8 * octets) -> out (4 * tiles, c_out).
+struct WinogradOutArgs : Epilogue {
   const float * products = nullptr;
   int tiles = 0;
   int c_out = 0;
-  const float * bias = nullptr;
-  Act act = Act::kNone;
-  const float * residual = nullptr;
-  float * out = nullptr;
-  int out_step = 0;
+};
+
+struct WinogradKernel {
+  void (*in)(const WinogradInArgs & args) = nullptr;
+  void (*out)(const WinogradOutArgs & args) = nullptr;
 };
 
 /// Frame history of the aligner: frames[i] is (bins, channels), oldest first.
@@ -246,9 +279,15 @@ struct KernelTable {
 
   void (*norm)(const NormArgs & args) = nullptr;
   void (*silu_map)(const BandMapArgs & args) = nullptr;
+  /// (x[2f - 1] + 3 x[2f] + 3 x[2f + 1] + x[2f + 2]) / 8, bins / 2 of them.
+  void (*halve_bins)(const BinsArgs & args) = nullptr;
+  /// (3 x[f] + x[f + 1]) / 8 and (x[f] + 3 x[f + 1]) / 8 by turns, 2 * bins of them.
+  void (*double_bins)(const BinsArgs & args) = nullptr;
+  /// out = (x + y) * scale; out may be x or y.
+  void (*sum)(const float * x, const float * y, float scale, float * out, int n) = nullptr;
   void (*depthwise)(const DepthwiseArgs & args) = nullptr;
-  void (*winograd_in)(const WinogradInArgs & args) = nullptr;
-  void (*winograd_out)(const WinogradOutArgs & args) = nullptr;
+  WinogradKernel winograd3;
+  WinogradKernel winograd4;
 
   void (*to_f16)(const float * x, uint16_t * y, int n) = nullptr;
   void (*from_f16)(const uint16_t * x, float * y, int n) = nullptr;

@@ -85,27 +85,27 @@ void prefix_offset_s8(const int8_t * packed, int k_rows, int c_out, int max_octe
   });
 }
 
-std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in) {
-  // Evaluation of the filter polynomial g(x) at the seven points, each divided by the
-  // product of differences to the other finite points (Lagrange weights).
-  static constexpr double points[kWinogradPoints - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
+std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in, int bins) {
+  // Evaluation of the filter polynomial g(x) at the points, each divided by the product of
+  // differences to the other finite points (Lagrange weights).
+  static constexpr double points[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
+  const int finite = winograd_points_of(bins) - 1;
   std::vector<WeightMatrix> out;
-  for (int point = 0; point < kWinogradPoints; ++point) {
-    WeightMatrix & matrix = out.emplace_back(kMaxTaps * c_in, filter.c_out);
-    const bool infinite = point == kWinogradPoints - 1;
+  for (int point = 0; point <= finite; ++point) {
+    WeightMatrix & matrix = out.emplace_back(filter.k / bins, filter.c_out);
+    const bool infinite = point == finite;
     const double x = infinite ? 0.0 : points[point];
     double scale = 1.0;
-    for (int j = 0; !infinite && j < kWinogradPoints - 1; ++j) {
+    for (int j = 0; !infinite && j < finite; ++j) {
       if (j != point) scale *= x - points[j];
     }
     for (int k = 0; k < matrix.k; ++k) {
-      const int first = k / c_in * 4 * c_in + k % c_in;  // of bin 0
-      const double * bins[4];
-      for (int bin = 0; bin < 4; ++bin) bins[bin] = filter.row(first + bin * c_in);
+      const int first = k / c_in * bins * c_in + k % c_in;  // of bin 0
+      const auto at = [&](int bin) { return filter.row(first + bin * c_in); };
       double * row = matrix.row(k);
       for (int c = 0; c < filter.c_out; ++c) {
-        double g = bins[3][c];
-        for (int bin = 2; !infinite && bin >= 0; --bin) g = g * x + bins[bin][c];
+        double g = at(bins - 1)[c];
+        for (int bin = bins - 2; !infinite && bin >= 0; --bin) g = g * x + at(bin)[c];
         row[c] = g / scale;
       }
     }

@@ -57,9 +57,9 @@ void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, flo
 void prefix_offset_s8(const int8_t * packed, int k_rows, int c_out, int max_octets, int prefix,
                       int32_t * offset);
 
-/// Transformed filters of F(4, 4) along frequency, one matrix per point with
-/// k = tap * c_in + ci. `filter`: the 4x4 filter with k = (tap * 4 + bin) * c_in + ci.
-std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in);
+/// Transformed filters of F(4, bins) along frequency, one matrix per point with
+/// k = tap * c_in + ci. `filter`: taps of `bins` (3 or 4) with k = (tap * bins + bin) * c_in + ci.
+std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in, int bins);
 
 /// A vector's worth of depthwise weights at a time, see DepthwiseArgs. `at(i, c)`: row i of
 /// n_rows (tap * k_bins + k, or the bias alone) of channel c; `out`: (phases, n_rows, width).

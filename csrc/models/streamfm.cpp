@@ -25,8 +25,7 @@ struct Restoration final : Variant {
 
 class StreamFm final : public Network {
  public:
-  StreamFm(StreamFmConfig config, TensorStore & tensors)
-      : c_(std::move(config)), transforms_(make_fm_transforms(c_)) {
+  StreamFm(StreamFmConfig config, TensorStore & tensors) : c_(std::move(config)) {
     flow_ = bind_fm_network(c_, tensors, "flow", c_.in_channels, true);
     if (c_.predictor) predictor_ = bind_fm_network(c_, tensors, "pred", 2, false);
     bind_sigma(tensors);
@@ -83,13 +82,11 @@ class StreamFm final : public Network {
     if (predictor_) {
       const HopBuilder::Scope scope(b, "p");
       base = fm_call(b, blocks, *predictor_, y, nullptr, "");
-      condition = ggml_concat(b.ggml(), base, y, 0);
+      condition = blocks.concat(b, base, y);
     }
     ggml_tensor * given = b.input("noise", PortType::kValues, 2 * c_.F);
-    ggml_tensor * noise = ggml_mul(b.ggml(), fm_noise(b, v.seed, kNoisePort, given),
-                                   b.constant(sigma_.data(), {1, c_.F}));
-    ggml_tensor * x = solve(b, blocks, *v.solver, ggml_add(b.ggml(), base, noise), condition);
-    b.output("out", fm_synthesis(b, c_, transforms_, x));
+    ggml_tensor * x = fm_noisy(b, {v.seed, kNoisePort, sigma_.data()}, given, base);
+    b.output("out", fm_synthesis(b, c_, solve(b, blocks, *v.solver, x, condition)));
   }
 
  private:
@@ -99,12 +96,7 @@ class StreamFm final : public Network {
     if (v.from_mel) {
       return fm_from_mel(b, c_, *mel_, b.input("mel", PortType::kValues, mel_->mels));
     }
-    ggml_tensor * samples = b.input("in", c_.F);
-    if (c_.input_gain_db != 0.0) {
-      samples = ggml_scale(b.ggml(), samples,
-                           static_cast<float>(std::pow(10.0, c_.input_gain_db / 20.0)));
-    }
-    return fm_analysis(b, c_, transforms_, mel_ ? &*mel_ : nullptr, samples);
+    return fm_analysis(b, c_, mel_ ? &*mel_ : nullptr, b.input("in", c_.F));
   }
 
   ggml_tensor * solve(HopBuilder & b, const BlockSet & blocks, const Tableau & t, ggml_tensor * x0,
@@ -116,8 +108,7 @@ class StreamFm final : public Network {
       const HopBuilder::Scope scope(b, "s" + std::to_string(i));
       const std::vector<double> e = fm_embedding(flow_, t.c[i]);
       const std::string stage = t.name + "/" + std::to_string(i);
-      slopes.push_back(
-          fm_call(b, blocks, flow_, ggml_concat(b.ggml(), x, condition, 0), &e, stage));
+      slopes.push_back(fm_call(b, blocks, flow_, blocks.concat(b, x, condition), &e, stage));
     }
     return combined(b, x0, slopes, t.b.data());
   }
@@ -126,8 +117,7 @@ class StreamFm final : public Network {
   static ggml_tensor * combined(HopBuilder & b, ggml_tensor * x,
                                 const std::vector<ggml_tensor *> & slopes, const double * weights) {
     for (size_t j = 0; j < slopes.size(); ++j) {
-      if (weights[j] == 0.0) continue;
-      x = ggml_add(b.ggml(), x, ggml_scale(b.ggml(), slopes[j], static_cast<float>(weights[j])));
+      if (weights[j] != 0.0) x = fm_step(b, x, slopes[j], weights[j]);
     }
     return x;
   }
@@ -173,13 +163,11 @@ class StreamFm final : public Network {
                    values("noise", 2 * c_.F, true)};
     info.outputs = {audio("out")};
     const auto calls = static_cast<int64_t>(v.solver->stages());
-    info.macs_per_hop = calls * macs(c_, flow_) + (predictor_ ? macs(c_, *predictor_) : 0) +
-                        8 * c_.F * c_.F;  // both transforms
+    info.macs_per_hop = calls * macs(c_, flow_) + (predictor_ ? macs(c_, *predictor_) : 0);
     return info;
   }
 
   StreamFmConfig c_;
-  FmTransforms transforms_;
   FmNetwork flow_;
   std::optional<FmNetwork> predictor_;
   std::optional<FmMel> mel_;

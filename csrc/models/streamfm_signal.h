@@ -1,4 +1,4 @@
-// Stream.FM's transforms and noise: custom ops that sum in double, in stock graphs too.
+// Stream.FM's transforms, noise and steps: custom ops, in stock graphs too.
 #pragma once
 
 #include <optional>
@@ -15,17 +15,9 @@ struct FmMel {
   std::vector<float> filters, inverse;
 };
 
-/// Frozen transforms of a model: rows of samples per coefficient, and of coefficients per
-/// sample, both with window, orthonormal scale and (for the latter) overlap divisor inside.
-struct FmTransforms {
-  std::vector<float> analysis, synthesis;  // (2F, 2F)
-};
-FmTransforms make_fm_transforms(const StreamFmConfig & config);
-
 /// (F) samples -> compressed spectrum (2, F): re, im of this hop and the one before, after
 /// what the task does to it. State: the previous hop.
-ggml_tensor * fm_analysis(HopBuilder & b, const StreamFmConfig & config,
-                          const FmTransforms & transforms, const FmMel * mel,
+ggml_tensor * fm_analysis(HopBuilder & b, const StreamFmConfig & config, const FmMel * mel,
                           ggml_tensor * samples);
 
 /// Mel magnitudes (M) -> compressed spectrum (2, F) without a phase, by the pseudo-inverse.
@@ -33,16 +25,21 @@ ggml_tensor * fm_from_mel(HopBuilder & b, const StreamFmConfig & config, const F
                           ggml_tensor * bands);
 
 /// Compressed spectrum (2, F) -> (F) samples. State: the frame's second half.
-ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config,
-                           const FmTransforms & transforms, ggml_tensor * spectrum);
+ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config, ggml_tensor * spectrum);
 
-/// Complex normal noise (2, F), 1/2 per part: Philox4x32-10 with key = seed and counter =
-/// (frame, bin); or, in hops in which the caller gives input `port`, that: `given` (2F), real
-/// parts first. State: the index of the frame.
-ggml_tensor * fm_noise(HopBuilder & b, uint64_t seed, size_t port, ggml_tensor * given);
+/// Complex normal noise, 1/2 per part: Philox4x32-10 with key = seed and counter = (frame, bin);
+/// in hops in which the caller gives input `port`, that.
+struct FmNoise {
+  uint64_t seed = 0;
+  size_t port = 0;
+  const float * sigma = nullptr;  // (F)
+};
 
-/// [1, 3, 3, 1] / 8 along bins: (C, F) -> (C, F / 2), and (C, F) -> (C, 2F) with gain 1/2.
-ggml_tensor * fm_down(HopBuilder & b, ggml_tensor * x);
-ggml_tensor * fm_up(HopBuilder & b, ggml_tensor * x);
+/// base (2, F) + sigma times noise; `given` (2F) real parts first. State: the index of the frame.
+ggml_tensor * fm_noisy(HopBuilder & b, const FmNoise & noise, ggml_tensor * given,
+                       ggml_tensor * base);
+
+/// x + weight * slope, (2, F).
+ggml_tensor * fm_step(HopBuilder & b, ggml_tensor * x, ggml_tensor * slope, double weight);
 
 }  // namespace voxhop

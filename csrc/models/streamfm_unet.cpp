@@ -2,9 +2,6 @@
 
 #include <cmath>
 
-#include "blocks/stock_ops.h"
-#include "models/streamfm_signal.h"
-
 namespace voxhop {
 namespace {
 
@@ -52,10 +49,10 @@ class Call {
  public:
   Call(HopBuilder & b, const BlockSet & blocks, const std::vector<double> * embedding,
        const std::string & stage)
-      : b_(b), blocks_(blocks), g_(b.ggml()), embedding_(embedding), stage_(stage) {}
+      : b_(b), blocks_(blocks), embedding_(embedding), stage_(stage) {}
 
   ggml_tensor * run(const FmNetwork & n, ggml_tensor * x) {
-    ggml_tensor * h = conv(n.in, "in", x, nullptr);
+    ggml_tensor * h = blocks_.conv3x3(b_, conv(n.in, "in"), x);
     std::vector<ggml_tensor *> skips{h};
     for (size_t l = 0; l < n.levels.size(); ++l) {
       const FmLevel & level = n.levels[l];
@@ -66,8 +63,8 @@ class Call {
       }
       if (!level.down) continue;
       h = block(*level.down, "down" + number, h);
-      x = fm_down(b_, x);
-      h = joined(point(*level.input, x), h);
+      x = blocks_.halve_bins(b_, x);
+      h = joined(level.input, x, h);
     }
     for (size_t i = 0; i < n.middle.size(); ++i) {
       h = block(n.middle[i], "mid" + std::to_string(i), h);
@@ -79,11 +76,13 @@ class Call {
       for (size_t i = 0; i < level.up_blocks.size(); ++i) {
         ggml_tensor * skip = skips.back();
         skips.pop_back();
-        if (level.combine[i]) skip = point(*level.combine[i], skip);
-        h = block(level.up_blocks[i], "u" + number + ".rb" + std::to_string(i), joined(skip, h));
+        h = block(level.up_blocks[i], "u" + number + ".rb" + std::to_string(i),
+                  joined(level.combine[i], skip, h));
       }
-      ggml_tensor * y = conv(level.head, "head" + number, h, &level.head_norm);
-      pyramid = pyramid == nullptr ? y : ggml_add(b_.ggml(), fm_up(b_, pyramid), y);
+      Conv3x3 head = conv(level.head, "head" + number);
+      head.map = level.head_norm;
+      if (pyramid != nullptr) pyramid = blocks_.double_bins(b_, pyramid);
+      pyramid = blocks_.conv3x3(b_, head, h, pyramid);
       if (level.up) h = block(*level.up, "up" + number, h);
     }
     return pyramid;
@@ -91,50 +90,51 @@ class Call {
 
  private:
   ggml_tensor * block(const FmBlock & block, const std::string & name, ggml_tensor * x) {
-    const FmBlock * timed = block.time_weight ? &block : nullptr;
-    ggml_tensor * h = nullptr;
+    Conv3x3 first = conv(block.conv0, name + ".c0", block.time_weight ? &block : nullptr);
+    first.after = block.norm1;
+    ggml_tensor * h = x;
     if (block.resample == FmResample::kNone) {
-      h = conv(block.conv0, name + ".c0", x, &block.norm0, timed);
+      first.map = block.norm0;
     } else {
       h = resampled(block, blocks_.silu_map(b_, block.norm0, x));
-      h = conv(block.conv0, name + ".c0", h, nullptr, timed);
     }
-    h = conv(block.conv1, name + ".c1", h, &block.norm1);
+    h = blocks_.conv3x3(b_, first, h);
     x = resampled(block, x);
-    if (block.skip) x = point(*block.skip, x);
-    return joined(x, h);
+    if (block.skip) x = blocks_.linear(b_, linear(*block.skip), x);
+    return blocks_.conv3x3(b_, conv(block.conv1, name + ".c1"), h, x, kHalfPower);
   }
 
   ggml_tensor * resampled(const FmBlock & block, ggml_tensor * x) {
-    if (block.resample == FmResample::kDown) return fm_down(b_, x);
-    return block.resample == FmResample::kUp ? fm_up(b_, x) : x;
+    if (block.resample == FmResample::kDown) return blocks_.halve_bins(b_, x);
+    return block.resample == FmResample::kUp ? blocks_.double_bins(b_, x) : x;
   }
 
-  ggml_tensor * joined(ggml_tensor * a, ggml_tensor * b) {
-    return ggml_scale(b_.ggml(), ggml_add(g_, a, b), kHalfPower);
+  ggml_tensor * joined(const std::optional<FmPointConv> & point, ggml_tensor * x, ggml_tensor * h) {
+    if (!point) return blocks_.sum(b_, x, h, kHalfPower);
+    return blocks_.linear(b_, linear(*point), x, Activation::kNone, h, kHalfPower);
   }
 
-  ggml_tensor * point(const FmPointConv & p, ggml_tensor * x) {
+  Linear linear(const FmPointConv & p) {
     const int64_t c_in = p.weight.ne[2];
     const int64_t c_out = p.weight.ne[3];
-    const float * weight = p.weight.data;
-    if (p.spectra) {
-      weight = b_.weights().floats(
-          p.weight.name + "/by turns", static_cast<size_t>(p.weight.count()), [&](float * out) {
-            for (int64_t o = 0; o < c_out; ++o) {
-              for (int64_t i = 0; i < c_in; ++i) {
-                out[o * c_in + i] = p.weight.data[o * c_in + file_channel(true, i, c_in)];
-              }
-            }
-          });
-    }
-    ggml_tensor * y = ggml_mul_mat(b_.ggml(), b_.constant(weight, {c_in, c_out}), x);
-    return ggml_add(g_, y, stock::leaf(b_, p.bias, {c_out}));
+    Linear l{p.weight, p.bias, c_out};
+    l.weight.ne = {c_in, c_out, 1, 1};
+    if (!p.spectra) return l;
+    l.fine = true;
+    l.weight.name += "/by turns";
+    const auto fill = [&](float * out) {
+      for (int64_t o = 0; o < c_out; ++o) {
+        for (int64_t i = 0; i < c_in; ++i) {
+          out[o * c_in + i] = p.weight.data[o * c_in + file_channel(true, i, c_in)];
+        }
+      }
+    };
+    l.weight.data = b_.weights().floats(l.weight.name, static_cast<size_t>(c_in * c_out), fill);
+    return l;
   }
 
   // The time embedding adds a constant per channel: it goes into the bias of this stage.
-  ggml_tensor * conv(const FmConv & conv, const std::string & state, ggml_tensor * x,
-                     const BandMap * map, const FmBlock * timed = nullptr) {
+  Conv3x3 conv(const FmConv & conv, const std::string & state, const FmBlock * timed = nullptr) {
     Conv3x3 c;
     c.state = state;
     c.key = conv.bias.name;
@@ -142,7 +142,6 @@ class Call {
     c.c_in = conv.c_in;
     c.c_out = conv.c_out;
     c.dilation = conv.dilation;
-    if (map != nullptr) c.map = *map;
     c.weight = [&conv](int64_t o, int64_t i, int64_t bin, int64_t frame) {
       return kernel(conv, o, file_channel(conv.spectra, i, conv.c_in), bin * kTaps + frame);
     };
@@ -150,16 +149,15 @@ class Call {
     if (timed != nullptr) {
       added = layer(*timed->time_weight, *timed->time_bias, *embedding_);
     }
-    c.bias = [&](int64_t o) {
+    c.bias = [&conv, added](int64_t o) {
       const auto own = static_cast<double>(conv.bias.data[o]);
       return added.empty() ? own : own + added[static_cast<size_t>(o)];
     };
-    return blocks_.conv3x3(b_, c, x);
+    return c;
   }
 
   HopBuilder & b_;
   const BlockSet & blocks_;
-  ggml_context * g_;
   const std::vector<double> * embedding_;
   const std::string & stage_;
 };

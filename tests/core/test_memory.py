@@ -80,6 +80,13 @@ def test_a_frame_of_a_codec_allocates_and_locks_nothing(preload, part, precision
     assert found == {"code": native().lib.VH_OK, "allocations": 0, "locks": 0}
 
 
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_a_hop_of_a_restorer_allocates_and_locks_nothing(preload, precision):
+    restorer = GOLDEN.parent / "streamfm-random" / "model-f32.gguf"
+    found = measure("ports", restorer, json.dumps({"precision": precision}), 20, preload=preload)
+    assert found == {"code": native().lib.VH_OK, "allocations": 0, "locks": 0}
+
+
 def test_every_failing_allocation_of_opening_a_model_is_an_error(preload, tmp_path):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(tiny_localvqe().encode())

@@ -12,7 +12,7 @@ enum class Format { kF32, kF16, kBf16, kS8 };
 struct ConvCase {
   int c_in, c_out, bins, stride, taps;
   Act act;
-  bool residual, init, bias, padded;
+  bool residual, init, bias, padded, map;
 };
 
 // Values as the kernel sees them: rounded to the format of rows and weights.
@@ -36,6 +36,38 @@ int differing(std::vector<float> & first, const KernelTable & table, const float
   for (size_t i = 0; i < n; ++i) count += std::memcmp(&first[i], out + i, sizeof(float)) != 0;
   return count;
 }
+
+// A multiply-add per band and channel, and a scale of what is stored; none with no bands.
+class Map {
+ public:
+  Map(int bands, int bins, int padded, Random & random)
+      : bands_(bands),
+        bins_(bins),
+        padded_(padded),
+        gain_(static_cast<size_t>(bands * padded)),
+        shift_(static_cast<size_t>(bands * padded)) {
+    random.fill(gain_.data(), static_cast<size_t>(bands * padded));
+    random.fill(shift_.data(), static_cast<size_t>(bands * padded));
+  }
+
+  void give(Epilogue & to) const {
+    if (bands_ == 0) return;
+    to.map_gain = gain_.data();
+    to.map_shift = shift_.data();
+    to.band = BandOfBin(bands_, bins_);
+    to.scale = 0.75f;
+  }
+
+  double of(double y, int bin, int c) const {
+    if (bands_ == 0) return y;
+    const auto at = static_cast<size_t>(bin * bands_ / bins_ * padded_ + c);
+    return y * double{gain_[at]} + double{shift_[at]};
+  }
+
+ private:
+  int bands_, bins_, padded_;
+  Unaligned<float> gain_, shift_;
+};
 
 void check_conv(const KernelTable & table, Format format, const ConvCase & t, int key,
                 FirstBits & bits, Report & report) {
@@ -141,6 +173,8 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, in
   if (t.residual) a.residual = residual.data();
   if (t.bias) a.bias = bias.data();
   if (t.init) a.init = init.data();
+  const Map map(t.map ? 1 + t.bins % 4 : 0, t.bins, padded, random);
+  map.give(a);
   kernel.run(a);
 
   double worst = 0.0;
@@ -157,8 +191,9 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, in
       if (t.init) sum += init[static_cast<size_t>(bin * padded + c)];
       if (t.bias) sum += bias[static_cast<size_t>(c)];
       const size_t at = static_cast<size_t>(bin) * out_step + static_cast<size_t>(c);
-      double y = activated(sum, t.act);
+      double y = activated(map.of(sum, bin, c), t.act);
       if (t.residual) y += residual[at];
+      y *= double{a.scale};
       worst = std::fmax(worst, std::fabs(y - out[at]) / magnitude);
     }
   }
@@ -196,7 +231,8 @@ void check_convs(const KernelTable & table, FirstBits & bits, Report & report) {
                  turn % 2 == 0,
                  turn % 5 == 0,
                  turn % 7 != 0,
-                 turn % 6 == 5};
+                 turn % 6 == 5,
+                 turn % 4 == 1};
       for (const Format format : {Format::kF32, Format::kF16, Format::kBf16, Format::kS8}) {
         check_conv(table, format, t, turn, bits, report);
       }
@@ -206,34 +242,38 @@ void check_convs(const KernelTable & table, FirstBits & bits, Report & report) {
 }
 
 void check_winograd(const KernelTable & table, Report & report) {
-  const int shapes[][3] = {{16, 20, 4}, {32, 36, 8}, {40, 5, 1}, {17, 33, 3}, {21, 8, 2}};
+  const int shapes[][4] = {{16, 20, 4, 4}, {32, 36, 8, 4}, {40, 5, 1, 4}, {17, 33, 3, 4},
+                           {21, 8, 2, 4},  {32, 32, 8, 3}, {16, 5, 3, 3}, {19, 34, 2, 3}};
   for (const auto & s : shapes) {
-    const int c_in = s[0], c_out = s[1], tiles = s[2], bins = 4 * tiles;
+    const int c_in = s[0], c_out = s[1], tiles = s[2], bins = 4 * tiles, r = s[3];
+    const WinogradKernel & transforms = r == 3 ? table.winograd3 : table.winograd4;
+    const int n_points = winograd_points_of(r);
     const int padded = 8 * octets_of(c_out);
     Random random(static_cast<unsigned>(c_in));
-    const size_t row_size = static_cast<size_t>((bins + 3) * c_in);
+    const size_t row_size = static_cast<size_t>((bins + r - 1) * c_in);
     std::vector<Unaligned<float>> rows, points;
-    std::vector<float> filter(static_cast<size_t>(16 * c_in * c_out));
+    std::vector<float> filter(static_cast<size_t>(r * r * c_in * c_out));
     random.fill(filter.data(), filter.size());
-    const WeightMatrix weight(16 * c_in, c_out, [&](int k, int c) {
+    const WeightMatrix weight(r * r * c_in, c_out, [&](int k, int c) {
       return double{filter[static_cast<size_t>(k * c_out + c)]};
     });
-    for (int tap = 0; tap < 4; ++tap) {
+    for (int tap = 0; tap < r; ++tap) {
       rows.emplace_back(row_size);
       random.fill(rows.back().data(), row_size);
-      points.emplace_back(static_cast<size_t>(7 * tiles * c_in));
-      table.winograd_in({rows.back().data(), tiles, c_in, points.back().data()});
+      points.emplace_back(static_cast<size_t>(n_points * tiles * c_in));
+      transforms.in({rows.back().data(), tiles, c_in, points.back().data()});
     }
-    Unaligned<float> products(static_cast<size_t>(7 * tiles * padded));
-    const std::vector<WeightMatrix> transformed = winograd_points(weight, c_in);
-    for (int p = 0; p < kWinogradPoints; ++p) {
+    Unaligned<float> products(static_cast<size_t>(n_points * tiles * padded));
+    const std::vector<WeightMatrix> transformed = winograd_points(weight, c_in, r);
+    for (int p = 0; p < n_points; ++p) {
       const WeightMatrix & matrix = transformed[static_cast<size_t>(p)];
       std::vector<float> packed(packed_count(matrix.k, c_out));
       pack_f32(matrix, table.conv_f32.max_octets, packed.data());
       ConvArgs a;
-      for (int tap = 0; tap < 4; ++tap) {
+      for (int tap = 0; tap < r; ++tap) {
         a.taps[tap] = points[static_cast<size_t>(tap)].data() + p * tiles * c_in;
       }
+      a.n_taps = a.weight_taps = r;
       a.patch = a.step = c_in;
       a.weights = packed.data();
       a.c_out = c_out;
@@ -256,27 +296,31 @@ void check_winograd(const KernelTable & table, Report & report) {
     o.residual = residual.data();
     o.out = out.data();
     o.out_step = c_out;
-    table.winograd_out(o);
+    const Map map(r == 3 ? 2 : 0, bins, padded, random);
+    map.give(o);
+    transforms.out(o);
     double worst = 0.0;
     for (int bin = 0; bin < bins; ++bin) {
       for (int c = 0; c < c_out; ++c) {
         double sum = bias[static_cast<size_t>(c)], magnitude = 1.0;
-        for (int k = 0; k < 16 * c_in; ++k) {
-          const int tap = k / (4 * c_in), b = k / c_in % 4, ci = k % c_in;
+        for (int k = 0; k < r * r * c_in; ++k) {
+          const int tap = k / (r * c_in), b = k / c_in % r, ci = k % c_in;
           const double product =
-              weight.row((tap * 4 + b) * c_in + ci)[c] *
+              weight.row((tap * r + b) * c_in + ci)[c] *
               rows[static_cast<size_t>(tap)][static_cast<size_t>((bin + b) * c_in + ci)];
           sum += product;
           magnitude += std::fabs(product);
         }
         const auto at = static_cast<size_t>(bin * c_out + c);
-        const double y = activated(sum, Act::kSilu) + residual[at];
+        const double y =
+            (activated(map.of(sum, bin, c), Act::kSilu) + residual[at]) * double{o.scale};
         worst = std::fmax(worst, std::fabs(y - out[at]) / magnitude);
       }
     }
     // The transforms amplify rounding: three times the limit of the direct form.
-    report.check(std::string(table.isa) + " winograd " + std::to_string(c_in), worst,
-                 3 * 4.0 * kUnit * std::sqrt(16.0 * c_in));
+    report.check(
+        std::string(table.isa) + " winograd " + std::to_string(r) + " " + std::to_string(c_in),
+        worst, 3 * 4.0 * kUnit * std::sqrt(16.0 * c_in));
   }
 }
 

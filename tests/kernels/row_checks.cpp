@@ -40,6 +40,43 @@ void check_silu_map(const KernelTable & table, Report & report) {
   }
 }
 
+void check_bins(const KernelTable & table, Report & report) {
+  for (const int channels : {1, 7, 16, 33}) {
+    constexpr int kBins = 6;
+    const auto C = static_cast<size_t>(channels);
+    const size_t n = kBins * C;
+    Random random(static_cast<unsigned>(channels));
+    Unaligned<float> x(n), y(n), half(n / 2 + 1), twice(2 * n + 1), total(n + 1);
+    random.fill(x.data(), n);
+    random.fill(y.data(), n);
+    half[n / 2] = twice[2 * n] = total[n] = 77.0f;
+    table.halve_bins({x.data(), kBins, channels, half.data()});
+    table.double_bins({x.data(), kBins, channels, twice.data()});
+    table.sum(x.data(), y.data(), 0.3f, total.data(), static_cast<int>(n));
+    const auto at = [&](int bin, size_t c) {
+      return bin < 0 || bin >= kBins ? 0.0 : double{x[static_cast<size_t>(bin) * C + c]};
+    };
+    double worst =
+        half[n / 2] == 77.0f && twice[2 * n] == 77.0f && total[n] == 77.0f ? 0.0 : INFINITY;
+    const auto compare = [&](double exact, float found) {
+      worst = std::fmax(worst, std::fabs(exact - double{found}));
+    };
+    for (size_t i = 0; i < n; ++i) compare((double{x[i]} + double{y[i]}) * double{0.3f}, total[i]);
+    for (size_t c = 0; c < C; ++c) {
+      for (int bin = 0; bin < kBins; bin += 2) {
+        compare((at(bin - 1, c) + 3 * at(bin, c) + 3 * at(bin + 1, c) + at(bin + 2, c)) / 8,
+                half[static_cast<size_t>(bin / 2) * C + c]);
+      }
+      for (int bin = 0; bin < kBins; ++bin) {
+        const auto even = static_cast<size_t>(2 * bin) * C + c;
+        compare((3 * at(bin, c) + at(bin + 1, c)) / 8, twice[even]);
+        compare((at(bin, c) + 3 * at(bin + 1, c)) / 8, twice[even + C]);
+      }
+    }
+    report.check(std::string(table.isa) + " bins " + std::to_string(channels), worst, 4 * kUnit);
+  }
+}
+
 void check_depthwise(const KernelTable & table, int taps, int k_bins, int channels,
                      Report & report) {
   constexpr int kBins = 11;
@@ -290,6 +327,7 @@ void check_fft(const KernelTable & table, Report & report) {
 
 void check_rows(const KernelTable & table, Report & report) {
   check_norm(table, report);
+  check_bins(table, report);
   check_silu_map(table, report);
   for (const int channels : {1, 3, 8, 12, 16, 33}) {
     check_depthwise(table, 3, 5, channels, report);

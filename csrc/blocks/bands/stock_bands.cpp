@@ -31,7 +31,7 @@ ggml_tensor * StockBlocks::band_encoder(HopBuilder & b, const BandEncoder & bloc
   for (const BandEncoder::Layer & layer : block.bands) {
     ggml_tensor * x = columns(b, features, 3 * layer.band.first, 3 * layer.band.width);
     x = StockBlocks::rms_norm(b, layer.norm, x);
-    parts.push_back(StockBlocks::linear(b, layer.projection, x, Activation::kNone, nullptr));
+    parts.push_back(StockBlocks::linear(b, layer.projection, x, Activation::kNone, nullptr, 1.0f));
   }
   return joined(b, std::move(parts));
 }
@@ -45,8 +45,8 @@ ggml_tensor * StockBlocks::band_decoder(HopBuilder & b, const BandDecoder & bloc
     const int64_t w = layer.band.width;
     ggml_tensor * y = columns(b, x, static_cast<int64_t>(k) * x->ne[0], x->ne[0]);
     y = StockBlocks::rms_norm(b, layer.norm, y);
-    y = StockBlocks::linear(b, layer.hidden, y, Activation::kTanh, nullptr);
-    y = StockBlocks::linear(b, layer.output, y, Activation::kNone, nullptr);
+    y = StockBlocks::linear(b, layer.hidden, y, Activation::kTanh, nullptr, 1.0f);
+    y = StockBlocks::linear(b, layer.output, y, Activation::kNone, nullptr, 1.0f);
     ggml_tensor * gate = ggml_sigmoid(b.ggml(), columns(b, y, 2 * w, 2 * w));
     y = ggml_mul(g, columns(b, y, 0, 2 * w), gate);  // re (w), im (w)
     parts.push_back(ggml_transpose(g, ggml_reshape_2d(g, y, w, 2)));

@@ -41,10 +41,10 @@ ggml_tensor * StockBlocks::bottleneck(HopBuilder & b, const Bottleneck & block,
   const HopBuilder::Scope scope(b, block.name);
   ggml_tensor * y = depthwise(b, "inner", block.inner, x);
   y = StockBlocks::rms_norm(b, block.norm, y);
-  y = StockBlocks::linear(b, block.expand, y, Activation::kNone, nullptr);
+  y = StockBlocks::linear(b, block.expand, y, Activation::kNone, nullptr, 1.0f);
   y = ggml_geglu_erf(b.ggml(), y);
   y = depthwise(b, "outer", block.outer, y);
-  return StockBlocks::linear(b, block.project, y, Activation::kNone, x);
+  return StockBlocks::linear(b, block.project, y, Activation::kNone, x, 1.0f);
 }
 
 }  // namespace voxhop

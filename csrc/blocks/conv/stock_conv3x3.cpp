@@ -45,7 +45,8 @@ ggml_tensor * StockBlocks::silu_map(HopBuilder & b, const BandMap & map, ggml_te
   return ggml_silu(b.ggml(), y);
 }
 
-ggml_tensor * StockBlocks::conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x) const {
+ggml_tensor * StockBlocks::conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_tensor * x,
+                                   ggml_tensor * residual, float scale) const {
   if (conv.map) x = silu_map(b, *conv.map, x);
   ggml_context * g = b.ggml();
   const int64_t C = x->ne[0];
@@ -68,7 +69,9 @@ ggml_tensor * StockBlocks::conv3x3(HopBuilder & b, const Conv3x3 & conv, ggml_te
       b.weights().floats(conv.bias_key, static_cast<size_t>(conv.c_out), [&](float * out) {
         for (int64_t o = 0; o < conv.c_out; ++o) out[o] = static_cast<float>(conv.bias(o));
       });
-  return ggml_add(g, ggml_mul_mat(g, weight, unfolded), b.constant(bias, {conv.c_out}));
+  ggml_tensor * y = ggml_add(g, ggml_mul_mat(g, weight, unfolded), b.constant(bias, {conv.c_out}));
+  if (conv.after) y = silu_map(b, *conv.after, y);
+  return residual != nullptr ? sum(b, residual, y, scale) : y;
 }
 
 }  // namespace voxhop

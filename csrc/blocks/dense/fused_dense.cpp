@@ -138,6 +138,7 @@ void PrefixDense::run(const DenseCall & call) const {
   a.c_out = rows_;
   a.end = call.columns;
   a.act = call.act;
+  a.scale = call.scale;
   a.out_step = outputs_;
   for (size_t s = 0; s < segments_.size(); ++s) {
     const int first = static_cast<int>(s) * rows_;
@@ -155,8 +156,8 @@ namespace {
 
 class LinearOp final : public CustomOp {
  public:
-  LinearOp(HopBuilder & b, PrefixDense dense, int64_t columns, kernels::Act act)
-      : dense_(std::move(dense)), act_(act) {
+  LinearOp(HopBuilder & b, PrefixDense dense, int64_t columns, kernels::Act act, float scale)
+      : dense_(std::move(dense)), act_(act), scale_(scale) {
     b.shared_scratch(dense_.narrow_bytes(static_cast<int>(columns)));
   }
 
@@ -165,12 +166,13 @@ class LinearOp final : public CustomOp {
     const ggml_tensor * x = dst->src[0];
     dense_.run({data_of(x), static_cast<int>(x->ne[1]), act_,
                 dst->src[1] != nullptr ? data_of(dst->src[1]) : nullptr, out_of(dst),
-                context.scratch});
+                context.scratch, scale_});
   }
 
  private:
   PrefixDense dense_;
   kernels::Act act_;
+  float scale_;
 };
 
 class RmsNormOp final : public CustomOp {
@@ -193,9 +195,10 @@ class RmsNormOp final : public CustomOp {
 }  // namespace fused
 
 ggml_tensor * FusedBlocks::linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
-                                  Activation activation, ggml_tensor * residual) const {
+                                  Activation activation, ggml_tensor * residual,
+                                  float scale) const {
   auto op = std::make_unique<fused::LinearOp>(b, fused::PrefixDense(b, target_, linear, x->ne[0]),
-                                              x->ne[1], fused::act_of(activation));
+                                              x->ne[1], fused::act_of(activation), scale);
   if (residual == nullptr) return b.custom(std::move(op), {linear.outputs, x->ne[1]}, {x});
   return b.custom(std::move(op), {linear.outputs, x->ne[1]}, {x, residual});
 }

@@ -9,8 +9,8 @@
 
 namespace voxhop::fused {
 
-/// x (inputs, columns) -> out (outputs, columns) with `act`; `residual` like out, or null. `narrow`
-/// is free memory of PrefixDense::narrow_bytes().
+/// x (inputs, columns) -> out (outputs, columns) with `act`; `residual` like out, or null; `scale`
+/// of the sum with it. `narrow` is free memory of PrefixDense::narrow_bytes().
 struct DenseCall {
   const float * x = nullptr;
   int columns = 1;
@@ -18,6 +18,7 @@ struct DenseCall {
   const float * residual = nullptr;
   float * out = nullptr;
   std::byte * narrow = nullptr;
+  float scale = 1.0f;
 };
 
 /// A linear layer whose weights are packed once for the whole matrix, segment by segment, so

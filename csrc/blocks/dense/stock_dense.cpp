@@ -4,7 +4,8 @@
 namespace voxhop {
 
 ggml_tensor * StockBlocks::linear(HopBuilder & b, const Linear & linear, ggml_tensor * x,
-                                  Activation activation, ggml_tensor * residual) const {
+                                  Activation activation, ggml_tensor * residual,
+                                  float scale) const {
   ggml_context * g = b.ggml();
   ggml_tensor * full = b.constant(linear.weight.data, {linear.weight.ne[0], linear.weight.ne[1]});
   ggml_tensor * slice = ggml_view_2d(g, full, x->ne[0], linear.outputs, full->nb[1], 0);
@@ -13,7 +14,7 @@ ggml_tensor * StockBlocks::linear(HopBuilder & b, const Linear & linear, ggml_te
     y = ggml_add(g, y, b.constant(linear.bias.data, {linear.outputs}));
   }
   y = stock::activated(b, activation, y);
-  return residual != nullptr ? ggml_add(g, residual, y) : y;
+  return residual != nullptr ? sum(b, residual, y, scale) : y;
 }
 
 ggml_tensor * StockBlocks::rms_norm(HopBuilder & b, const RmsNorm & norm, ggml_tensor * x) const {

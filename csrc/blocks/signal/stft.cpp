@@ -70,7 +70,16 @@ class StftOp final : public TransformOp {
 
 class IstftOp final : public TransformOp {
  public:
-  using TransformOp::TransformOp;
+  IstftOp(HopBuilder & b, const Stft & s, ExclusiveSlot state) : TransformOp(b, s, state) {
+    if (!s.divided) return;
+    const auto hop = static_cast<size_t>(s.hop);
+    for (size_t n = 0; n < hop; ++n) {
+      const double first = window_[n] / s.scale, second = window_[n + hop] / s.scale;
+      const double sum = first * first + second * second;
+      window_[n] /= sum;
+      window_[n + hop] /= sum;
+    }
+  }
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const Memory m = memory(context);
@@ -95,6 +104,8 @@ void check(const Stft & s) {
            VH_E_INTERNAL, "%s: transform of %lld samples every %lld with %lld bins", s.name.c_str(),
            static_cast<long long>(s.n_fft), static_cast<long long>(s.hop),
            static_cast<long long>(s.bins));
+  VH_CHECK(!s.divided || 2 * s.hop == s.n_fft, VH_E_INTERNAL, "%s: divided with another hop",
+           s.name.c_str());
 }
 
 }  // namespace

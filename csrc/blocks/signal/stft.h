@@ -22,7 +22,8 @@ struct Stft {
   int64_t hop = 0;    // samples, 1 to n_fft
   int64_t bins = 0;   // bins 0 .. bins - 1 are kept, at most n_fft / 2 + 1
   Window window = Window::kSqrtHannPeriodic;
-  double scale = 1.0;  // of either direction; 1 / sqrt(n_fft) is orthonormal
+  double scale = 1.0;    // of either direction; 1 / sqrt(n_fft) is orthonormal
+  bool divided = false;  // istft with hop n_fft / 2: divided by w[n]^2 + w[n + hop]^2
 };
 
 /// X_k = scale sum_n w[n] x[n] e^(-2 pi i k n / N) of the last N samples; im of DC and Nyquist

@@ -8,11 +8,17 @@ namespace voxhop::kernels {
 namespace {
 
 template <int H>
+inline void l_scale(Lanes<H> & lanes, float scale) {
+  const Vec s = v_set(scale);
+  l_apply(lanes, [s](Vec v) { return v_mul(v, s); });
+}
+
+template <int H>
 struct Tail {
   alignas(64) float v[8 * H];
 };
 
-// Adds bias, applies the activation, adds the residual and writes `valid` channels.
+// The epilogue of one bin; writes `valid` channels.
 template <int H>
 inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel, int valid) {
   if (a.init != nullptr) {
@@ -25,6 +31,14 @@ inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel,
     l_load(bias, a.bias + channel);
     l_add(acc, bias);
   }
+  if (a.map_gain != nullptr) {
+    const ptrdiff_t row = static_cast<ptrdiff_t>(a.band(bin)) * (kOctet * octets_of(a.c_out));
+    Lanes<H> map;
+    l_load(map, a.map_gain + row + channel);
+    l_mul(acc, map);
+    l_load(map, a.map_shift + row + channel);
+    l_add(acc, map);
+  }
   activate(acc, a.act);
   const ptrdiff_t at = static_cast<ptrdiff_t>(bin) * a.out_step + channel;
   if (valid >= 8 * H) {
@@ -33,13 +47,14 @@ inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel,
       l_load(residual, a.residual + at);
       l_add(acc, residual);
     }
+    if (a.scale != 1.0f) l_scale(acc, a.scale);
     l_store(a.out + at, acc);
     return;
   }
   Tail<H> tail;
   l_store(tail.v, acc);
   for (int c = 0; c < valid; ++c) {
-    a.out[at + c] = tail.v[c] + (a.residual != nullptr ? a.residual[at + c] : 0.0f);
+    a.out[at + c] = (tail.v[c] + (a.residual != nullptr ? a.residual[at + c] : 0.0f)) * a.scale;
   }
 }
 

@@ -6,12 +6,6 @@
 namespace voxhop::kernels {
 namespace {
 
-template <int H>
-inline void scale_bin(Lanes<H> & sum, float scale) {
-  const Vec s = v_set(scale);
-  l_apply(sum, [s](Vec v) { return v_mul(v, s); });
-}
-
 // Every row has its own scale, so each tap's exact integer sum is scaled by itself.
 struct S8Conv {
   using Weight = int8_t;
@@ -46,7 +40,7 @@ struct S8Conv {
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) {
       l_mul(sum[n], unit);
-      if (a.bin_scale != nullptr) scale_bin(sum[n], a.bin_scale[bin + n]);
+      if (a.bin_scale != nullptr) l_scale(sum[n], a.bin_scale[bin + n]);
       finish_bin(sum[n], a, bin + n, channel, valid);
     }
   }

@@ -160,7 +160,7 @@ inline void tile_block(const ConvArgs & a, const int8_t * weights, int bin, int 
     Lanes<H> sum;
     l_load(sum, sums.row(n));
     l_mul(sum, unit);
-    if (a.bin_scale != nullptr) scale_bin(sum, a.bin_scale[bin + n]);
+    if (a.bin_scale != nullptr) l_scale(sum, a.bin_scale[bin + n]);
     finish_bin(sum, a, bin + n, channel, valid);
   }
 }

@@ -114,6 +114,57 @@ void silu_map(const BandMapArgs & a) {
   }
 }
 
+void halve_bins(const BinsArgs & a) {
+  const ptrdiff_t C = a.channels;
+  const Vec three = v_set(3.0f), eighth = v_set(0.125f);
+  for (int f = 0; f < a.bins; f += 2) {
+    const float * x = a.x + f * C;
+    const bool first = f == 0, last = f + 2 >= a.bins;
+    for_vectors(
+        a.channels,
+        [&](int i) {
+          const Vec before = first ? v_zero() : v_load(x - C + i);
+          const Vec after = last ? v_zero() : v_load(x + 2 * C + i);
+          const Vec inner = v_add(v_load(x + i), v_load(x + C + i));
+          v_store(a.out + f / 2 * C + i, v_mul(v_fma(three, inner, v_add(before, after)), eighth));
+        },
+        [&](int i) {
+          const float outer = (first ? 0.0f : x[i - C]) + (last ? 0.0f : x[2 * C + i]);
+          a.out[f / 2 * C + i] = (3.0f * (x[i] + x[C + i]) + outer) * 0.125f;
+        });
+  }
+}
+
+void double_bins(const BinsArgs & a) {
+  const ptrdiff_t C = a.channels;
+  const Vec three = v_set(3.0f), eighth = v_set(0.125f);
+  for (int f = 0; f < a.bins; ++f) {
+    const float * x = a.x + f * C;
+    float * even = a.out + 2 * f * C;
+    float * odd = even + C;
+    const bool last = f + 1 == a.bins;
+    for_vectors(
+        a.channels,
+        [&](int i) {
+          const Vec own = v_load(x + i), next = last ? v_zero() : v_load(x + C + i);
+          v_store(even + i, v_mul(v_fma(three, own, next), eighth));
+          v_store(odd + i, v_mul(v_fma(three, next, own), eighth));
+        },
+        [&](int i) {
+          const float next = last ? 0.0f : x[C + i];
+          even[i] = (3.0f * x[i] + next) * 0.125f;
+          odd[i] = (x[i] + 3.0f * next) * 0.125f;
+        });
+  }
+}
+
+void sum(const float * x, const float * y, float scale, float * out, int n) {
+  const Vec s = v_set(scale);
+  for_vectors(
+      n, [&](int i) { v_store(out + i, v_mul(v_add(v_load(x + i), v_load(y + i)), s)); },
+      [&](int i) { out[i] = (x[i] + y[i]) * scale; });
+}
+
 // The last, partial vector of a row goes through a full one on the stack.
 template <class T, class Fn>
 inline void with_tail(const T * x, int n, Fn fn) {

@@ -24,9 +24,12 @@ constexpr KernelTable base_table(const char * isa) {
   t.conv_f16 = {conv<FloatConv<uint16_t>>, kMaxOctets};
   t.norm = norm;
   t.silu_map = silu_map;
+  t.halve_bins = halve_bins;
+  t.double_bins = double_bins;
+  t.sum = sum;
   t.depthwise = depthwise;
-  t.winograd_in = winograd_in;
-  t.winograd_out = winograd_out;
+  t.winograd3 = {winograd_in<3>, winograd_out<3>};
+  t.winograd4 = {winograd_in<4>, winograd_out<4>};
   t.to_f16 = to_f16;
   t.from_f16 = from_f16;
   t.to_bf16 = to_bf16;
