@@ -4,22 +4,24 @@
 
 CORPUS is a training corpus (see docs/training.md). Prints a row per kind of scene: ERLE of the
 echo alone, what the talker lost, recovery after a change, and the loudest 100 ms against the
-microphone. Runs the reference (`voxhop.reference.canceller`); needs the extra ``[train]``.
+microphone. Runs the engine, with a network behind the canceller that gives back what it hears;
+needs the extra ``[train]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from canceller_scenes import CHANGES_AT_S, Scenes, make_scenes
 
-from voxhop.reference.canceller import Canceller
-from voxhop.reference.filterbank import Analysis, Synthesis, stft_basis
+import voxhop
+from voxhop.export import write_gguf
+from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.training.corpus import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -50,16 +52,44 @@ def main() -> None:
     scenes = make_scenes(
         args.data, args.cache, clips=args.clips, seconds=args.seconds, seed=args.seed
     )
-    rows = {name: measure(part, args.partitions) for name, part in scenes.items()}
-    for name, row in rows.items():
-        print(f"{name:32s}", ", ".join(f"{key} {value:.2f}" for key, value in row.items()))
+    rows = {}
+    with identity(args.partitions) as model, identity(0) as network:
+        for name, part in scenes.items():
+            row = rows[name] = measure(part, model, network)
+            figures = ", ".join(f"{key} {value:.2f}" for key, value in row.items())
+            print(f"{name:32s}", figures, flush=True)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def measure(scenes: Scenes, partitions: int) -> dict[str, float]:
+def identity(partitions: int) -> voxhop.Model:
+    """Return a network that gives back what the canceller leaves, or, for 0, what it hears."""
+    config = LocalVQEConfig(
+        mic_channels=(2, 4, 4, 4, 4, 4),
+        far_channels=(2, 4, 4),
+        align_hidden=4,
+        bottleneck_hidden=8,
+        d_max=4,
+        echo_partitions=partitions,
+    )
+    network = LocalVQE(config)
+    network.identity_mask_(0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "identity.gguf"
+        write_gguf(network, path)
+        return voxhop.load(path)
+
+
+def measure(scenes: Scenes, model: voxhop.Model, network: voxhop.Model) -> dict[str, float]:
     """Cancel the clips of one kind and return its figures, dB."""
-    mic, echo, near, out = _cancelled(scenes, partitions)
+    whole = scenes.far.shape[1] // HOP * HOP
+    far, echo, near = (
+        np.ascontiguousarray(part[:, :whole], np.float32)
+        for part in (scenes.far, scenes.echo, scenes.near)
+    )
+    silence = np.zeros_like(far)
+    out = _run(model, echo + near, far)
+    mic, echo, near = (_run(network, audio, silence) for audio in (echo + near, echo, near))
     left = out - near
     row = {}
     if np.mean(near[:, _at(TALKING_S) :] ** 2) > TALKER_SHARE * np.mean(echo**2):
@@ -75,18 +105,17 @@ def measure(scenes: Scenes, partitions: int) -> dict[str, float]:
     return {"ERLE": float(np.mean(erle)), "lowest": float(np.min(erle)), **row}
 
 
-def _cancelled(scenes: Scenes, partitions: int) -> list[Array]:
-    """Microphone, echo, near end and output, all through the same filterbank."""
-    whole = scenes.far.shape[1] // HOP * HOP
-    parts = (scenes.far, scenes.echo, scenes.near)
-    far, echo, near = (torch.tensor(part[:, :whole]) for part in parts)
-    basis = stft_basis()
-    analysis, synthesis = Analysis(basis[0]).double(), Synthesis(basis[1], 1.0).double()
-    with torch.no_grad():
-        spectrum = analysis(echo + near)[0]
-        output, _ = Canceller(partitions).cancel(echo + near, far, analysis, spectrum)
-        spectra = (spectrum, analysis(echo)[0], analysis(near)[0], output.residual)
-        return [synthesis(z)[0].numpy() for z in spectra]
+def _run(model: voxhop.Model, mics: Array, refs: Array) -> Array:
+    """Every clip through a session of its own, float64 and less the lag of a hop."""
+    outs = []
+    for mic, ref in zip(mics, refs, strict=True):
+        with model.session() as session:
+            hops = [
+                session.process_hop(mic[at : at + HOP], ref[at : at + HOP])
+                for at in range(0, len(mic), HOP)
+            ]
+        outs.append(np.concatenate(hops[1:]))
+    return np.stack(outs).astype(np.float64)
 
 
 def _at(seconds: float | None) -> int | None:

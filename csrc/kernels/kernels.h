@@ -229,6 +229,22 @@ struct EchoSettle {
   const float * spread = nullptr;  // (partitions), or null for none
 };
 
+/// s = keep s + conj(x) d / sqrt(mean_p |x|^2 * loudness) in each bin and partition, loudness the
+/// smoothed |d|^2; both floored. Rows of s are `partitions` apart; of x see EchoFilterArgs.
+struct EchoLocation {
+  int bins = 0, partitions = 0;
+  const float * x_re = nullptr;
+  const float * x_im = nullptr;
+  int x_step = 0;
+  const float * d_re = nullptr;  // of each bin, d_step floats apart
+  const float * d_im = nullptr;
+  int d_step = 0;
+  float keep = 0.0f, floor = 0.0f;
+  float * loudness = nullptr;  // (bins)
+  float * s_re = nullptr;
+  float * s_im = nullptr;
+};
+
 /// Each row divided by its root mean square, eps under the root, times a gain per channel.
 struct RmsNormArgs {
   const float * x = nullptr;  // (rows, channels)
@@ -339,6 +355,10 @@ struct KernelTable {
   void (*echo_step_store)(const EchoFilterArgs & args, const EchoStep & step) = nullptr;
   /// And y with the new weights.
   void (*echo_settle)(const EchoFilterArgs & args, const EchoSettle & settle) = nullptr;
+  /// A hop of reference and microphone joins s.
+  void (*echo_locate)(const EchoLocation & location) = nullptr;
+  /// energy[p] = sum over bins of |s|^2.
+  void (*echo_evidence)(const EchoLocation & location, float * energy) = nullptr;
 
   /// Multiply-adds at the full rate of the instruction set; returns how many. `sink` takes
   /// 16 floats. For benchmarks.

@@ -237,12 +237,16 @@ class LocalVqe final : public Network {
   /// The microphone's spectrum without the linear part of the echo.
   ggml_tensor * cancel(HopBuilder & b, const BlockSet & blocks, ggml_tensor * mic,
                        ggml_tensor * ref, ggml_tensor * heard) const {
-    const EchoEstimate echo = blocks.echo_filter(b, {"echo_filter", c_.echo_partitions}, mic, ref);
-    Filterbank after = w_.mic_analysis, before = w_.mic_analysis;
-    after.name = "echo_after";
-    before.name = "echo_before";
-    return echo_gate(b, "echo_gate", heard, blocks.analysis(b, after, echo.after),
-                     blocks.analysis(b, before, echo.before));
+    EchoEstimate echo = blocks.echo_filter(b, {"echo_filter", c_.echo_partitions}, mic, ref);
+    const auto spectrum_of = [&](const char * name, ggml_tensor * samples) {
+      Filterbank bank = w_.mic_analysis;
+      bank.name = name;
+      return blocks.analysis(b, bank, samples);
+    };
+    echo.after = spectrum_of("echo_after", echo.after);
+    echo.steady = spectrum_of("echo_steady", echo.steady);
+    echo.quick = spectrum_of("echo_quick", echo.quick);
+    return echo_gate(b, "echo_gate", heard, echo);
   }
 
   ModelInfo describe() const {

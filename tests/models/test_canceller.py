@@ -99,7 +99,7 @@ def test_echo_is_gone(files, call):
     settled = slice(80 * HOP, CHANGE * HOP)
     assert np.sum(with_it[settled] ** 2) < 0.01 * np.sum(without[settled] ** 2)
     relearned = slice(160 * HOP, 180 * HOP)
-    assert np.sum(with_it[relearned] ** 2) < 0.5 * np.sum(without[relearned] ** 2)
+    assert np.sum(with_it[relearned] ** 2) < 0.12 * np.sum(without[relearned] ** 2)
 
 
 def test_silent_reference_leaves_every_bit(files, call):

@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.errors import ShapeError
 from voxhop.reference.canceller import Canceller
-from voxhop.reference.filterbank import Analysis, stft_basis
+from voxhop.reference.echo_location import place_of
+from voxhop.reference.filterbank import Analysis, Synthesis, stft_basis
 
 PARTITIONS = 16
 DELAY = 500  # samples
@@ -88,8 +89,8 @@ def test_echo_goes_and_the_talker_stays(analysis, talkers):
     left = residual - frames(analysis, talker)[0]
     echo, talker = (frames(analysis, x)[0] for x in (echo, talker))
     alone, both = slice(120, 200), slice(230, None)
-    assert decibels(echo[alone], left[alone]) > 14
-    assert decibels(echo[both], left[both]) > 12
+    assert decibels(echo[alone], left[alone]) > 20
+    assert decibels(echo[both], left[both]) > 20
     share = (left[both] * talker[both]).sum() / talker[both].square().sum()
     assert abs(float(20 * torch.log10(1 + share))) < 0.2
 
@@ -101,6 +102,47 @@ def test_path_change_is_learned_within_a_second_and_a_half(analysis):
     residual, _, _ = cancel(analysis, echo, far)
     late = slice(200 + round(1.5 * RATE / HOP), None)
     assert decibels(frames(analysis, echo)[0][late], residual[late]) > 15
+
+
+def test_jump_of_50_ms_is_learned_within_a_second_and_a_half(analysis, talkers):
+    far, _ = talkers
+    change = 200 * HOP
+    later = np.concatenate((np.zeros(RATE // 20), room(8)))
+    before, after = (level(through(path, far)) for path in (room(7), later))
+    echo = np.where(np.arange(len(far)) < change, before, after)
+    residual, _, _ = cancel(analysis, echo, far)
+    late = slice(200 + round(1.5 * RATE / HOP), None)
+    assert decibels(frames(analysis, echo)[0][late], residual[late]) > 15
+
+
+def test_restarts_know_where_the_echo_is(analysis, talkers):
+    """Its place is told while someone louder talks: 500 samples of delay are 2 partitions."""
+    far, talker = talkers
+    _, _, state = cancel(analysis, level(through(room(9), far)) + 2 * talker, far)
+    place = place_of(state.location)
+    assert int(place.share[0].argmax()) in (1, 2)
+    assert float(place.evidence[0]) > 0.5
+    _, _, state = cancel(analysis, talker, np.roll(far, RATE))
+    assert float(place_of(state.location).evidence[0]) < 0.5
+
+
+def test_pauses_stay_quiet_when_the_echo_moved(analysis, talkers):
+    """The estimate of a path that is no more comes while the microphone hears nothing."""
+    far, _ = talkers
+    gap = far * (np.arange(len(far)) // (8 * HOP) % 2 == 0)
+    later = np.concatenate((np.zeros(RATE // 10), room(11)))
+    before, after = (level(through(path, gap)) for path in (room(10), later))
+    mic = np.where(np.arange(len(far)) < 200 * HOP, before, after)
+    residual, _, _ = cancel(analysis, mic, gap)
+    synthesis = Synthesis(stft_basis()[1], 1.0).double()
+    loud, heard = (windows(synthesis(x)[0]) for x in (residual[None], frames(analysis, mic)))
+    assert float((10 * torch.log10(loud / heard)).max()) < 0.5
+
+
+def windows(audio):
+    """Power of 100 ms, those below -65 dBFS counted as that."""
+    whole = audio.shape[1] // (RATE // 10) * (RATE // 10)
+    return audio[0, :whole].view(-1, RATE // 10).square().mean(1) + 10**-6.5
 
 
 @pytest.mark.parametrize("kind", ["unrelated speech", "unrelated tone", "clipped"])

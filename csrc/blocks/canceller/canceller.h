@@ -13,8 +13,8 @@
 namespace voxhop {
 
 /// Partitioned Kalman filters, steady and quick, over `partitions` hops of reference.
-/// State: spectra of the reference, and weights, their uncertainty and the near end's power of
-/// both filters; 16 KB per partition.
+/// State: spectra of the reference, weights, their uncertainty and the near end's power of both
+/// filters, and where the echo lies; 17 KB per partition.
 struct EchoFilter {
   static constexpr int64_t kHop = 256;   // samples
   static constexpr int64_t kGroup = 16;  // partitions come in whole groups
@@ -25,8 +25,10 @@ struct EchoFilter {
 };
 
 struct EchoEstimate {
-  ggml_tensor * after;   // (hop) by the better filter, adapted to the hop: to be subtracted
-  ggml_tensor * before;  // (hop) by the steady filter before it saw the hop: to be judged by
+  ggml_tensor * after;    // (hop) by the better filter, adapted to the hop: to be subtracted
+  ggml_tensor * steady;   // (hop) by each filter before it saw the hop: to be judged by
+  ggml_tensor * quick;    // (hop)
+  ggml_tensor * verdict;  // (kVerdictFloats) what passed between the filters: see EchoVerdict
 };
 
 /// mic (hop), ref (hop) -> the echo in mic. A hop that is not finite, or louder than any audio,
@@ -34,11 +36,13 @@ struct EchoEstimate {
 EchoEstimate echo_filter_on(HopBuilder & b, const kernels::KernelTable & kernels,
                             const EchoFilter & filter, ggml_tensor * mic, ggml_tensor * ref);
 
-/// Spectra (2, F) of the microphone and of both estimates -> the residual's. Bands in which the
-/// estimate does not prove to be in the microphone are left alone; no frame becomes louder. F a
-/// multiple of 8. State: how well each band's estimate fitted.
+/// Spectra (2, F) of the microphone and of the estimates, and their verdict -> the residual's
+/// spectrum. Bands in which the heard filter's estimate does not prove to be in the microphone are
+/// left alone; no frame becomes louder. F a multiple of 8, at most kMostGateBins. State: how well
+/// each filter's estimate fitted in each band.
+constexpr int64_t kMostGateBins = 256;
 ggml_tensor * echo_gate(HopBuilder & b, const std::string & name, ggml_tensor * mic,
-                        ggml_tensor * after, ggml_tensor * before);
+                        const EchoEstimate & spectra);
 
 /// What the gate took: the microphone's spectrum (2, F) less the residual's.
 ggml_tensor * echo_taken(HopBuilder & b, ggml_tensor * mic, ggml_tensor * residual);

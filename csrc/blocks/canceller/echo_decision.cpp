@@ -13,10 +13,16 @@ constexpr float kQuickHeard = 0.89125094f;  // -0.5 dB
 constexpr int32_t kHeardHops = 2;
 constexpr float kQuickLost = 3.9810717f;  // 6 dB
 constexpr float kRestartShare = 0.5f;     // of the microphone's power
+constexpr float kWorseShare = 1.6f;       // worse than no filter: counts twice
 constexpr int32_t kRestartHops = 6;
+constexpr int32_t kLocateHops = 40;  // after a restart
+constexpr float kLeastEvidence = 0.5f;
 constexpr int32_t kRestartPause = 60;
-constexpr float kPlaying = 1e-4f;   // energy of a hop of a sounding reference
+constexpr float kPlaying = 1e-4f;   // energy of a hop of a sounding reference or microphone
 constexpr float kSilence = 1e-20f;  // a decaying power is cut off there
+constexpr int kPauseBlock = 32;     // samples
+constexpr float kPauseLouder = 4.0f;
+constexpr float kEnergyFloor = 1e-12f;
 
 void smooth(float & power, float now) noexcept {
   power = kSmoothing * power + (1.0f - kSmoothing) * now;
@@ -30,7 +36,13 @@ int32_t counted(int32_t hops, bool holds) noexcept {
 
 }  // namespace
 
-EchoVerdict decide(EchoDecision & s, const EchoErrors & hop) noexcept {
+void EchoVerdict::write(float * floats) const noexcept {
+  std::fill_n(floats, kVerdictFloats, 0.0f);
+  const bool values[] = {take, lost, restart, heard};
+  for (const bool value : values) *floats++ = value ? 1.0f : 0.0f;
+}
+
+EchoVerdict decide(EchoDecision & s, const EchoErrors & hop, float evidence) noexcept {
   EchoVerdict verdict{};
   smooth(s.mic, hop.mic);
   smooth(s.steady, hop.steady);
@@ -41,10 +53,13 @@ EchoVerdict decide(EchoDecision & s, const EchoErrors & hop) noexcept {
   if (verdict.take) s.steady = s.quick;
   verdict.lost = s.quick > kQuickLost * s.steady;
   if (verdict.lost) s.quick = s.steady;
-  const bool bad = s.quick > kRestartShare * s.mic && hop.ref > kPlaying;
-  s.bad_hops = bad ? std::min(s.bad_hops + 1, kRestartHops) : std::max(s.bad_hops - 1, 0);
+  const bool playing = hop.ref > kPlaying;
+  const bool bad = playing && s.quick > kRestartShare * s.mic;
+  const bool worse = playing && s.quick > kWorseShare * s.mic;
+  s.bad_hops = std::clamp(s.bad_hops + (worse ? 2 : bad ? 1 : -1), 0, kRestartHops);
   s.pause_hops = std::max(s.pause_hops - 1, 0);
-  verdict.restart = s.bad_hops >= kRestartHops && s.pause_hops == 0;
+  verdict.restart = s.bad_hops >= kRestartHops && s.pause_hops == 0 && s.mic > kPlaying &&
+                    evidence >= kLeastEvidence;
   if (verdict.restart) {
     s.quick = s.mic;
     s.bad_hops = 0;
@@ -53,6 +68,25 @@ EchoVerdict decide(EchoDecision & s, const EchoErrors & hop) noexcept {
   s.heard_hops = counted(s.heard_hops, s.quick < kQuickHeard * s.steady);
   verdict.heard = s.heard_hops >= kHeardHops;
   return verdict;
+}
+
+int hops_since_restart(const EchoDecision & s) noexcept {
+  const int32_t since = kRestartPause - s.pause_hops;
+  return s.pause_hops > 0 && since < kLocateHops ? since : 0;
+}
+
+void spare_pauses(const float * mic, int n, float * estimate) noexcept {
+  for (int begin = 0; begin < n; begin += kPauseBlock) {
+    float fits = 0.0f, heard = 0.0f, energy = 0.0f;
+    for (int i = begin; i < begin + kPauseBlock; ++i) {
+      fits += mic[i] * estimate[i];
+      heard += mic[i] * mic[i];
+      energy += estimate[i] * estimate[i];
+    }
+    if (energy <= kPauseLouder * heard) continue;
+    const float best = std::clamp(fits / (energy + kEnergyFloor), 0.0f, 1.0f);
+    for (int i = begin; i < begin + kPauseBlock; ++i) estimate[i] *= best;
+  }
 }
 
 }  // namespace voxhop

@@ -1,4 +1,5 @@
-// Which of the two filters is right, told from their errors before the update.
+// Which of the two filters is right, told from their errors before the update, and how much of an
+// estimate may be subtracted.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +17,26 @@ struct EchoErrors {
   float steady, quick, mic, ref;
 };
 
+constexpr int kVerdictFloats = 16;
+
 struct EchoVerdict {
   bool take;     // the steady filter takes the quick one's weights
   bool lost;     // then the quick filter takes the steady one's
   bool restart;  // then the quick filter starts again from nothing
   bool heard;    // the quick filter's estimate is the better one
+
+  /// As 16 floats for the gate: take, lost, restart, heard, zeros.
+  void write(float * floats) const noexcept;
 };
 
-EchoVerdict decide(EchoDecision & state, const EchoErrors & hop) noexcept;
+/// `evidence` says how clearly the echo was located; without it nothing starts again.
+EchoVerdict decide(EchoDecision & state, const EchoErrors & hop, float evidence) noexcept;
+
+/// Hops since the quick filter started again, or 0 when that is too long ago to matter.
+int hops_since_restart(const EchoDecision & state) noexcept;
+
+/// Where 32 samples of an estimate are 6 dB louder than the microphone, only what fits best of
+/// them stays: an estimate in a pause is a wrong one, whatever a talker does. n a multiple of 32.
+void spare_pauses(const float * mic, int n, float * estimate) noexcept;
 
 }  // namespace voxhop

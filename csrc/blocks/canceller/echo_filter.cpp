@@ -6,6 +6,7 @@
 
 #include "blocks/canceller/canceller.h"
 #include "blocks/canceller/echo_decision.h"
+#include "blocks/canceller/echo_location.h"
 #include "blocks/fused_blocks.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -14,6 +15,7 @@ namespace voxhop {
 namespace {
 
 using kernels::EchoFilterArgs;
+using kernels::EchoLocation;
 using kernels::LaneFftTables;
 using kernels::LaneRows;
 
@@ -26,7 +28,12 @@ constexpr float kNearSmoothing = 0.8f;
 constexpr float kNearShare = 0.5f;  // of the error before the update, in the near end's power
 constexpr float kNearFloor = 1e-7f;
 constexpr float kUncertaintyFloor = 1e-10f;
-constexpr float kLoudest = 1e9f;  // energy of a hop; louder is no audio
+constexpr float kLoudest = 1e9f;    // energy of a hop; louder is no audio
+constexpr float kSounding = 1e-8f;  // energy of a hop
+constexpr float kLocateKeep = 0.95f;
+constexpr float kLocateFloor = 1e-6f;
+constexpr float kLocated = 0.97f;      // of the uncertainty after a restart goes where the echo is
+constexpr float kLocateTrust = 0.97f;  // falls with every hop
 
 struct Rule {
   double prior;
@@ -46,17 +53,20 @@ struct Tables {
   LaneFftTables fft;
   alignas(64) float prior_steady[EchoFilter::kMost], prior_quick[EchoFilter::kMost];
   alignas(64) float spread[EchoFilter::kMost];  // of the quick filter, sums to kQuick.spread
+  float uncertainty;                            // prior_quick of all partitions
 };
 
 void fill_tables(int partitions, Tables & t) {
   kernels::fill_lane_fft_tables(t.fft);
   double sum = 0.0;
+  t.uncertainty = 0.0f;
   for (int p = 0; p < partitions; ++p) sum += std::exp(-kPriorDecay * p);
   for (int p = 0; p < partitions; ++p) {
     const double shape = std::exp(-kPriorDecay * p);
     t.prior_steady[p] = static_cast<float>(kSteady.prior * shape);
     t.prior_quick[p] = static_cast<float>(kQuick.prior * shape);
     t.spread[p] = static_cast<float>(double{kQuick.spread} * shape / sum);
+    t.uncertainty += t.prior_quick[p];
   }
 }
 
@@ -85,6 +95,8 @@ struct Filter {
 struct Memory {
   float * past;        // the reference's last hop
   float *x_re, *x_im;  // (bins, 2 P): a ring written twice, so that P in a row are always there
+  float *located_re, *located_im;  // (kLocateBins, P)
+  float * loudness;                // (kLocateBins)
   Filter steady, quick;
 
   size_t lay(std::byte * base, int partitions) {
@@ -93,6 +105,9 @@ struct Memory {
     past = s.next(kHop);
     x_re = s.next(2 * rows);
     x_im = s.next(2 * rows);
+    located_re = s.next(kLocateBins * partitions);
+    located_im = s.next(kLocateBins * partitions);
+    loudness = s.next(kLocateBins);
     for (Filter * f : {&steady, &quick}) {
       f->w_re = s.next(rows);
       f->w_im = s.next(rows);
@@ -105,12 +120,13 @@ struct Memory {
 
 constexpr int kPairStep = kGroup;  // floats between the bins of a pair of spectra
 
-/// What a hop works in. Pairs hold the steady filter's value, then the quick one's.
+/// What a hop works in. Pairs hold the steady filter's value, then the quick one's, and for a
+/// moment the microphone's behind them.
 struct Work {
   float *g_re, *g_im;        // (bins, P)
   float *pair_re, *pair_im;  // (bins, kPairStep)
   float *misfit[2], *total;  // (bins)
-  float * samples;           // (2, kSize)
+  float * samples;           // (3, kSize)
   float * fft;
 
   size_t lay(std::byte * base, int partitions) {
@@ -122,17 +138,23 @@ struct Work {
     misfit[0] = s.next(kBins);
     misfit[1] = s.next(kBins);
     total = s.next(kBins);
-    samples = s.next(2 * kSize);
+    samples = s.next(3 * kSize);
     fft = s.next(kernels::kLaneFftWork);
     return s.bytes();
   }
 };
 
+/// What the filter's op leaves beside its own result.
+struct Aside {
+  float steady[EchoFilter::kHop], quick[EchoFilter::kHop];
+  float verdict[kVerdictFloats];
+};
+
 class EchoFilterOp final : public CustomOp {
  public:
   EchoFilterOp(const kernels::KernelTable & kernels, const Tables & tables, int partitions,
-               ExclusiveSlot state, float * before)
-      : kernels_(kernels), t_(tables), P_(partitions), state_(state), before_(before) {}
+               ExclusiveSlot state, Aside & aside)
+      : kernels_(kernels), t_(tables), P_(partitions), state_(state), aside_(aside) {}
 
   // src: microphone, reference.
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
@@ -148,7 +170,7 @@ class EchoFilterOp final : public CustomOp {
     if (!(hop.mic <= kLoudest && hop.ref <= kLoudest)) {
       std::memset(state_.in<std::byte>(context), 0, state_.bytes);
       std::fill_n(after, kHop, 0.0f);
-      std::fill_n(before_, kHop, 0.0f);
+      aside_ = {};
       return;
     }
     if (head.hop == 0) begin(m);
@@ -158,6 +180,7 @@ class EchoFilterOp final : public CustomOp {
     leave(m, work, mic);
     const float * left = work.samples + (verdict.heard ? kSize : 0) + kHop;
     for (int n = 0; n < kHop; ++n) after[n] = mic[n] - left[n];
+    spare_pauses(mic, kHop, after);
     ++head.hop;
   }
 
@@ -191,7 +214,8 @@ class EchoFilterOp final : public CustomOp {
     }
   }
 
-  // Errors before the update -> work.samples, their spectra -> the pair; weights move.
+  // Errors before the update -> work.samples, their spectra -> the pair; weights move. The echo is
+  // looked for.
   EchoVerdict compare(Head & head, const Memory & m, const Work & work, const float * mic,
                       EchoErrors & hop) const {
     kernels_.echo_predict(args(head, m, work, 0), work.misfit[0]);
@@ -199,20 +223,33 @@ class EchoFilterOp final : public CustomOp {
     kernels_.lane_inverse(t_.fft, pair(work, 2), work.fft, work.samples);
     float * steady = work.samples;
     float * quick = work.samples + kSize;
-    std::copy_n(steady + kHop, kHop, before_);
+    std::copy_n(steady + kHop, kHop, aside_.steady);
+    std::copy_n(quick + kHop, kHop, aside_.quick);
     subtract(mic, steady);
     subtract(mic, quick);
     hop.steady = energy(steady + kHop);
     hop.quick = energy(quick + kHop);
-    const EchoVerdict verdict = decide(head.decision, hop);
+    const EchoLocation location = where(head, m, work);
+    const EchoPlace place = locate_echo(kernels_, location);
+    const EchoVerdict verdict = decide(head.decision, hop, place.evidence);
+    verdict.write(aside_.verdict);
     if (verdict.take) copy(m.quick, quick, m.steady, steady);
     if (verdict.lost) copy(m.steady, steady, m.quick, quick);
     if (verdict.restart) {
-      restart(m.quick);
+      restart(m.quick, place);
       std::copy_n(mic, kHop, quick + kHop);
+    } else if (const int since = hops_since_restart(head.decision); since > 0) {
+      doubt(m.quick, place, std::pow(kLocateTrust, static_cast<float>(since)));
+    }
+    if (hops_since_restart(head.decision) > 0 || verdict.restart) {
       kernels_.echo_predict(args(head, m, work, 1), work.misfit[1]);
     }
-    kernels_.lane_forward(t_.fft, work.samples, work.fft, pair(work, 2));
+    float * third = work.samples + 2 * kSize;
+    std::fill_n(third, kHop, 0.0f);
+    std::copy_n(mic, kHop, third + kHop);
+    kernels_.lane_forward(t_.fft, work.samples, work.fft, pair(work, 3));
+    // What is known of the place survives silence, and never becomes denormal in it.
+    if (hop.mic > kSounding && hop.ref > kSounding) kernels_.echo_locate(location);
     return verdict;
   }
 
@@ -293,14 +330,44 @@ class EchoFilterOp final : public CustomOp {
     std::copy_n(error + kHop, kHop, to_error + kHop);
   }
 
-  void restart(const Filter & f) const {
+  // From nothing, uncertain where the echo is.
+  void restart(const Filter & f, const EchoPlace & place) const {
     std::fill_n(f.w_re, kBins * P_, 0.0f);
     std::fill_n(f.w_im, kBins * P_, 0.0f);
     std::fill_n(f.near, kBins, 0.0f);
+    float v[EchoFilter::kMost];
+    for (int p = 0; p < P_; ++p) {
+      v[p] = kLocated * t_.uncertainty * place.share[p] + (1.0f - kLocated) * t_.prior_quick[p];
+    }
+    for (int k = 0; k < kBins; ++k) std::copy_n(v, P_, f.v + k * P_);
+  }
+
+  // At least so uncertain where the echo is.
+  void doubt(const Filter & f, const EchoPlace & place, float trust) const {
+    float least[EchoFilter::kMost];
+    for (int p = 0; p < P_; ++p) least[p] = trust * t_.uncertainty * place.share[p];
     for (int k = 0; k < kBins; ++k) {
       float * v = f.v + k * P_;
-      for (int p = 0; p < P_; ++p) v[p] = std::max(v[p], t_.prior_quick[p]);
+      for (int p = 0; p < P_; ++p) v[p] = std::max(v[p], least[p]);
     }
+  }
+
+  EchoLocation where(const Head & head, const Memory & m, const Work & work) const {
+    EchoLocation a{};
+    a.bins = kLocateBins;
+    a.partitions = P_;
+    a.x_step = 2 * P_;
+    a.x_re = m.x_re + head.newest + kLocateFrom * a.x_step;
+    a.x_im = m.x_im + head.newest + kLocateFrom * a.x_step;
+    a.d_step = kPairStep;
+    a.d_re = work.pair_re + kLocateFrom * kPairStep + 2;
+    a.d_im = work.pair_im + kLocateFrom * kPairStep + 2;
+    a.keep = kLocateKeep;
+    a.floor = kLocateFloor;
+    a.loudness = m.loudness;
+    a.s_re = m.located_re;
+    a.s_im = m.located_im;
+    return a;
   }
 
   static LaneRows pair(const Work & work, int lanes) {
@@ -328,19 +395,19 @@ class EchoFilterOp final : public CustomOp {
   const Tables & t_;
   int P_;
   ExclusiveSlot state_;
-  float * before_;
+  Aside & aside_;
 };
 
 /// Gives the graph a tensor of what the filter's op left beside its own result.
-class BeforeOp final : public CustomOp {
+class AsideOp final : public CustomOp {
  public:
-  explicit BeforeOp(const float * before) : before_(before) {}
+  explicit AsideOp(const float * values) : values_(values) {}
   void run(const HopContext &, ggml_tensor * dst) noexcept override {
-    std::copy_n(before_, kHop, static_cast<float *>(dst->data));
+    std::copy_n(values_, dst->ne[0], static_cast<float *>(dst->data));
   }
 
  private:
-  const float * before_;
+  const float * values_;
 };
 
 }  // namespace
@@ -354,10 +421,14 @@ EchoEstimate echo_filter_on(HopBuilder & b, const kernels::KernelTable & kernels
                       [P](void * out) { fill_tables(P, *static_cast<Tables *>(out)); }));
   const ExclusiveSlot state = b.exclusive("filters", EchoFilterOp::state_bytes(P));
   b.shared_scratch(EchoFilterOp::scratch_bytes(P));
-  auto * before = reinterpret_cast<float *>(b.scratch(kHop * sizeof(float)));
-  ggml_tensor * after = b.custom(std::make_unique<EchoFilterOp>(kernels, *tables, P, state, before),
+  auto & aside = *reinterpret_cast<Aside *>(b.scratch(sizeof(Aside)));
+  ggml_tensor * after = b.custom(std::make_unique<EchoFilterOp>(kernels, *tables, P, state, aside),
                                  {kHop}, {mic, ref});
-  return {after, b.custom(std::make_unique<BeforeOp>(before), {kHop}, {after})};
+  const auto beside = [&](const float * values, int64_t count) {
+    return b.custom(std::make_unique<AsideOp>(values), {count}, {after});
+  };
+  return {after, beside(aside.steady, kHop), beside(aside.quick, kHop),
+          beside(aside.verdict, kVerdictFloats)};
 }
 
 EchoEstimate StockBlocks::echo_filter(HopBuilder & b, const EchoFilter & filter, ggml_tensor * mic,

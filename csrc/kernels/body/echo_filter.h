@@ -1,6 +1,8 @@
 // A partitioned frequency-domain Kalman filter: rows run over bins, columns over partitions.
 #pragma once
 
+#include <math.h>
+
 namespace voxhop::kernels {
 namespace {
 
@@ -83,6 +85,43 @@ void echo_settle(const EchoFilterArgs & a, const EchoSettle & s) {
       if (s.spread != nullptr) u = v_fma(energy, v_load(s.spread + p), u);
       v_store(v + p, v_max(u, floor));
     }
+  }
+}
+
+// s = keep s + conj(X) D / sqrt(mean |X|^2 loudness).
+void echo_locate(const EchoLocation & a) {
+  const Vec keep = v_set(a.keep);
+  for (int k = 0; k < a.bins; ++k) {
+    const float *xr = a.x_re + k * a.x_step, *xi = a.x_im + k * a.x_step;
+    float *sr = a.s_re + k * a.partitions, *si = a.s_im + k * a.partitions;
+    const float re = a.d_re[k * a.d_step], im = a.d_im[k * a.d_step];
+    Vec power = v_zero();
+    for (int p = 0; p < a.partitions; p += kWidth) {
+      const Vec x = v_load(xr + p), y = v_load(xi + p);
+      power = v_add(power, v_fma(x, x, v_mul(y, y)));
+    }
+    const float mean = v_sum(power) / static_cast<float>(a.partitions) + a.floor;
+    a.loudness[k] = a.keep * a.loudness[k] + (1.0f - a.keep) * (re * re + im * im);
+    const float scale = 1.0f / sqrtf(mean * (a.loudness[k] + a.floor));
+    const Vec dr = v_set(re * scale), di = v_set(im * scale);
+    for (int p = 0; p < a.partitions; p += kWidth) {
+      const Vec x = v_load(xr + p), y = v_load(xi + p);
+      v_store(sr + p, v_fma(keep, v_load(sr + p), v_fma(x, dr, v_mul(y, di))));
+      v_store(si + p, v_fma(keep, v_load(si + p), v_sub(v_mul(x, di), v_mul(y, dr))));
+    }
+  }
+}
+
+// energy = sum over bins of |s|^2.
+void echo_evidence(const EchoLocation & a, float * energy) {
+  for (int p = 0; p < a.partitions; p += kWidth) {
+    Vec sum = v_zero();
+    for (int k = 0; k < a.bins; ++k) {
+      const Vec x = v_load(a.s_re + k * a.partitions + p),
+                y = v_load(a.s_im + k * a.partitions + p);
+      sum = v_add(sum, v_fma(x, x, v_mul(y, y)));
+    }
+    v_store(energy + p, sum);
   }
 }
 

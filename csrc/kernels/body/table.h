@@ -55,6 +55,8 @@ constexpr KernelTable base_table(const char * isa) {
   t.echo_step_add = echo_step<true>;
   t.echo_step_store = echo_step<false>;
   t.echo_settle = echo_settle;
+  t.echo_locate = echo_locate;
+  t.echo_evidence = echo_evidence;
   t.fma_burst = fma_burst;
   return t;
 }

@@ -39,6 +39,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--cases", metavar="FOLDER", help="write evaluation cases there instead of training"
     )
+    parser.add_argument(
+        "--conditions", type=int, metavar="N", help="with --cases: N more with each condition"
+    )
     parser.add_argument("--seed", type=int, help="seed of the run, or of the cases")
 
 
@@ -47,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if args.config is None and args.data is None:
         raise ArgumentError("train: no configuration file and no --data, expected one of them")
     config = _configured(args)
+    if args.conditions is not None and args.cases is None:
+        raise ArgumentError("--conditions: expected together with --cases")
     if args.cases is not None:
         return _write_cases(args, config)
     from voxhop.training.loop import train  # noqa: PLC0415 - torch only where it is used
@@ -95,7 +100,7 @@ def _configured(args: argparse.Namespace) -> RunConfig:
 def _write_cases(args: argparse.Namespace, config: RunConfig) -> int:
     from voxhop.training.recipes import recipe_of  # noqa: PLC0415
 
-    folders = recipe_of(config).write_cases(Path(args.cases), args.seed)
+    folders = recipe_of(config).write_cases(Path(args.cases), args.seed, args.conditions or 0)
     if args.json:
         print_json({"cases": folders})
     else:

@@ -93,6 +93,9 @@ class Case:
         Second from which the clip is rated; the time before is for convergence.
     challenge
         The clip has the layout of the AEC Challenge.
+    condition
+        What is out of the ordinary in the clip, such as "hum"; it then counts in a row of its own
+        and in no other.
     """
 
     case_id: str
@@ -109,6 +112,7 @@ class Case:
     delay_ms: float | None = None
     rate_from_s: float = 0.0
     challenge: bool = False
+    condition: str | None = None
 
     @property
     def talk(self) -> str | None:
@@ -118,6 +122,8 @@ class Case:
     @property
     def groups(self) -> tuple[str, ...]:
         """Rows of the summary that this clip counts in: its scenario, then finer ones."""
+        if self.condition is not None:
+            return (f"{self.scenario}, {self.condition}",)
         names = [self.scenario]
         if self.talk in ("st", "dt") and not self.challenge:
             if self.echo_path_change:
@@ -283,6 +289,7 @@ def _read_case(meta_path: Path) -> Case:
         echo_path_change=bool(meta.get("echo_path_change", False)),
         delay_ms=None if delay is None else float(delay),
         rate_from_s=float(meta.get("rate_from_s") or 0.0),
+        condition=None if meta.get("condition") is None else str(meta["condition"]),
     )
 
 

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from voxhop.errors import ShapeError
-from voxhop.reference.echo_gate import EchoEstimate, GateState, gate_echo
+from voxhop.reference.echo_gate import EchoEstimate, GateState, Verdicts, gate_echo
+from voxhop.reference.echo_location import Location, Place, locate, no_location, place_of
 from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
 
 PARTITIONS = (16, 32, 48)
 GROUP = 16
+AUDIO = ("after", "steady", "quick")
 
 PRIOR_DECAY = 0.1
 POWER_SMOOTHING = 0.8
@@ -33,9 +35,18 @@ QUICK_HEARD = 10 ** (-0.05)
 HEARD_HOPS = 2
 QUICK_LOST = 10**0.6
 RESTART_SHARE = 0.5
+WORSE_SHARE = 1.6
 RESTART_HOPS = 6
 RESTART_PAUSE = 60
 PLAYING = 1e-4
+SOUNDING = 1e-8
+LEAST_EVIDENCE = 0.5
+LOCATE_HOPS = 40
+LOCATED = 0.97
+LOCATE_TRUST = 0.97
+PAUSE_BLOCK = 32
+PAUSE_LOUDER = 4.0
+ENERGY_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ class CancellerState(NamedTuple):
     steady: FilterState
     quick: FilterState
     decision: Decision
+    location: Location
     gate: GateState | None  # None until `Canceller.cancel` has run
 
 
@@ -175,13 +187,16 @@ class Canceller:
             )
         if state is None:
             state = self._first(mic)
-        after, before = [], []
+        hops = []
         for start in range(0, mic.shape[1], FILTERBANK_HOP):
             part = slice(start, start + FILTERBANK_HOP)
-            now, old, state = self._hop(mic[:, part], ref[:, part], state)
-            after.append(now)
-            before.append(old)
-        return EchoEstimate(torch.cat(after, 1), torch.cat(before, 1)), state
+            hop, state = self._hop(mic[:, part], ref[:, part], state)
+            hops.append(hop)
+        audio = (torch.cat([getattr(hop, name) for hop in hops], 1) for name in AUDIO)
+        verdicts = Verdicts(
+            *(torch.stack(flags, 1) for flags in zip(*(h.verdicts for h in hops), strict=True))
+        )
+        return EchoEstimate(*audio, verdicts), state
 
     def _first(self, mic: Tensor) -> CancellerState:
         hop = mic.new_zeros(mic.shape[0], FILTERBANK_HOP)
@@ -194,7 +209,8 @@ class Canceller:
             for rule in (STEADY, QUICK)
         )
         decision = Decision(still, still, still, none, none, none, none)
-        return CancellerState(0, hop, spectra, steady, quick, decision, None)
+        location = no_location(spectra)
+        return CancellerState(0, hop, spectra, steady, quick, decision, location, None)
 
     def _prior(self, rule: FilterRule, like: Tensor) -> Tensor:
         """(1, P, 1): rooms decay."""
@@ -203,24 +219,24 @@ class Canceller:
 
     def _hop(
         self, d: Tensor, x: Tensor, state: CancellerState
-    ) -> tuple[Tensor, Tensor, CancellerState]:
+    ) -> tuple[EchoEstimate, CancellerState]:
         newest = torch.fft.rfft(torch.cat((state.reference, x), 1))
         spectra = torch.cat((newest[:, None], state.spectra[:, :-1]), 1)
         steady, quick = state.steady, state.quick
         e_steady, e_quick = d - _echo(steady, spectra), d - _echo(quick, spectra)
-        before = d - e_steady
-        decision, take, lost, restart = _compare(state.decision, d, x, e_steady, e_quick)
+        before = d - e_steady, d - e_quick
+        place = place_of(state.location)
+        errors = Errors(d, x, e_steady, e_quick)
+        decision, (take, lost, restart, heard) = _compare(state.decision, errors, place.evidence)
 
         # Weights move between the filters; each keeps its own idea of how sure it is.
         weights = _where(take, quick.weights, steady.weights)
         e_steady = _where(take, e_quick, e_steady)
         quick_weights = _where(lost, weights, quick.weights)
         e_quick = _where(lost, e_steady, e_quick)
-        prior = self._prior(QUICK, spectra)
-        uncertain = torch.maximum(quick.uncertainty, prior)
         quick = FilterState(
             _where(restart, torch.zeros_like(quick_weights), quick_weights),
-            _where(restart, uncertain, quick.uncertainty),
+            self._doubt(quick.uncertainty, place, decision, restart),
             _where(restart, torch.zeros_like(quick.near), quick.near),
         )
         e_quick = _where(restart, d, e_quick)
@@ -228,9 +244,26 @@ class Canceller:
         steady = steady._replace(weights=weights)
         steady, left = self._adapt(STEADY, steady, spectra, d, e_steady, state.hop)
         quick, quick_left = self._adapt(QUICK, quick, spectra, d, e_quick, state.hop)
-        left = _where(decision.heard_hops >= HEARD_HOPS, quick_left, left)
-        new = CancellerState(state.hop + 1, x, spectra, steady, quick, decision, state.gate)
-        return d - left, before, new
+        after = _without_pauses(d, d - _where(heard, quick_left, left))
+        sounds = (d.square().sum(1) > SOUNDING) & (x.square().sum(1) > SOUNDING)
+        location = locate(state.location, spectra, _spectrum(d), sounds)
+        new = CancellerState(
+            state.hop + 1, x, spectra, steady, quick, decision, location, state.gate
+        )
+        return EchoEstimate(after, *before, Verdicts(take, lost, restart, heard)), new
+
+    def _doubt(
+        self, uncertainty: Tensor, place: Place, decision: Decision, restart: Tensor
+    ) -> Tensor:
+        """Make the quick filter uncertain where the echo is, after a restart and with it."""
+        prior = self._prior(QUICK, uncertainty)
+        total = prior.sum()
+        share = place.share[:, :, None]
+        since = RESTART_PAUSE - decision.pause_hops
+        matters = (decision.pause_hops > 0) & (since < LOCATE_HOPS) & (since > 0)
+        least = (LOCATE_TRUST**since * matters)[:, None, None] * total * share
+        first = LOCATED * total * share + (1 - LOCATED) * prior
+        return _where(restart, first.expand_as(uncertainty), torch.maximum(uncertainty, least))
 
     def _adapt(
         self, rule: FilterRule, f: FilterState, spectra: Tensor, d: Tensor, e: Tensor, hop: int
@@ -262,43 +295,55 @@ class Canceller:
         return new._replace(near=near), left
 
 
-def _compare(
-    past: Decision, d: Tensor, x: Tensor, e_steady: Tensor, e_quick: Tensor
-) -> tuple[Decision, Tensor, Tensor, Tensor]:
-    """Tell from the errors before the update who is right.
+class Errors(NamedTuple):
+    """A hop of microphone and reference, and both filters' errors before the update, (B, S)."""
 
-    Returns
-    -------
-    decision : Decision
-    take : Tensor of bool, (B,)
-        The steady filter takes the quick one's weights.
-    lost : Tensor of bool, (B,)
-        The quick filter takes the steady one's.
-    restart : Tensor of bool, (B,)
-        The quick filter starts again from nothing.
-    """
+    mic: Tensor
+    ref: Tensor
+    steady: Tensor
+    quick: Tensor
+
+
+def _compare(past: Decision, hop: Errors, evidence: Tensor) -> tuple[Decision, Verdicts]:
+    """Tell from the errors before the update who is right."""
 
     def smoothed(old: Tensor, now: Tensor) -> Tensor:
         return POWER_SMOOTHING * old + (1 - POWER_SMOOTHING) * now.square().sum(1)
 
-    mic = smoothed(past.mic, d)
-    steady, quick = smoothed(past.steady, e_steady), smoothed(past.quick, e_quick)
+    mic = smoothed(past.mic, hop.mic)
+    steady, quick = smoothed(past.steady, hop.steady), smoothed(past.quick, hop.quick)
     better = (quick < QUICK_BETTER * steady) & (quick < QUICK_USEFUL * mic)
     better_hops = _counted(past.better_hops, better)
     take = better_hops >= TAKE_HOPS
     steady = torch.where(take, quick, steady)
     lost = quick > QUICK_LOST * steady
     quick = torch.where(lost, steady, quick)
-    bad = (quick > RESTART_SHARE * mic) & (x.square().sum(1) > PLAYING)
-    bad_hops = torch.where(bad, past.bad_hops + 1, past.bad_hops - 1).clamp(0, RESTART_HOPS)
+    playing = hop.ref.square().sum(1) > PLAYING
+    bad = playing & (quick > RESTART_SHARE * mic)
+    worse = playing & (quick > WORSE_SHARE * mic)
+    bad_hops = past.bad_hops + torch.where(bad, 1, -1) + worse.long()
+    bad_hops = bad_hops.clamp(0, RESTART_HOPS)
     pause_hops = (past.pause_hops - 1).clamp(min=0)
-    restart = (bad_hops >= RESTART_HOPS) & (pause_hops == 0)
+    restart = (bad_hops >= RESTART_HOPS) & (pause_hops == 0) & (mic > PLAYING)
+    restart = restart & (evidence >= LEAST_EVIDENCE)
     quick = torch.where(restart, mic, quick)
     heard_hops = _counted(past.heard_hops, quick < QUICK_HEARD * steady)
     bad_hops = bad_hops * ~restart
     pause_hops = torch.where(restart, torch.full_like(pause_hops, RESTART_PAUSE), pause_hops)
     decision = Decision(steady, quick, mic, better_hops, heard_hops, bad_hops, pause_hops)
-    return decision, take, lost, restart
+    return decision, Verdicts(take, lost, restart, heard_hops >= HEARD_HOPS)
+
+
+def _without_pauses(mic: Tensor, echo: Tensor) -> Tensor:
+    """Where 32 samples of an estimate are 6 dB louder than the microphone, keep what fits best.
+
+    An estimate in a pause is a wrong one, whatever a talker does; (B, S) both.
+    """
+    d, y = (x.view(len(x), -1, PAUSE_BLOCK) for x in (mic, echo))
+    fits, heard, energy = (d * y).sum(2), d.square().sum(2), y.square().sum(2)
+    best = (fits / (energy + ENERGY_FLOOR)).clamp(0, 1)
+    gain = torch.where(energy > PAUSE_LOUDER * heard, best, torch.ones_like(best))
+    return (y * gain[:, :, None]).reshape(echo.shape)
 
 
 def _counted(hops: Tensor, holds: Tensor) -> Tensor:

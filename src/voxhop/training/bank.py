@@ -64,6 +64,8 @@ class SoundBank:
         See `voxhop.training.rooms`.
     sample_rate : int
         Hz, of all of them.
+    keyboard : Sources or None
+        Noises whose name begins with "keyboard"; they are in `noise`, too.
     """
 
     speech: Sources
@@ -71,6 +73,7 @@ class SoundBank:
     music: Sources | None
     rooms: Tensor
     sample_rate: int = SAMPLE_RATE
+    keyboard: Sources | None = None
 
     def to(self, device: torch.device) -> SoundBank:
         """Return a copy on another device."""
@@ -80,6 +83,7 @@ class SoundBank:
             noise=self.noise.to(device),
             music=self.music.to(device) if self.music else None,
             rooms=self.rooms.to(device),
+            keyboard=self.keyboard.to(device) if self.keyboard else None,
         )
 
 
@@ -147,6 +151,17 @@ def load_bank(
         music=_sources(streams["music"]) if "music" in streams else None,
         rooms=torch.from_numpy(np.concatenate([bank, measured])),
         sample_rate=sample_rate,
+        keyboard=_named(streams["noise"], "keyboard"),
+    )
+
+
+def _named(streams: Streams, beginning: str) -> Sources | None:
+    """Return the sources whose names begin so; they share the samples."""
+    chosen = [i for i, name in enumerate(streams.sources) if name.startswith(beginning)]
+    if not chosen:
+        return None
+    return _sources(
+        streams._replace(starts=streams.starts[chosen], lengths=streams.lengths[chosen])
     )
 
 

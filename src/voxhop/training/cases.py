@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from voxhop.training.bank import DataConfig, SoundBank, load_bank
+from voxhop.training.conditions import CONDITIONS, NEAR_ONLY, ConditionsConfig
 from voxhop.training.corpus import SAMPLE_RATE
 from voxhop.training.draw import Draw
 from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig
@@ -39,6 +40,8 @@ class CaseConfig:
         Cases depend on it, on the recordings and on this configuration only.
     rooms : int
         Simulated rooms; half as many more reverberant ones for that scenario.
+    per_condition : int
+        Further cases with each of `CONDITIONS`; those before them are the same without any.
     """
 
     far_end: int = 14
@@ -49,6 +52,7 @@ class CaseConfig:
     seconds: float = 10.0
     seed: int = 20262
     rooms: int = 40
+    per_condition: int = 0
 
 
 class _Kind(NamedTuple):
@@ -58,6 +62,7 @@ class _Kind(NamedTuple):
     settings: SimulationConfig
     changes: bool = False
     has_reference: bool = True
+    condition: str | None = None
 
     @property
     def has_echo(self) -> bool:
@@ -88,7 +93,8 @@ def write_cases(data: DataConfig, folder: Path, config: CaseConfig) -> list[Path
         silent one in near-end cases), ``target.wav``, ``nearend.wav`` (16-bit, 16 kHz)
         and ``meta.json``: ``id``, ``scenario`` ("farend", "doubletalk", "nearend",
         "noise", "reverb"), ``echo_path_change``, ``change_s``, ``delay_ms`` (before and
-        after a change), ``near_to_echo_db``, ``snr_db`` and ``seed``. Cases with echo
+        after a change), ``near_to_echo_db``, ``snr_db``, ``seed`` and, where there is one,
+        ``condition``. Cases with echo
         also have ``delay.json``, the echo's delay in every hop; cases without have
         ``unheard.wav``, a far end that plays into headphones.
     config : CaseConfig
@@ -104,7 +110,7 @@ def write_cases(data: DataConfig, folder: Path, config: CaseConfig) -> list[Path
     echoing = RoomConfig(count=max(config.rooms // 2, 1), rt60_s=(0.5, 0.9), coupled=0.0)
     reverberant = load_bank(data, "valid", echoing, seed=config.seed)
     written = []
-    for number, (kind, settings) in enumerate(_plan(config)):
+    for number, (kind, settings) in enumerate((*_plan(config), *_conditions(config, bank))):
         chosen = reverberant if kind.label == "reverb" else bank
         clips = _simulate(chosen, settings, kind.scene, config, number)
         case = folder / f"{kind.label}-{number:03d}"
@@ -140,6 +146,23 @@ def _plan(config: CaseConfig) -> Iterator[tuple[_Kind, SimulationConfig]]:
             )
 
 
+def _conditions(config: CaseConfig, bank: SoundBank) -> Iterator[tuple[_Kind, SimulationConfig]]:
+    """List the cases of every condition that the corpus has sounds for."""
+    settings = replace(
+        _BASE, near_start_s=(0.5, 2.0), snr_db=(20.0, 30.0), quiet_snr_db=(20.0, 30.0), music=0.0
+    )
+    for name in CONDITIONS:
+        if (name == "keyboard" and bank.keyboard is None) or (
+            name in ("media", "singing") and bank.music is None
+        ):
+            continue
+        with_it = replace(settings, conditions=ConditionsConfig(**{name: 1.0}))
+        kind = _Kind("doubletalk", Scenario.DOUBLE_TALK, 0, with_it, condition=name)
+        if name in NEAR_ONLY:
+            kind = _Kind("nearend", Scenario.NEAR_END, 0, with_it, condition=name)
+        yield from ((kind, with_it) for _ in range(config.per_condition))
+
+
 def _simulate(
     bank: SoundBank, settings: SimulationConfig, scene: Scenario, config: CaseConfig, number: int
 ) -> Clips:
@@ -153,7 +176,7 @@ def _write(case: Path, clips: Clips, kind: _Kind, seed: int) -> None:
 
     case.mkdir(parents=True, exist_ok=True)
     audio = {"mic": clips.mic, "target": clips.target, "nearend": clips.near}
-    if not kind.has_echo:
+    if kind.scene == Scenario.HEADPHONES:
         audio["unheard"] = clips.ref
     if kind.has_reference:
         audio["ref"] = clips.ref if kind.has_echo else torch.zeros_like(clips.ref)
@@ -181,6 +204,8 @@ def _measures(clips: Clips, kind: _Kind) -> dict[str, Any]:
         "echo_path_change": change >= 0,
         "change_s": change / SAMPLE_RATE if change >= 0 else None,
     }
+    if kind.condition is not None:
+        values["condition"] = kind.condition
     if kind.has_echo:
         frames = clips.delay_frames[0] * HOP - PEAK_SAMPLE
         values["delay_ms"] = round(float(frames[0]) / SAMPLE_RATE * 1000, 1)

@@ -120,6 +120,8 @@ class ValidationConfig:
         Length of a clip.
     seed : int
         Seed of the set.
+    per_condition : int
+        LocalVQE: clips with each condition that the simulation has, one figure each.
     quiet_db, loud_db : float
         Near-end levels beyond which the over-suppression weight is raised by half, or
         lowered by a third.
@@ -129,6 +131,7 @@ class ValidationConfig:
     per_scenario: int = 8
     seconds: float = 10.0
     seed: int = 4711
+    per_condition: int = 0
     quiet_db: float = -4.0
     loud_db: float = -1.5
 

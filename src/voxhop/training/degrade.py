@@ -13,8 +13,9 @@ import torch
 from torch.nn import functional
 
 from voxhop.training import acoustics as ac
+from voxhop.training.noises import draw_noise
 from voxhop.training.rooms import LOUDSPEAKER, TALKER
-from voxhop.training.simulate import draw_gate, draw_noise
+from voxhop.training.talkers import draw_gate
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -32,7 +32,12 @@ class Draw:
         mixed = 0
         for part in key:
             mixed = ((mixed ^ part) * _MIX + (mixed >> 29) + 1) & _MASK
+        self._key = mixed
         self._generator = torch.Generator(self.device).manual_seed(mixed)
+
+    def branch(self, number: int) -> Draw:
+        """Return another stream, told by this one's key alone: it takes no draw from this one."""
+        return Draw(self._key, number, device=self.device)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Draw float32 values in [low, high)."""

@@ -6,15 +6,20 @@ on (clips, samples) tensors of the bank's device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from voxhop.training import acoustics as ac
-from voxhop.training.corpus import SAMPLE_RATE
+from voxhop.training import devices
+from voxhop.training.conditions import ConditionsConfig, Drawn, draw_marks
+from voxhop.training.corpus import SAMPLE_RATE, CorpusError
+from voxhop.training.disturbances import disturbances
+from voxhop.training.noises import draw_noise
 from voxhop.training.rooms import LOUDSPEAKER, MOVED, PEAK_SAMPLE, TALKER
+from voxhop.training.talkers import draw_talkers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from voxhop.training.draw import Draw
 
 HOP = 256
-_COLOURED_SHARE, _BABBLE_SHARE = 0.30, 0.08
 
 
 class Scenario(IntEnum):
@@ -78,6 +82,12 @@ class SimulationConfig:
     altered_reference : float
         Share of clips with an equalised reference; riding gain and noise on the
         reference each come in half as many.
+    music : float
+        Share of far ends that are music, where there is any.
+    faint_db : tuple of float
+        Level ratio of a faint talker to the echo.
+    conditions : ConditionsConfig
+        Shares of clips with what is not in every call; all zero.
     """
 
     scenarios: tuple[float, float, float, float, float] = (0.20, 0.40, 0.30, 0.07, 0.03)
@@ -99,6 +109,9 @@ class SimulationConfig:
     early_s: float = 0.05
     clipping: float = 0.06
     altered_reference: float = 0.3
+    music: float = 0.06
+    faint_db: tuple[float, float] = (-25.0, -15.0)
+    conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
 
 
 class Clips(NamedTuple):
@@ -166,7 +179,8 @@ def simulate(
         The batch.
     """
     clips = len(scenario)
-    near_speech, far = _talkers(bank, config, draw, clips, samples)
+    extra = _conditions(bank, config, draw, clips)
+    near_speech, far = draw_talkers(config, draw, extra, clips=clips, samples=samples)
     noise = draw_noise(bank, draw, clips, samples)
     which = draw.choice(torch.ones(len(bank.rooms), device=draw.device), clips)
     rooms = ac.shape_responses(draw, bank.rooms[which])
@@ -175,6 +189,7 @@ def simulate(
     bins = length // 2 + 1
     colour = ac.random_equaliser(draw, clips, bins)
     microphone = torch.where(draw.chance(0.35, clips, 1), colour, torch.ones_like(colour))
+    far, microphone = _telephones(extra, far, microphone)
 
     def heard(audio: Tensor, response: Tensor | None = None) -> Tensor:
         spectrum = torch.fft.rfft(audio, length) * microphone[: len(audio)]
@@ -185,13 +200,39 @@ def simulate(
     near = heard(near_speech, rooms[:, TALKER])
     target = heard(near_speech, ac.early_part(rooms[:, TALKER], config.early_s))
     noise = heard(noise)
-    echo = _echo(config, draw, far, rooms, microphone)
-    return _mix(config, draw, scenario, _Parts(near, target, noise, far, echo))
+    echo = _echo(config, draw, extra, far, _Paths(rooms, microphone))
+    return _mix(config, draw, extra, scenario, _Parts(near, target, noise, far, echo))
+
+
+def _conditions(bank: SoundBank, config: SimulationConfig, draw: Draw, clips: int) -> Drawn:
+    if config.conditions.keyboard > 0 and bank.keyboard is None:
+        raise CorpusError("conditions.keyboard: expected noise sources named keyboard...")
+    if max(config.conditions.media, config.conditions.singing) > 0 and bank.music is None:
+        raise CorpusError("conditions.media, conditions.singing: expected music")
+    return Drawn(bank, *draw_marks(config.conditions, draw, clips))
+
+
+def _telephones(extra: Drawn, far: Tensor, microphone: Tensor) -> tuple[Tensor, Tensor]:
+    """Send far ends and microphones over telephone lines."""
+    marks = extra.marks
+    if "telephone_ref" in marks:
+        line = devices.telephone_line(far.shape[1] // 2 + 1, far.device)
+        narrow = torch.fft.irfft(torch.fft.rfft(far) * line, far.shape[1])
+        far = torch.where(marks["telephone_ref"], narrow, far)
+    if "telephone_mic" in marks:
+        line = devices.telephone_line(microphone.shape[1], far.device)
+        microphone = torch.where(marks["telephone_mic"], microphone * line, microphone)
+    return far, microphone
 
 
 def draw_scenarios(config: SimulationConfig, draw: Draw, clips: int) -> Tensor:
     """Draw a `Scenario` per clip by the configured weights, (clips,) int64."""
     return draw.choice(torch.tensor(config.scenarios, device=draw.device), clips)
+
+
+class _Paths(NamedTuple):
+    rooms: Tensor
+    microphone: Tensor
 
 
 class _Parts(NamedTuple):
@@ -202,93 +243,25 @@ class _Parts(NamedTuple):
     echo: _Echo
 
 
-def _talkers(
-    bank: SoundBank, config: SimulationConfig, draw: Draw, clips: int, samples: int
-) -> tuple[Tensor, Tensor]:
-    """Crop a near and a far talker, never the same one; some far ends are music."""
-    speech = bank.speech
-    near_id = draw.choice(speech.weights, clips)
-    far_id = draw.choice(speech.weights, clips)
-    far_id = torch.where(far_id == near_id, (far_id + 1) % len(speech.weights), far_id)
-    near = ac.crop(speech, near_id, draw.uniform(0, 1, clips), samples)
-    far = ac.crop(speech, far_id, draw.uniform(0, 1, clips), samples)
-    if bank.music is not None:
-        music_id = draw.choice(bank.music.weights, clips)
-        music = ac.crop(bank.music, music_id, draw.uniform(0, 1, clips), samples)
-        far = torch.where(draw.chance(0.06, clips, 1), music, far)
-    hiss = ac.coloured_noise(draw, clips, samples)
-    hiss_db = draw.uniform(-45.0, -15.0, clips, 1)
-    hiss = hiss * ac.active_level(far) / ac.active_level(hiss) * ac.decibels(hiss_db)
-    far = far + hiss * draw.chance(0.15, clips, 1)
-    near = near * draw_gate(draw, config.near_gate, clips, samples)
-    far = far * draw_gate(draw, config.far_gate, clips, samples)
-    return near * _rise(draw.uniform(*config.near_start_s, clips, 1), samples), far
-
-
-def draw_gate(
-    draw: Draw, chance: float, clips: int, samples: int, rate: int = SAMPLE_RATE
-) -> Tensor:
-    """Silence a part of some clips: a lead-in, or a gap of 20 to 50 % anywhere.
-
-    At least half of every clip stays, so no promised talker vanishes.
-    """
-    lead_in = draw.chance(0.5, clips, 1)
-    length = draw.uniform(0.2, 0.5, clips, 1) * samples
-    start = draw.uniform(0.0, 1.0, clips, 1) * (samples - length)
-    start = torch.where(lead_in, -0.01 * rate * torch.ones_like(start), start)
-    steps = torch.arange(samples, device=draw.device)
-    fade = 0.01 * rate
-    inside = torch.minimum(steps - start, start + length - steps)
-    gain = 1 - (inside / fade).clamp(0, 1)
-    return torch.where(draw.chance(chance, clips, 1), gain, torch.ones_like(gain))
-
-
-def _rise(start_s: Tensor, samples: int) -> Tensor:
-    """Zero before `start_s`, one after, with a fade of 10 ms that ends there."""
-    steps = torch.arange(samples, device=start_s.device) + 1
-    return (1 + (steps - start_s * SAMPLE_RATE) / (0.01 * SAMPLE_RATE)).clamp(0, 1)
-
-
-def draw_noise(bank: SoundBank, draw: Draw, clips: int, samples: int) -> Tensor:
-    """Draw recorded noise, coloured noise (30 %) or babble of four (8 %); modulate some.
-
-    (clips, samples) at the bank's rate, at an active level near 1.
-    """
-    rate = bank.sample_rate
-    which = draw.choice(bank.noise.weights, clips)
-    noise = ac.crop(bank.noise, which, draw.uniform(0, 1, clips), samples)
-    noise = noise / ac.active_level(noise, rate)
-    coloured = ac.coloured_noise(draw, clips, samples, rate)
-    coloured = coloured / ac.active_level(coloured, rate)
-    talkers = 4
-    voices = draw.choice(bank.speech.weights, clips * talkers)
-    babble = ac.crop(bank.speech, voices, draw.uniform(0, 1, clips * talkers), samples)
-    babble = babble.reshape(clips, talkers, samples).sum(1)
-    babble = babble / ac.active_level(babble, rate)
-    kind = draw.uniform(0, 1, clips, 1)
-    noise = torch.where(kind < _COLOURED_SHARE + _BABBLE_SHARE, babble, noise)
-    noise = torch.where(kind < _COLOURED_SHARE, coloured, noise)
-    # A quiet stationary floor under everything: no room and no preamplifier is silent.
-    noise = noise + coloured * ac.decibels(draw.uniform(-40.0, -15.0, clips, 1))
-    swing = ac.slow_modulation(draw, clips, samples, depth_db=8.0, rate=rate)
-    return noise * torch.where(draw.chance(0.3, clips, 1), swing, torch.ones_like(swing))
-
-
-def _echo(
-    config: SimulationConfig, draw: Draw, far: Tensor, rooms: Tensor, microphone: Tensor
-) -> _Echo:
+def _echo(config: SimulationConfig, draw: Draw, extra: Drawn, far: Tensor, paths: _Paths) -> _Echo:
     """Play the far end through loudspeaker, delay and room; change the path at times."""
+    (rooms, microphone), (_, marks, details) = paths, extra
     clips, samples = far.shape
     bins = microphone.shape[1]
     length = 2 * (bins - 1)
     played = ac.loudspeaker(draw, far)
+    if "small_loudspeaker" in marks:
+        small = devices.small_loudspeaker(details, far)
+        played = torch.where(marks["small_loudspeaker"], small, played)
     cabinet = ac.random_equaliser(draw, clips, bins) * ac.band_limits(
         draw.uniform(80.0, 400.0, clips, 1), draw.uniform(5000.0, 7800.0, clips, 1), bins
     )
     steps = torch.arange(samples, device=far.device)
     first = (draw.uniform(*config.delay_s, clips, 1) * SAMPLE_RATE).round()
     drift = draw.uniform(-1e-6, 1e-6, clips, 1) * config.drift_ppm
-    drift = drift * draw.chance(config.drift, clips, 1)
+    behind = drift * draw.chance(config.drift, clips, 1) * steps
+    if "jitter" in marks:
+        behind = behind + devices.wander(details, clips, samples) * marks["jitter"]
 
     change = (draw.uniform(0.3, 0.7, clips, 1) * samples).long()
     changes = draw.chance(config.path_change, clips, 1)
@@ -299,7 +272,7 @@ def _echo(
     moved_gain = ac.decibels(draw.uniform(-4.0, 4.0, clips, 1))
 
     def through(path: int, delay: Tensor, rows: Tensor) -> Tensor:
-        late = (delay[rows] + drift[rows] * steps).clamp(min=0)
+        late = (delay[rows] + behind[rows]).clamp(min=0)
         spectrum = torch.fft.rfft(ac.delayed(played[rows], late), length)
         spectrum = spectrum * torch.fft.rfft(rooms[rows, path], length)
         spectrum = spectrum * (cabinet[rows] * microphone[rows])
@@ -307,18 +280,24 @@ def _echo(
 
     everything = torch.arange(clips, device=far.device)
     audio = through(LOUDSPEAKER, first, everything)
+    if "moving_path" in marks:
+        rows = torch.nonzero(marks["moving_path"][:, 0])[:, 0]
+        share = devices.between_paths(details, clips, samples)[rows]
+        audio[rows] = torch.lerp(audio[rows], through(MOVED, first, rows), share)
     rows = torch.nonzero(changes[:, 0])[:, 0]
     if len(rows):
         fade = ((steps - change[rows]) / (0.02 * SAMPLE_RATE)).clamp(0, 1)
         audio[rows] = torch.lerp(audio[rows], through(MOVED, second, rows) * moved_gain[rows], fade)
     after = changes & (steps >= change)
-    delay = torch.where(after, second, first) + drift * steps + PEAK_SAMPLE
+    delay = torch.where(after, second, first) + behind + PEAK_SAMPLE
     return _Echo(audio, delay, torch.where(changes, change, -torch.ones_like(change))[:, 0])
 
 
-def _mix(config: SimulationConfig, draw: Draw, scenario: Tensor, parts: _Parts) -> Clips:
+def _mix(
+    config: SimulationConfig, draw: Draw, extra: Drawn, scenario: Tensor, parts: _Parts
+) -> Clips:
     """Set all levels, add the parts each scenario has, and label the delay."""
-    clips = len(scenario)
+    clips, (bank, marks, details) = len(scenario), extra
     scene = scenario[:, None]
     has_near = (scene != Scenario.FAR_END) & (scene != Scenario.NOISE)
     has_echo = (scene == Scenario.FAR_END) | (scene == Scenario.DOUBLE_TALK)
@@ -326,18 +305,30 @@ def _mix(config: SimulationConfig, draw: Draw, scenario: Tensor, parts: _Parts) 
 
     near_db = draw.uniform(*config.near_dbfs, clips, 1)
     alone_db = draw.uniform(*config.far_end_dbfs, clips, 1)
-    beside_db = near_db - draw.uniform(*config.near_to_echo_db, clips, 1)
+    ratio_db = draw.uniform(*config.near_to_echo_db, clips, 1)
+    if "faint_talker" in marks:
+        faint_db = details.uniform(*config.faint_db, clips, 1)
+        ratio_db = torch.where(marks["faint_talker"], faint_db, ratio_db)
+    beside_db = near_db - ratio_db
     echo_db = torch.where(scene == Scenario.FAR_END, alone_db, beside_db)
     loud = draw.uniform(*config.snr_db, clips, 1)
     quiet = draw.uniform(*config.quiet_snr_db, clips, 1)
     snr_db = torch.where(draw.chance(0.5, clips, 1), loud, quiet)
-    noise_db = torch.where(has_near, near_db, alone_db) - snr_db
+    level_db = torch.where(has_near, near_db, alone_db)
+    noise_db = level_db - snr_db
 
     near_gain = ac.decibels(near_db) / ac.active_level(parts.near) * has_near
     near, target = parts.near * near_gain, parts.target * near_gain
     echo = parts.echo.audio / ac.active_level(parts.echo.audio) * ac.decibels(echo_db) * has_echo
     noise = parts.noise / ac.active_level(parts.noise) * ac.decibels(noise_db)
     mic = near + echo + noise
+    valid = _audible(echo, near + noise) & has_echo
+    mic = mic + disturbances(bank, marks, details, level_db, mic.shape[1])
+    if "suppressor" in marks:
+        mic = torch.where(marks["suppressor"], devices.device_suppressor(details, mic), mic)
+    if "agc" in marks:
+        gain = torch.where(marks["agc"], devices.automatic_gain(details, mic), 1.0)
+        mic, near, target = mic * gain, near * gain, target * gain
 
     # Scale down what would overload, then overload a few on purpose.
     peak = mic.abs().amax(1, keepdim=True)
@@ -346,7 +337,6 @@ def _mix(config: SimulationConfig, draw: Draw, scenario: Tensor, parts: _Parts) 
     limit = torch.where(draw.chance(config.clipping, clips, 1), limit, torch.ones_like(limit))
     mic = torch.minimum(torch.maximum(mic * fit, -limit), limit)
 
-    valid = _audible(echo, near + noise) & has_echo
     return Clips(
         mic=mic,
         ref=_reference(config, draw, parts.far) * has_ref,

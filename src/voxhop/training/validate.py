@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from voxhop.training.conditions import CONDITIONS, NEAR_ONLY, ConditionsConfig
 from voxhop.training.draw import Draw
 from voxhop.training.simulate import HOP, Clips, Scenario, simulate
 
@@ -38,14 +39,21 @@ class Enhanced(NamedTuple):
 
 
 class FixedSet(NamedTuple):
-    """Validation clips: one batch per scenario, and far-end clips whose path changes."""
+    """Validation clips: one batch per scenario, far-end clips whose path changes, conditions."""
 
     scenes: dict[Scenario, Clips]
     change: Clips
+    conditions: dict[str, Clips]
 
 
 def build_clips(
-    bank: SoundBank, config: SimulationConfig, *, per_scenario: int, seconds: float, seed: int
+    bank: SoundBank,
+    config: SimulationConfig,
+    *,
+    per_scenario: int,
+    seconds: float,
+    seed: int,
+    per_condition: int = 0,
 ) -> FixedSet:
     """Draw the fixed set: the same clips for the same bank, configuration and seed.
 
@@ -61,18 +69,30 @@ def build_clips(
         Length of each.
     seed : int
         Its own seed, apart from the training's.
+    per_condition : int
+        Clips with each condition whose chance is not zero, and that one alone: without echo
+        where that tells it, else in double talk.
     """
     samples = int(seconds * SAMPLE_RATE) // HOP * HOP
     device = bank.rooms.device
 
-    def batch(scenario: Scenario, settings: SimulationConfig, key: int) -> Clips:
-        which = torch.full((per_scenario,), int(scenario), device=device)
+    def batch(
+        scenario: Scenario, settings: SimulationConfig, key: int, clips: int = per_scenario
+    ) -> Clips:
+        which = torch.full((clips,), int(scenario), device=device)
         draw = Draw(seed, key, device=device)
         return simulate(bank, settings, draw, samples=samples, scenario=which)
 
-    scenes = {scenario: batch(scenario, config, int(scenario)) for scenario in Scenario}
-    changing = replace(config, path_change=1.0, far_gate=0.0)
-    return FixedSet(scenes, batch(Scenario.FAR_END, changing, len(Scenario)))
+    usual = replace(config, conditions=ConditionsConfig())
+    scenes = {scenario: batch(scenario, usual, int(scenario)) for scenario in Scenario}
+    changing = replace(usual, path_change=1.0, far_gate=0.0)
+    conditions = {}
+    for number, name in enumerate(CONDITIONS, start=1 + len(Scenario)):
+        if per_condition and getattr(config.conditions, name) > 0:
+            alone = replace(usual, conditions=ConditionsConfig(**{name: 1.0}))
+            scenario = Scenario.NEAR_END if name in NEAR_ONLY else Scenario.DOUBLE_TALK
+            conditions[name] = batch(scenario, alone, number, per_condition)
+    return FixedSet(scenes, batch(Scenario.FAR_END, changing, len(Scenario)), conditions)
 
 
 def constant_gain(gain: float) -> Callable[[Clips], Enhanced]:
@@ -109,6 +129,7 @@ def validate(enhance: Callable[[Clips], Enhanced], fixed: FixedSet) -> dict[str,
         with a target) and ``separation`` = suppression + level, which no constant
         gain can change; ``noise_suppression``; ``change_suppression`` (the second
         after a path change); ``delay_accuracy`` (within one frame, after 1 s);
+        ``<condition>_si_sdr_gain`` of each condition in the set;
         ``score``, the figure checkpoints compete by.
     """
     clips = fixed.scenes
@@ -134,6 +155,9 @@ def validate(enhance: Callable[[Clips], Enhanced], fixed: FixedSet) -> dict[str,
         present = batch.target.square().mean(1) > _SILENT**2
         figures[f"{name}_si_sdr_gain"] = _mean(gains[present])
         figures[f"{name}_separation"] = figures[removed] + figures[f"{name}_level"]
+    for name, batch in fixed.conditions.items():
+        gains = si_sdr(enhance(batch).audio, batch.target) - si_sdr(batch.mic, batch.target)
+        figures[f"{name}_si_sdr_gain"] = _mean(gains)
     echoes = (Scenario.FAR_END, Scenario.DOUBLE_TALK)
     figures["delay_accuracy"] = _delay_accuracy((clips[s], enhanced[s].align) for s in echoes)
     figures["score"] = score(figures)

@@ -9,6 +9,7 @@ import torch
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE
 from voxhop.training.bank import load_bank
+from voxhop.training.conditions import CONDITIONS
 from voxhop.training.config import TrainingConfig
 from voxhop.training.corpus import SAMPLE_RATE
 from voxhop.training.losses import Objective
@@ -159,6 +160,11 @@ hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}."""
             for key, title, form in _VALIDATION
             if key in figures
         ]
+        lines += [
+            f"{name.replace('_', ' ')}, SI-SDR gain: {figures[f'{name}_si_sdr_gain']:+.1f} dB"
+            for name in CONDITIONS
+            if f"{name}_si_sdr_gain" in figures
+        ]
         if "delay_accuracy" in figures:
             share = 100 * figures["delay_accuracy"]
             lines.append(f"delay within one frame: {share:.1f} % of echo frames after 1 s")
@@ -213,6 +219,7 @@ class _Judge:
             per_scenario=limits.per_scenario,
             seconds=limits.seconds,
             seed=limits.seed,
+            per_condition=limits.per_condition,
         )
 
     def anchors(self) -> Iterator[dict[str, float]]:

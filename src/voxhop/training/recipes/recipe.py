@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from voxhop.training.state import Progress
@@ -105,11 +106,15 @@ class Recipe(ABC, Generic[ConfigT]):
     def judge(self, device: torch.device) -> Judge:
         """Return the validation of this run."""
 
-    def write_cases(self, folder: Path, seed: int | None) -> list[Path]:
-        """Write cases of the valid split for ``voxhop eval``; those of a call by default."""
+    def write_cases(self, folder: Path, seed: int | None, per_condition: int = 0) -> list[Path]:
+        """Write cases of the valid split for ``voxhop eval``; those of a call by default.
+
+        `per_condition` more with each condition of the simulation.
+        """
         from voxhop.training.cases import CaseConfig, write_cases  # noqa: PLC0415 - only here
 
-        settings = CaseConfig() if seed is None else CaseConfig(seed=seed)
+        settings = CaseConfig(per_condition=per_condition)
+        settings = settings if seed is None else replace(settings, seed=seed)
         return write_cases(self.config.data, folder, settings)
 
     def steer(self, progress: Progress, figures: Figures) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from voxhop.errors import ArgumentError
 from voxhop.export.seflow import read_seflow, write_seflow
 from voxhop.reference.seflow import SEFlow
 from voxhop.reference.seflow_config import rate_hop
@@ -100,8 +101,10 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         sizes = {"depth": depth + 1, "heads": heads + 1, "window": window}
         return sizes | {"bands_only": phase.bands_only}
 
-    def write_cases(self, folder: Path, seed: int | None) -> list[Path]:
+    def write_cases(self, folder: Path, seed: int | None, per_condition: int = 0) -> list[Path]:
         """Write cases of each degradation alone, at 16 kHz."""
+        if per_condition:
+            raise ArgumentError(f"conditions: {per_condition}, expected 0: degradations have none")
         from voxhop.training.degraded_cases import (  # noqa: PLC0415 - only here
             DegradedCaseConfig,
             write_degraded_cases,
