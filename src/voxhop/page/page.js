@@ -86,7 +86,7 @@ $("form").addEventListener("submit", async (event) => {
     const answer = await fetch("audio/transformations", { method: "POST", body: form });
     if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error?.message || answer.statusText);
     const report = JSON.parse(answer.headers.get("X-Voxhop-Report"));
-    let text = `${report.seconds.toFixed(1)} s, ${report.speed.toFixed(0)} times real time.`;
+    let text = `${report.seconds.toFixed(1)} s, ${report.speed.toFixed(report.speed < 10 ? 1 : 0)} times real time.`;
     if (ref) text += report.delay_ms === null ? " No echo found." : ` Echo after ${report.delay_ms.toFixed(0)} ms.`;
     if (report.reduction_db !== null) text += ` ${report.reduction_db.toFixed(1)} dB less while the loudspeaker played.`;
     await present(mic, await answer.blob(), [text, ...report.notes].join(" "));
@@ -140,13 +140,18 @@ $("record").addEventListener("click", async () => {
   stop = async () => {
     stop = null;
     media.getTracks().forEach((track) => track.stop());
-    const closed = new Promise((ok) => { socket.onclose = ok; setTimeout(ok, 3000); });
+    const closed = new Promise((ok) => { socket.onclose = ok; setTimeout(ok, 5000); });
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: "session.close" }));
+    say("Waiting for the rest …");
     await closed;
     await context.close();
     $("record").textContent = "Use the microphone";
     $("record").setAttribute("aria-pressed", "false");
-    await present(wav(raw, 48000), wav(clean, 48000), `${(raw.length / 48000).toFixed(1)} s of your microphone.`);
+    let text = `${(raw.length / 48000).toFixed(1)} s of your microphone.`;
+    if (clean.length < raw.length - 24000) {
+      text += ` The model is slower than real time here: ${(clean.length / 48000).toFixed(1)} s came back.`;
+    }
+    await present(wav(raw, 48000), wav(clean, 48000), text);
   };
 });
 
