@@ -12,7 +12,7 @@ import soundfile
 import voxhop
 from voxhop import live
 from voxhop.cli import main
-from voxhop.live import DeviceError, find_device, run_live
+from voxhop.live import DeviceError, find_device, run_live, running, verdict
 
 RATE, BLOCK = 16000, 160
 NAMES = ["Built-in Mic", "USB Headset", "Speaker monitor", "Speaker"]
@@ -86,7 +86,7 @@ class Device:
 @pytest.fixture
 def devices(monkeypatch, call):
     # How busy this machine is has nothing to do with what is tested.
-    monkeypatch.setattr(live, "_LATE_SHARE", 1.0)
+    monkeypatch.setattr(verdict, "_LATE_SHARE", 1.0)
 
     def plug(tracks=None, **options):
         sd = Devices(tuple(np.tile(t, 8) for t in call) if tracks is None else tracks, **options)
@@ -120,7 +120,10 @@ def test_clean_sound_is_the_stream_s_and_all_three_are_recorded(devices, tmp_pat
     assert np.abs(clean - np.clip(expected, -1, 1)).max() < 2.0**-15
     assert np.array_equal(np.concatenate(sd.played)[:n], expected)
     assert state.latency_ms == pytest.approx(30 + 511 / 16, abs=0.01)
-    assert live.judge(state, has_ref=True)[1].startswith(("Your loudspeaker", "The echo"))
+    well, words = live.judge(state, has_ref=True)
+    assert well, words
+    assert words.startswith("Your loudspeaker is heard after ")
+    assert words.endswith("others do not hear themselves.")
 
 
 def test_without_reference_and_output(devices, model):
@@ -212,3 +215,32 @@ def test_such_a_model_with_a_reference_is_refused(devices, capsys):
     line = ["live", "--rate", str(RATE), "--ref", "monitor", "--model", "voxhop-seflow"]
     assert main(line) == 2
     assert "ref: this model takes a microphone alone" in capsys.readouterr().err
+
+
+def test_a_microphone_that_falls_silent_without_a_word_ends_it(devices, model, monkeypatch):
+    monkeypatch.setattr(running, "_STILL_S", 0.5)
+    sd = devices()  # stays active when its track is over
+    with pytest.raises(DeviceError, match=r"given nothing for 0.5 s, after 7\.\d s of sound"):
+        run_live(sample_rate=RATE, model=model, latency_ms=100)
+    assert sd.opened[0].options["latency"] == 0.1
+
+
+def test_what_the_loopback_gives_before_the_microphone_starts_is_left_out(devices, model, tmp_path):
+    sd = devices()
+    early = np.ones((RATE // 4, 1), np.float32)
+    begin = Device.__enter__
+
+    def enter(self):
+        begin(self)
+        if len(sd.opened) == 1:  # the reference
+            self.options["callback"](early, len(early), None, None)
+        return self
+
+    sd.InputStream = lambda **options: type("Early", (Device,), {"__enter__": enter})(sd, options)
+    run_live(
+        mic="headset", ref="monitor", sample_rate=RATE, seconds=1, model=model, record=tmp_path
+    )
+    ref, _ = soundfile.read(tmp_path / "ref.wav", dtype="float32")
+    assert np.abs(ref[BLOCK:]).max() < 1.0 - 2.0**-15
+    mic, _ = soundfile.read(tmp_path / "mic.wav", dtype="float32")
+    assert abs(len(ref) - len(mic)) <= 2 * BLOCK

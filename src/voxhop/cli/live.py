@@ -53,6 +53,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--rate", type=int, default=48000, metavar="HZ", help="of the devices (default 48000)"
     )
+    parser.add_argument(
+        "--latency-ms",
+        type=float,
+        metavar="MS",
+        help="of the devices' buffers (default: as little as they offer)",
+    )
     add_stream_settings(parser)
     parser.add_argument("--model", help="name or GGUF file (default: the bundled one)")
     add_model_options(parser)
@@ -72,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         sample_rate=args.rate,
         seconds=args.seconds,
+        latency_ms=args.latency_ms,
         record=args.record,
         model=args.model,
         watch=_draw if shown else None,
