@@ -1,11 +1,12 @@
 """How late hops are on a machine whose every core is busy with something else.
 
     python benchmarks/bench_busy.py --hops 3000
+    python benchmarks/bench_busy.py --model CODEC --set part=decoder precision=int8
 
 Starts one endless loop per core at the priority of this program, then computes a hop every
-16 ms, as a live program does, on one session per number of threads in turns. What counts is
-the tail: a worker that the system does not run must not hold a hop up for longer than the
-system's own turns last.
+16 ms (a frame of a codec every 20), as a live program does, on one session per number of threads
+in turns. What counts is the tail: a worker that the system does not run must not hold a hop up
+for longer than the system's own turns last.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 import voxhop
-from voxhop.figures.hop_timing import hop_ms, speech
+from voxhop.figures.hop_timing import hop_ms, inputs_of
 from voxhop.figures.machine import cpu_name, machine_load
 
 LOOP = "while True: pass"
@@ -42,16 +43,16 @@ def measure(
     sessions: Sequence[voxhop.Session], hops: int, pace_ms: float
 ) -> npt.NDArray[np.float64]:
     """Return wall times in ms, ``(sessions, hops)``; a hop of every session per `pace_ms`."""
-    hop = sessions[0].hop_length
-    mic, ref = speech(hop * hops)
-    out = np.empty(hop, np.float32)
+    count = sessions[0].inputs[0].count
+    mic, ref = inputs_of(sessions[0], count * hops)
     times = np.empty((len(sessions), hops))
     due = time.perf_counter()
     for i in range(hops):
-        part = slice(i * hop, (i + 1) * hop)
+        part = slice(i * count, (i + 1) * count)
+        heard = () if ref is None else (ref[part],)
         for row, session in zip(times, sessions, strict=True):
             start = time.perf_counter_ns()
-            session.process_hop_into(mic[part], ref[part], out)
+            session.process_hop(mic[part], *heard)
             row[i] = (time.perf_counter_ns() - start) / 1e6
             if session.options.history_first:
                 session.prepare()
@@ -67,13 +68,17 @@ def main() -> int:
     parser.add_argument("--hops", type=int, default=3000)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--loops", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="options of the sessions"
+    )
     parser.add_argument("--history-first", action="store_true")
     args = parser.parse_args()
     with voxhop.load(args.model) as model:
+        how = dict(text.split("=", 1) for text in args.set)
         sessions = [
-            model.session(threads=n, history_first=args.history_first) for n in args.threads
+            model.session(threads=n, history_first=args.history_first, **how) for n in args.threads
         ]
-        length = hop_ms(model)
+        length = hop_ms(sessions[0])
         load = machine_load()
         with busy_cores(args.loops):
             times = measure(sessions, args.hops, length)

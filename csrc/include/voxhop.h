@@ -780,6 +780,107 @@ VH_API int32_t vh_chain_state_save(const vh_chain * chain, void * blob, size_t s
                                    vh_error * err);
 VH_API int32_t vh_chain_state_load(vh_chain * chain, const void * blob, size_t size,
                                    vh_error * err);
+/* ---- speech codec ------------------------------------------------------------ */
+
+/* Sound to codes and back, and what carries them. A frame is 20 ms: 480 samples at 24 kHz,
+ * VH_CODEC_GROUPS codes of 0 to 31. A frame of 1 kbit/s has the first four; the others are
+ * VH_CODE_NOT_SENT wherever an array of codes stands. */
+enum { VH_CODEC_GROUPS = 24, VH_CODEC_FRAME = 480, VH_CODEC_FLUSH_FRAMES = 3 };
+enum { VH_CODE_NOT_SENT = 255 };
+
+typedef struct vh_codec_encoder vh_codec_encoder;
+typedef struct vh_codec_decoder vh_codec_decoder;
+
+/* Opens the encoder of a codec's model, which must outlive it; with `enhance` 1 the front-end,
+ * which tells the codes of the clean voice from noisy and reverberant speech, one frame later.
+ * `options` may be NULL; it has no values. Belongs to one thread at a time.
+ * Errors: VH_E_ARGUMENT, VH_E_UNSUPPORTED (no codec, or without this part), VH_E_MEMORY. */
+VH_API int32_t vh_codec_encoder_open(const vh_model * model, int32_t enhance,
+                                     const vh_session_options * options, vh_codec_encoder ** out,
+                                     vh_error * err);
+VH_API void vh_codec_encoder_close(vh_codec_encoder * encoder);
+
+/* Frames that n more samples complete: often none. Frame t is ready with sample 480 t + 239, with
+ * `enhance` one frame later. 0 for NULL. */
+VH_API int64_t vh_codec_encoder_frames(const vh_codec_encoder * encoder, int64_t n);
+
+/* Takes n samples at 24 kHz, any number, and writes the frames that they complete: `codes` has room
+ * for `capacity` >= vh_codec_encoder_frames(n) of them. *frames says how many. Every split of a
+ * recording gives the same codes. Allocates nothing. Errors: VH_E_ARGUMENT (a sample that is not
+ * finite; none is taken), VH_E_SHAPE (capacity). */
+VH_API int32_t vh_codec_encoder_push_f32(vh_codec_encoder * encoder, const float * pcm, int64_t n,
+                                         uint8_t * codes, int64_t capacity, int64_t * frames,
+                                         vh_error * err);
+VH_API int32_t vh_codec_encoder_push_s16(vh_codec_encoder * encoder, const int16_t * pcm, int64_t n,
+                                         uint8_t * codes, int64_t capacity, int64_t * frames,
+                                         vh_error * err);
+
+/* Writes the frames that complete the last samples, as if silence followed, at most
+ * VH_CODEC_FLUSH_FRAMES, and resets. All frames of n samples are ceil(n / 480) + 1. */
+VH_API int32_t vh_codec_encoder_flush(vh_codec_encoder * encoder, uint8_t * codes, int64_t capacity,
+                                      int64_t * frames, vh_error * err);
+VH_API int32_t vh_codec_encoder_reset(vh_codec_encoder * encoder, vh_error * err);
+
+/* Opens the decoder of a codec's model, which must outlive it; see vh_codec_encoder_open. */
+VH_API int32_t vh_codec_decoder_open(const vh_model * model, const vh_session_options * options,
+                                     vh_codec_decoder ** out, vh_error * err);
+VH_API void vh_codec_decoder_close(vh_codec_decoder * decoder);
+
+/* Writes 480 samples per frame at 24 kHz. Those of frame t carry the times 480 (t - 1) to 480 t:
+ * the first frame's lie before the start. kbps 6, or 1 to hear the first four codes only. A frame
+ * of which no code was sent was lost. Allocates nothing. Errors: VH_E_ARGUMENT (kbps, codes;
+ * nothing is decoded). */
+VH_API int32_t vh_codec_decoder_push_f32(vh_codec_decoder * decoder, const uint8_t * codes,
+                                         int64_t frames, int32_t kbps, float * out, vh_error * err);
+VH_API int32_t vh_codec_decoder_push_s16(vh_codec_decoder * decoder, const uint8_t * codes,
+                                         int64_t frames, int32_t kbps, int16_t * out,
+                                         vh_error * err);
+
+/* Writes sound in place of frames that were lost: the last one, fading to silence. */
+VH_API int32_t vh_codec_decoder_conceal_f32(vh_codec_decoder * decoder, int64_t frames, float * out,
+                                            vh_error * err);
+VH_API int32_t vh_codec_decoder_conceal_s16(vh_codec_decoder * decoder, int64_t frames,
+                                            int16_t * out, vh_error * err);
+VH_API int32_t vh_codec_decoder_reset(vh_codec_decoder * decoder, vh_error * err);
+
+/* Bytes of packed frames, 15 per frame of 6 kbit/s, 5 per two of 1; 0 for another rate. */
+VH_API size_t vh_codec_packed_size(int64_t frames, int32_t kbps);
+
+/* Packs frames of codes into exactly so many bytes, and unpacks them. Errors: VH_E_ARGUMENT,
+ * VH_E_SHAPE (size). */
+VH_API int32_t vh_codec_pack(const uint8_t * codes, int64_t frames, int32_t kbps, void * data,
+                             size_t size, vh_error * err);
+VH_API int32_t vh_codec_unpack(const void * data, size_t size, int64_t frames, int32_t kbps,
+                               uint8_t * codes, vh_error * err);
+
+/* What a coded file (docs/sublime.md) says of itself. */
+typedef struct vh_coded_info {
+  int32_t kbps;        /* 1 or 6; 0 when it changes from frame to frame */
+  int32_t enhanced;    /* 1: by an encoder with `enhance` */
+  int32_t sample_rate; /* of the original, Hz */
+  int64_t samples;     /* of the original; in a damaged file, as far as it is whole */
+  int64_t frames;
+  char problem[128]; /* what is wrong with it, "" for a whole one */
+} vh_coded_info;
+
+/* Reads a coded file in memory. What is cut short or damaged is refused, or with `damaged` 1 read
+ * as far as it is whole. Errors: VH_E_ARGUMENT, VH_E_FILE (no coded file, a later version, damage).
+ */
+VH_API int32_t vh_coded_read(const void * data, size_t size, int32_t damaged, vh_coded_info * info,
+                             vh_error * err);
+
+/* Codes of some of its frames, whole or damaged; codes of frames with fewer are VH_CODE_NOT_SENT.
+ * Errors: VH_E_ARGUMENT (frames that it does not have), VH_E_FILE. */
+VH_API int32_t vh_coded_frames(const void * data, size_t size, int64_t first, int64_t frames,
+                               uint8_t * codes, vh_error * err);
+
+/* Bytes of a file of so many frames of 1 or 6 kbit/s; 0 for another rate. */
+VH_API size_t vh_coded_size(int64_t frames, int32_t kbps);
+
+/* Writes a coded file of exactly so many bytes: `info` says its rates and counts, 1 or 6 kbit/s;
+ * `problem` is not looked at. Errors: VH_E_ARGUMENT, VH_E_SHAPE (size). */
+VH_API int32_t vh_coded_write(const vh_coded_info * info, const uint8_t * codes, void * data,
+                              size_t size, vh_error * err);
 
 /* [/cdef] */
 

@@ -1,8 +1,10 @@
 """``voxhop encode``, ``decode`` and ``info`` of coded files."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import soundfile
 
 import voxhop
 from voxhop.cli import main
+from voxhop.codec import ContainerWriter, parse_container
 
 MODEL = str(Path(__file__).parent.parent / "golden" / "sublime-random" / "model-f32.gguf")
 COMMAND = [sys.executable, "-m", "voxhop"]
@@ -92,3 +95,36 @@ def test_info_of_a_coded_file(coded, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["problem"] == "25 of its 26 frames are there"
     assert found["frames_by_kbps"] == {"1": 0, "6": 25}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+@pytest.mark.parametrize("verb", ["encode", "decode"])
+def test_stopped_in_the_middle_nothing_is_left(coded, number, code, verb):
+    sound, rate = soundfile.read("mic.wav", dtype="float32")
+    soundfile.write("long.wav", np.tile(sound, 600), rate)  # five minutes
+    source, out = "long.wav", "out.vxc"
+    if verb == "decode":
+        data = voxhop.encode(sound, sample_rate=rate, model=MODEL)
+        source, out = "long.vxc", "out.wav"
+        with Path(source).open("wb") as file:
+            writer = ContainerWriter(file, sample_rate=rate, kbps=6)
+            ((_, codes),) = parse_container(data).runs()
+            writer.write(np.tile(codes, (600, 1)))
+            writer.finish(599 * len(codes) * 320)
+    before = sorted(path.name for path in coded.parent.iterdir())
+    running = subprocess.Popen(
+        [*COMMAND, verb, source, "-o", out, "--model", MODEL],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while sorted(path.name for path in coded.parent.iterdir()) == before:
+        assert running.poll() is None
+        time.sleep(0.01)  # until the partial file is there
+    running.send_signal(number)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == code
+    assert err.endswith("interrupted\n" if code == 130 else "")
+    assert sorted(path.name for path in coded.parent.iterdir()) == before

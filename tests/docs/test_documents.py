@@ -86,7 +86,14 @@ def chained(both):
             return np.concatenate([chain.process(*whole.T.copy()), chain.flush()])
 
 
-PROGRAMS = {"vh_stream": blockwise, "vh_chain": chained}
+def coded(both):
+    """Return what the codec makes of the whole blocks of 160 samples, as they come."""
+    whole = both.reshape(-1)[: both.size // 160 * 160]
+    with voxhop.CodecEncoder(SUBLIME) as encoder, voxhop.CodecDecoder(SUBLIME) as decoder:
+        return decoder.push(encoder.push(whole), dtype=np.int16)
+
+
+PROGRAMS = {"vh_stream": blockwise, "vh_chain": chained, "vh_codec": coded}
 
 
 @pytest.mark.parametrize("block", blocks("python"))
@@ -152,13 +159,14 @@ def test_c_program_streams(folder, block, tmp_path):
 
     made = next((f for part, f in PROGRAMS.items() if part in block), streamed)
     expected = made(folder)
+    model = SUBLIME if made is coded else find_model(voxhop.DEFAULT_MODEL)
     (tmp_path / "program.c").write_text(block)
     library = library_path(generated.__file__)
     command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "program.c", "-o", "program"]
     include = f"-I{ROOT / 'csrc' / 'include'}"
     subprocess.run([*command, include, library, "-lm", f"-Wl,-rpath,{library.parent}"], check=True)
     found = subprocess.run(
-        ["./program", find_model(voxhop.DEFAULT_MODEL)],
+        ["./program", model],
         input=folder.tobytes(),
         capture_output=True,
         check=True,

@@ -151,7 +151,8 @@ def test_a_lost_frame_repeats_and_then_fades(model, codes, isa):
 
 def test_a_stream_that_begins_with_a_loss_is_silent_there(model):
     with model.session(part="decoder") as session:
-        session.process_hop(None, lost=True)
+        for _ in range(3):
+            assert not session.process_hop(None, lost=True).any()
         assert not session.tap("z").any()
 
 

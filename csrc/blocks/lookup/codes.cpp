@@ -1,5 +1,6 @@
 #include "blocks/lookup/codes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -56,6 +57,37 @@ class LargestScoresOp final : public CustomOp {
   int64_t K_;
 };
 
+bool any_sent(const ggml_tensor * codes, int64_t K) noexcept {
+  const auto * code = static_cast<const int32_t *>(codes->data);
+  return std::any_of(code, code + codes->ne[0], [K](int32_t c) { return c >= 0 && c < K; });
+}
+
+class FadeLostOp final : public CustomOp {
+ public:
+  FadeLostOp(int64_t K, ExclusiveSlot loudness, ExclusiveSlot lost)
+      : K_(K), loudness_(loudness), lost_(lost) {}
+
+  void run(const HopContext & context, ggml_tensor * dst) noexcept override {
+    const auto * x = static_cast<const float *>(dst->src[0]->data);
+    auto * out = static_cast<float *>(dst->data);
+    auto * loudness = loudness_.in<float>(context);
+    auto * lost = lost_.in<int32_t>(context);
+    const bool sent = any_sent(dst->src[1], K_);
+    if (sent) {
+      *loudness = 1.0f;
+    } else if (*lost != 0) {
+      *loudness = *loudness > kUnheard ? *loudness * kLostDecay : 0.0f;
+    }
+    *lost = sent ? 0 : 1;
+    for (int64_t i = 0; i < ggml_nelements(dst); ++i) out[i] = *loudness * x[i];
+  }
+
+ private:
+  static constexpr float kUnheard = 1e-5f;
+  int64_t K_;
+  ExclusiveSlot loudness_, lost_;
+};
+
 class SumOfCodesOp final : public CustomOp {
  public:
   SumOfCodesOp(const CodeValues & block, ExclusiveSlot last, ExclusiveSlot lost)
@@ -67,11 +99,10 @@ class SumOfCodesOp final : public CustomOp {
     auto * sum = static_cast<float *>(dst->data);
     auto * last = last_.in<float>(context);
     auto * lost = lost_.in<int32_t>(context);
-    bool sent = false;
+    const bool sent = any_sent(dst->src[0], K_);
     std::memset(sum, 0, static_cast<size_t>(W) * sizeof(float));
     for (int64_t g = 0; g < dst->src[0]->ne[0]; ++g) {
       if (codes[g] < 0 || codes[g] >= K_) continue;
-      sent = true;
       const float * row = values_ + (g * K_ + codes[g]) * W;
       for (int64_t i = 0; i < W; ++i) sum[i] += row[i];
     }
@@ -109,6 +140,15 @@ ggml_tensor * nearest_keys(HopBuilder & b, const Weight & keys, int64_t K, ggml_
 ggml_tensor * largest_scores(HopBuilder & b, int64_t K, ggml_tensor * scores) {
   return b.custom(std::make_unique<LargestScoresOp>(K), {ggml_nelements(scores) / K}, {scores},
                   GGML_TYPE_I32);
+}
+
+ggml_tensor * fade_lost(HopBuilder & b, const std::string & name, int64_t K, ggml_tensor * codes,
+                        ggml_tensor * x) {
+  const HopBuilder::Scope scope(b, name);
+  const auto loudness = b.exclusive("loudness", sizeof(float));
+  const auto lost = b.exclusive("lost", sizeof(int32_t));
+  return b.custom(std::make_unique<FadeLostOp>(K, loudness, lost), {x->ne[0], x->ne[1]},
+                  {x, codes});
 }
 
 ggml_tensor * sum_of_codes(HopBuilder & b, const CodeValues & block, ggml_tensor * codes) {

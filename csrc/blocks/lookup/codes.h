@@ -33,4 +33,11 @@ struct CodeValues {
 constexpr float kLostDecay = 0.7f;
 ggml_tensor * sum_of_codes(HopBuilder & b, const CodeValues & block, ggml_tensor * codes);
 
+/// x as loud as it is heard: as it is where a group was sent and in the first lost frame behind it,
+/// then `kLostDecay` of it per frame until nothing is left, and nothing before the first frame.
+/// What a sum of nothing means to a network need not be silence. `K` as above, codes (G),
+/// x (n, m) -> (n, m). State: how loud, and whether its frame was lost.
+ggml_tensor * fade_lost(HopBuilder & b, const std::string & name, int64_t K, ggml_tensor * codes,
+                        ggml_tensor * x);
+
 }  // namespace voxhop

@@ -94,7 +94,7 @@ def time_all(
 ) -> list[tuple[HopTiming, ...]]:
     """Time `hops` hops of every session, in turns, in each state of the caches."""
     hop = sessions[0].inputs[0].count
-    mic, ref = _inputs(sessions[0], hop * (hops + _ROUND))
+    mic, ref = inputs_of(sessions[0], hop * (hops + _ROUND))
     parts = [(cache, max(LEAST_HOPS, hops // _cost(cache))) for cache in caches]
     timings: list[list[HopTiming]] = [[] for _ in sessions]
     total = float(sum(count for _, count in parts))
@@ -114,7 +114,7 @@ def time_all(
     return [tuple(found) for found in timings]
 
 
-def _inputs(session: Session, count: int) -> tuple[npt.NDArray[Any], Samples | None]:
+def inputs_of(session: Session, count: int) -> tuple[npt.NDArray[Any], Samples | None]:
     """Return `count` values of what a session takes: speech, or codes of five bits."""
     if session.inputs[0].type == "codes":
         return np.random.default_rng(0).integers(0, 32, count).astype(np.uint8), None
