@@ -1,5 +1,6 @@
 // The C interface of level followers: argument checks and the exception barrier, no logic.
 #include <memory>
+#include <utility>
 
 #include "core/archive.h"
 #include "core/c_boundary.h"

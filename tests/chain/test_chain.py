@@ -173,6 +173,12 @@ def test_figures(echo, restorer, sounds):
         assert chain.metrics.load is None
         chain.process(quiet, sounds[1])
         told = chain.metrics
+        chain.load_state(chain.state())
+        after = chain.metrics
+    assert (after.frames_in, after.links[0].hops, after.links[0].delay_ms) == (9000, 0, None)
+    assert told.links[0].delay_ms >= 0
+    assert 0 < told.links[0].delay_confidence <= 1
+    assert (told.links[2].delay_ms, told.links[2].packets) == (None, None)
     assert (told.frames_in, told.frames_out, told.nonfinite_samples) == (9000, 9000, 1)
     one, two, three = told.links
     assert one.hops == 9000 // 32
