@@ -185,7 +185,8 @@ class Chain(Owner):
         texts = option_values(
             {k: repr(float(v)) if isinstance(v, float) else v for k, v in values.items()}
         )
-        self._call("set_options", index, NativeValues(texts).array, len(texts))
+        native_values = NativeValues(texts)  # alive until the call is over
+        self._call("set_options", index, native_values.array, len(texts))
         self._changed[index] |= values
 
     @property
