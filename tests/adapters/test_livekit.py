@@ -94,7 +94,7 @@ def test_processor_frame_by_frame(model, call):
 def test_what_it_cannot_serve_passes_and_is_said_once(model, call, caplog):
     mic, ref = (track[:3200] for track in call)
     echo = VqeProcessor(model=model)
-    odd = [frame(mic, rate=4000), frame(mic, channels=16), frame(mic[:0], channels=9)]
+    odd = [frame(mic, rate=4000), frame(mic, channels=16), frame(mic[:0], channels=9), "no frame"]
     with caplog.at_level(logging.WARNING, "voxhop"):
         for given in (*odd, *odd):
             assert echo._process(given) is given

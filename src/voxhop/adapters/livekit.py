@@ -106,8 +106,9 @@ class VqeProcessor(Uncopied, rtc.FrameProcessor[rtc.AudioFrame]):
 
     def _process(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
         try:
+            samples = _samples(frame)
             enhancer = self._following.opened(frame.sample_rate, frame.num_channels)
-            audio = enhancer(_samples(frame))
+            audio = enhancer(samples)
         except VoxhopError as error:
             self._tell(f"track: {error}; passed unchanged")
             return frame

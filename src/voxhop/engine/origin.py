@@ -22,7 +22,7 @@ class ContentOrigin:
     """
 
     def __init__(self, content: bytes) -> None:
-        self.reference = content
+        self.reference: bytes = content
 
     def digest(self) -> str:
         """Return the SHA-256 of the content in hexadecimal."""
@@ -42,7 +42,7 @@ class FileOrigin:
 
     def __init__(self, name: str | None, path: Path) -> None:
         self._path = path.absolute()
-        self.reference = str(self._path) if name is None else name
+        self.reference: str = str(self._path) if name is None else name
         self._stamp = self._stamp_now()
         self._digest: str | None = None
 

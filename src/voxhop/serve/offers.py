@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxhop.chain.chain import Chain
-from voxhop.chain.codec_link import CodecLink
 from voxhop.chain.files import chain_file
-from voxhop.chain.links import ModelLink
+from voxhop.chain.links import CodecLink, ModelLink
 from voxhop.chain.recipe import ChainRecipe
 from voxhop.engine.session_info import SessionOptions
 from voxhop.errors import ArgumentError
