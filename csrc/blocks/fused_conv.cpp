@@ -40,6 +40,21 @@ float * at(const HopContext & context, size_t offset) {
   return reinterpret_cast<float *>(context.scratch + offset);
 }
 
+// What a hop asks for ahead of time, of weights and of the past: together less than a second-level
+// cache holds beside the activations.
+constexpr ptrdiff_t kWeightWindow = 768 << 10;
+constexpr ptrdiff_t kPastWindow = 192 << 10;
+
+// What to ask for beside the block that reads [own, own + bytes).
+kernels::Ahead stretch(const ReadAhead & reading, const std::byte * own, size_t bytes,
+                       ptrdiff_t window) {
+  const std::byte * after = own + bytes;
+  if (reading.end < after) return {};  // the block's memory is not of this stretch
+  const bool within = reading.asked > own && reading.asked <= after + window;
+  return {reinterpret_cast<const char *>(within ? reading.asked : own),
+          reinterpret_cast<const char *>(after + std::min(reading.end - after, window))};
+}
+
 }  // namespace
 
 Conv::Conv(HopBuilder & b, const Target & target, const ConvSpec & spec)
@@ -299,6 +314,18 @@ void Conv::finish_with(kernels::Epilogue & to, const Group & group,
   to.out_step = target.step;
 }
 
+// On the session's own thread.
+void Conv::run_asking(const HopContext & context, kernels::ConvArgs a) const {
+  kernels::Ahead ahead[kernels::kAheads] = {
+      stretch(context.weights, static_cast<const std::byte *>(a.weights), weight_bytes_,
+              kWeightWindow),
+      stretch(context.past, slot_.in<std::byte>(context), slot_.bytes, kPastWindow)};
+  a.ahead = ahead;
+  kernel_.run(a);
+  context.weights.asked = reinterpret_cast<const std::byte *>(ahead[0].at);
+  context.past.asked = reinterpret_cast<const std::byte *>(ahead[1].at);
+}
+
 void Conv::direct(const HopContext & context, const Rows & rows, int first, int last, int group,
                   const ConvTarget * to) const {
   const Group & g = groups_[group];
@@ -325,7 +352,7 @@ void Conv::direct(const HopContext & context, const Rows & rows, int first, int 
     finish_with(a, g, *to);
   }
   if (context.workers == nullptr) {
-    kernel_.run(a);
+    run_asking(context, a);
     return;
   }
   in_parallel(context, (bins_out_ + kChunkBins - 1) / kChunkBins, [&](int chunk) {
@@ -360,7 +387,11 @@ void Conv::winograd(const HopContext & context, const Rows & rows, int first, in
     point.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
     if (to != nullptr && first > 0) point.init = sums + p * plane;
     point.out = products + p * plane;
-    kernel_.run(point);
+    if (context.workers == nullptr) {
+      run_asking(context, point);
+    } else {
+      kernel_.run(point);
+    }
   });
   if (to == nullptr) return;
   kernels::WinogradOutArgs o;

@@ -99,6 +99,7 @@ class Conv {
   /// rows, otherwise the finished outputs.
   void direct(const HopContext & context, const Rows & rows, int first, int last, int group,
               const ConvTarget * to) const;
+  void run_asking(const HopContext & context, kernels::ConvArgs a) const;
   void winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
                 const ConvTarget * to) const;
 

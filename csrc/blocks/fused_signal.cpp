@@ -37,7 +37,8 @@ void fit_window(double scale, Value value, FittedWindow & to) {
     turns[2 * n + 1] = scale * -std::sin(angle);
   }
   const auto basis = [&](int i, int n) {
-    return turns[static_cast<size_t>(2 * ((i / 2 + 1) * n % kFftSize) + i % 2)];
+    const auto angle = static_cast<unsigned>((i / 2 + 1) * n) % unsigned{kFftSize};
+    return turns[2 * angle + static_cast<unsigned>(i) % 2];
   };
   to.fits = true;
   for (int first = 0; first < kFftSize; first += kFitSamples) {

@@ -73,7 +73,7 @@ BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   probe_memory();
   NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
-  PackedWeights & packed = packed_.try_emplace(blocks.name, tensors_.bytes()).first->second;
+  PackedWeights & packed = packed_.try_emplace(blocks.name, 2 * tensors_.bytes()).first->second;
   HopBuilder builder(packed, options.history_first);
   network_->hop(builder, *blocks.blocks, *variant);
   auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads,

@@ -192,6 +192,7 @@ void HopBuilder::check_next_values() const {
 }
 
 HopGraph HopBuilder::finish() {
+  graph_.context->weights.end = weights_.end();
   check_next_values();
   const auto is_slot = [&](const ggml_tensor * tensor) {
     return std::any_of(slots_.begin(), slots_.end(),

@@ -18,6 +18,13 @@ namespace voxhop {
 class WorkerPool;
 enum class PortType;
 
+/// Memory that lies in the order in which a hop reads it, packed weights or a stream's state: a
+/// block may ask for what the blocks after it want while it computes, on the session's own thread.
+struct ReadAhead {
+  const std::byte * asked = nullptr;  // up to here in this hop
+  const std::byte * end = nullptr;
+};
+
 /// What a custom op may use while it runs. Owned by the plan; the address is stable,
 /// `state` and `ahead` change when the plan is bound to another stream.
 struct HopContext {
@@ -27,6 +34,7 @@ struct HopContext {
   WorkerPool * workers = nullptr;  // null with one thread
   bool comfort_noise = true;       // whether a block for it adds any
   uint64_t given = 0;              // bit i: the caller gave input i in this hop
+  mutable ReadAhead weights, past;
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes

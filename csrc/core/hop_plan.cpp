@@ -128,6 +128,7 @@ void HopPlan::bind(State & state) noexcept {
   bound_ = &state;
   graph_.context->state = state.data();
   graph_.context->ahead = state.ahead();
+  graph_.context->past.end = state.data() + layout().bytes();
   for (const Rebind & rebind : rebinds_) {
     *rebind.data = state.data() + rebind.offset;
   }
@@ -153,6 +154,7 @@ void HopPlan::prepare() {
 
 void HopPlan::run() {
   const FlushDenormals flush(flushes_);
+  graph_.context->weights.asked = graph_.context->past.asked = nullptr;
   prepare();
   bound_->set_prepared(false);
   if (workers_ == nullptr) {

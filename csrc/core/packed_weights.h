@@ -29,6 +29,10 @@ class PackedWeights {
                        const std::function<void(float *)> & fill);
 
   size_t bytes() const { return used_bytes_; }
+  /// Behind the array written last; what was written together with it lies before.
+  const std::byte * end() const {
+    return chunks_.empty() ? nullptr : chunks_.back().data() + chunk_used_;
+  }
 
  private:
   struct Entry {

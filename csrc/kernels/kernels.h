@@ -26,6 +26,14 @@ constexpr int next_panel(int left, int max_octets) {
 
 constexpr int kMaxTaps = 4;
 
+/// Memory that is wanted after a kernel's own: while it computes it asks for one line of it after
+/// the other, and moves `at` on.
+struct Ahead {
+  const char * at = nullptr;
+  const char * end = nullptr;
+};
+constexpr int kAheads = 2;
+
 /// The band of a bin when `bands` share all bins equally: bin * bands / bins without a division.
 /// Right up to 4096 bins.
 struct BandOfBin {
@@ -79,6 +87,7 @@ struct ConvArgs : Epilogue {
   const float * bin_scale = nullptr;  // if not null, per bin too
   const float * channel_scale = nullptr;
   const int32_t * offset = nullptr;  // (taps, 8 * octets)
+  Ahead * ahead = nullptr;           // kAheads of them, or null
 };
 
 struct ConvKernel {

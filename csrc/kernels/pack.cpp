@@ -31,6 +31,24 @@ void for_each_packed(const WeightMatrix & w, int max_octets, int group, Fn fn) {
                     [&](int k, int c) { fn(k, c, c < w.c_out ? w.row(k)[c] : 0.0); });
 }
 
+// The same for one k at a time, whose channels lie side by side: `to` of every weight.
+template <class T, class To>
+void pack_rows(const WeightMatrix & w, int max_octets, T * out, To to) {
+  int left = octets_of(w.c_out);
+  for (int first = 0; left > 0;) {
+    const int octets = next_panel(left, max_octets);
+    const int channels = 8 * octets;
+    const int valid = std::min(channels, w.c_out - first);
+    for (int k = 0; k < w.k; ++k, out += channels) {
+      const double * row = w.row(k) + first;
+      for (int c = 0; c < valid; ++c) out[c] = to(row[c]);
+      std::fill(out + valid, out + channels, to(0.0));
+    }
+    first += channels;
+    left -= octets;
+  }
+}
+
 }  // namespace
 
 size_t packed_count(int k, int c_out) {
@@ -38,13 +56,11 @@ size_t packed_count(int k, int c_out) {
 }
 
 void pack_f32(const WeightMatrix & w, int max_octets, float * out) {
-  for_each_packed(w, max_octets, 1,
-                  [&](int, int, double value) { *out++ = static_cast<float>(value); });
+  pack_rows(w, max_octets, out, [](double value) { return static_cast<float>(value); });
 }
 
 void pack_f16(const WeightMatrix & w, int max_octets, uint16_t * out) {
-  for_each_packed(w, max_octets, 1,
-                  [&](int, int, double value) { *out++ = to_half(static_cast<float>(value)); });
+  pack_rows(w, max_octets, out, [](double value) { return to_half(static_cast<float>(value)); });
 }
 
 void pack_bf16(const WeightMatrix & w, int max_octets, uint16_t * out) {
@@ -118,6 +134,11 @@ uint16_t to_half(float x) {
   std::memcpy(&bits, &x, sizeof bits);
   const uint32_t sign = bits >> 16 & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
+  constexpr uint32_t kLeastNormal = 0x38800000u, kInfinite = 0x477ff000u;
+  if (magnitude - kLeastNormal < kInfinite - kLeastNormal) {  // nearly always
+    const uint32_t odd = magnitude >> 13 & 1u;
+    return static_cast<uint16_t>(sign | (magnitude - 0x38000000u + 0xfffu + odd) >> 13);
+  }
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);  // NaN
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
   if (magnitude < 0x33000001u) return static_cast<uint16_t>(sign);

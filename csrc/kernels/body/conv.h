@@ -68,6 +68,38 @@ inline void prefetch(const void * p) {
   for (int i = 0; i < Bytes; i += 64) __builtin_prefetch(at + i);
 }
 
+// What a tile asks for while it computes, two lines of it per turn of the inner loop: as much as a
+// tile's arithmetic hides. What is shorter than a tile's turns is left, and the widest tiles alone
+// ask: most of the work is theirs, and GCC keeps the sums of narrower ones in memory for it.
+template <int H, int NB>
+struct Asking {
+  static constexpr bool kAsks = NB > 1 && NB == tile_bins(H);
+  static constexpr ptrdiff_t kStep = 128;
+
+  Asking(const ConvArgs & a, const void * anything, int turns)
+      : at(static_cast<const char *>(anything)) {
+    if (!kAsks || a.ahead == nullptr) return;
+    for (int i = 0; i < kAheads; ++i) {
+      Ahead & ahead = a.ahead[i];
+      if (ahead.end - ahead.at < turns * kStep) continue;
+      at = ahead.at;
+      step = kStep;
+      ahead.at += turns * kStep;
+      return;
+    }
+  }
+  inline void next() {
+    if constexpr (kAsks) {
+      __builtin_prefetch(at, 0, 2);
+      __builtin_prefetch(at + kStep / 2, 0, 2);
+      at += step;
+    }
+  }
+
+  const char * at;
+  ptrdiff_t step = 0;
+};
+
 // f32 rows; weights f32, or f16 widened as they are read.
 //
 // GCC keeps acc in registers only if every index is a constant after unrolling; a test
@@ -83,12 +115,14 @@ struct FloatConv {
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) l_zero(acc[n]);
     const ptrdiff_t step = a.step;
+    Asking<H, NB> asking(a, w, a.n_taps * a.patch);
     for (int tap = 0; tap < a.n_taps; ++tap) {
       const float * x = static_cast<const float *>(a.taps[tap]) + bin * step;
       for (int k = 0; k < a.patch; ++k) {
         Lanes<H> wk;
         l_load(wk, w);
         if constexpr (NB == 1) prefetch<8 * H * static_cast<int>(sizeof(W))>(w);
+        asking.next();
 #pragma GCC unroll 16
         for (int n = 0; n < NB; ++n) l_fma(acc[n], wk, x[n * step]);
         w += 8 * H;

@@ -18,6 +18,7 @@ struct S8Conv {
     for (int n = 0; n < NB; ++n) l_zero(sum[n]);
     const ptrdiff_t step = a.step;
     const int padded = kOctet * octets_of(a.c_out);
+    Asking<H, NB> asking(a, w, a.n_taps * a.patch / 4);
     for (int tap = 0; tap < a.n_taps; ++tap) {
       const int8_t * x = static_cast<const int8_t *>(a.taps[tap]) + bin * step;
       Quads<H> acc[NB];
@@ -27,6 +28,7 @@ struct S8Conv {
         QuadWeights<H> wk;
         q_load(wk, w);
         if constexpr (NB == 1) prefetch<32 * H>(w);
+        asking.next();
 #pragma GCC unroll 16
         for (int n = 0; n < NB; ++n) q_dot(acc[n], wk, x + n * step);
         w += 32 * H;

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +46,12 @@ def standard_files(
         raise ArgumentError("standard input: a terminal, expected a file or a program's output")
     if out == STANDARD and sys.stdout.isatty():
         raise ArgumentError("standard output: a terminal, expected a file or a program")
+    if STANDARD not in (*inputs, out):
+        yield inputs, out
+        return
+    import shutil  # noqa: PLC0415 - files that have names need neither
+    import tempfile  # noqa: PLC0415 - the same
+
     with tempfile.TemporaryDirectory(prefix="voxhop-") as folder:
         places = {name: str(Path(folder) / name) for name in _NAMES}
         places["out"] += suffix

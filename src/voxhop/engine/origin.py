@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from voxhop.engine.hash import sha256_of
 from voxhop.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -26,6 +24,8 @@ class ContentOrigin:
 
     def digest(self) -> str:
         """Return the SHA-256 of the content in hexadecimal."""
+        import hashlib  # noqa: PLC0415 - it loads OpenSSL, which few need
+
         return hashlib.sha256(self.reference).hexdigest()
 
 
@@ -60,6 +60,8 @@ class FileOrigin:
                 "model"
             )
         if self._digest is None:
+            from voxhop.engine.hash import sha256_of  # noqa: PLC0415 - as above
+
             self._digest = sha256_of(self._path)
         return self._digest
 

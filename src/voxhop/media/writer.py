@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,8 +81,11 @@ class MediaWriter(WholeFile):
     def __init__(
         self, path: str | os.PathLike[str], *, rate: int, channels: int, like: AudioReader
     ) -> None:
+        from fractions import Fraction  # noqa: PLC0415 - media alone need it
+
         self._name, self._rate = str(path), rate
         self._av = import_av(self._name, "write")
+        self._tick = Fraction(1, rate)
         self._target = target_of(path)
         self._partial = partial_beside(self._target)
         self.frames = self.clipped = 0
@@ -118,7 +120,7 @@ class MediaWriter(WholeFile):
         packed = np.ascontiguousarray(np.clip(block, -1.0, 1.0)).reshape(1, -1)
         frame = self._av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
         frame.sample_rate = self._rate
-        frame.time_base = Fraction(1, self._rate)
+        frame.time_base = self._tick
         frame.pts = self.frames + round(self._start_s * self._rate)
         try:
             self._out.mux(self._sound.encode(frame))
