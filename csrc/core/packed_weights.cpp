@@ -1,40 +1,20 @@
 #include "core/packed_weights.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
+#include "core/large_pages.h"
 #include "core/status.h"
 
 namespace voxhop {
-namespace {
-
-// A hop reads megabytes of weights once. In pages of 4 kB every one of them may cost a walk of
-// the page tables, which other programs have pushed out of the cache: a fifth of the time at the
-// pace of an application. Only whole large pages inside the memory are asked for.
-void in_large_pages(AlignedBuffer & buffer) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
-  const auto start = reinterpret_cast<uintptr_t>(buffer.data());
-  const uintptr_t first = (start + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t last = (start + buffer.size()) / kLargePage * kLargePage;
-  // A kernel without them refuses, and small pages do as well.
-  if (first < last) madvise(reinterpret_cast<void *>(first), last - first, MADV_HUGEPAGE);
-#else
-  (void)buffer;
-#endif
-}
-
-}  // namespace
 
 std::byte * PackedWeights::allocate(size_t bytes) {
   const size_t padded = align_up(std::max<size_t>(bytes, 1));
   if (chunks_.empty() || chunks_.back().size() - chunk_used_ < padded) {
     chunks_.push_back(AlignedBuffer::uninitialised(std::max(padded, align_up(chunk_bytes_))));
+    // A hop reads megabytes of weights once: in pages of 4 kB every one of them may cost a walk of
+    // the page tables, which other programs have pushed out of the cache, a fifth of the time at
+    // the pace of an application.
     in_large_pages(chunks_.back());
     chunk_used_ = 0;
   }
