@@ -62,6 +62,8 @@ def test_clips_that_are_not_drawn_keep_every_bit(whole, name):
         for a, b in zip(rows(without), rows(some), strict=True)
     ]
     assert 0 < sum(same) < len(same)
+    none = make(whole, name, share=1e-9)
+    assert torch.equal(none.mic, make(whole).mic)
 
 
 def rows(clips):

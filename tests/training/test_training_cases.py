@@ -13,8 +13,10 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 import soundfile
 import torch
 
+from voxhop.evaluation.cases import load_cases
 from voxhop.training.bank import DataConfig
 from voxhop.training.cases import CaseConfig, write_cases
+from voxhop.training.conditions import CONDITIONS
 from voxhop.training.simulate import Scenario, simulate
 
 if TYPE_CHECKING:
@@ -131,3 +133,20 @@ def test_a_seed_gives_the_same_files_and_another_gives_others(
     )
     (other,) = write_cases(data, tmp_path / "other", few)
     assert (other / "mic.wav").read_bytes() != (cases[0] / "mic.wav").read_bytes()
+
+
+def test_conditions_have_cases_and_rows_of_their_own(
+    corpus_folder: Path, cache: Path, tmp_path: Path
+) -> None:
+    data = DataConfig(folder=str(corpus_folder), cache=str(cache))
+    none = {"far_end": 0, "double_talk": 0, "near_end": 0, "noise": 0, "reverberation": 0}
+    config = CaseConfig(**none, seconds=1.5, rooms=2, per_condition=1)
+    written = write_cases(data, tmp_path, config)
+    found = [meta["condition"] for meta in metas(written)]
+    # The corpus has neither music nor a keyboard.
+    missing = {"media", "singing", "keyboard"}
+    assert found == [name for name in CONDITIONS if name not in missing]
+    cases = {case.case_id: case for case in load_cases(tmp_path)}
+    groups = {meta["condition"]: cases[meta["id"]].groups for meta in metas(written)}
+    assert groups["hum"] == ("nearend, hum",)
+    assert groups["jitter"] == ("doubletalk, jitter",)

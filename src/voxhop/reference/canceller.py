@@ -19,7 +19,6 @@ from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
 
 PARTITIONS = (16, 32, 48)
 GROUP = 16
-AUDIO = ("after", "steady", "quick")
 
 PRIOR_DECAY = 0.1
 POWER_SMOOTHING = 0.8
@@ -187,16 +186,17 @@ class Canceller:
             )
         if state is None:
             state = self._first(mic)
-        hops = []
+        estimates: list[tuple[Tensor, Tensor, Tensor]] = []
+        verdicts: list[Verdicts] = []
         for start in range(0, mic.shape[1], FILTERBANK_HOP):
             part = slice(start, start + FILTERBANK_HOP)
             hop, state = self._hop(mic[:, part], ref[:, part], state)
-            hops.append(hop)
-        audio = (torch.cat([getattr(hop, name) for hop in hops], 1) for name in AUDIO)
-        verdicts = Verdicts(
-            *(torch.stack(flags, 1) for flags in zip(*(h.verdicts for h in hops), strict=True))
-        )
-        return EchoEstimate(*audio, verdicts), state
+            estimates.append(hop[:3])
+            verdicts.append(hop.verdicts)
+        after, steady, quick = (torch.cat([hop[i] for hop in estimates], 1) for i in range(3))
+        flags = zip(*verdicts, strict=True)
+        seen = Verdicts(*(torch.stack(flag, 1) for flag in flags))
+        return EchoEstimate(after, steady, quick, seen), state
 
     def _first(self, mic: Tensor) -> CancellerState:
         hop = mic.new_zeros(mic.shape[0], FILTERBANK_HOP)

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from voxhop.reference.localvqe import LocalVQE
 
@@ -38,13 +39,20 @@ def with_canceller(model: LocalVQE, partitions: int, *, echo_inputs: bool = Fals
     config = replace(model.config, echo_partitions=partitions, mic_channels=widths)
     state = dict(model.state_dict())
     if echo_inputs:
-        weight, gain, bias = (
-            state[f"{_FIRST}.{name}"] for name in ("conv.weight", "norm.weight", "norm.bias")
-        )
-        state[f"{_FIRST}.conv.weight"] = torch.cat((weight, torch.zeros_like(weight)), 1)
-        gain = gain / math.sqrt(2)
-        state[f"{_FIRST}.norm.weight"] = torch.cat((gain, gain))
-        state[f"{_FIRST}.norm.bias"] = torch.cat((bias, torch.zeros_like(bias)))
+        state = with_echo_inputs(state)
     changed = LocalVQE(config).to(model.encoder.conv.weight.dtype)
     changed.load_state_dict(state)
     return changed
+
+
+def with_echo_inputs(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the weights of a network that hears two inputs two more, of weight zero."""
+    weight, gain, bias = (
+        state[f"{_FIRST}.{name}"] for name in ("conv.weight", "norm.weight", "norm.bias")
+    )
+    gain = gain / math.sqrt(2)
+    return state | {
+        f"{_FIRST}.conv.weight": torch.cat((weight, torch.zeros_like(weight)), 1),
+        f"{_FIRST}.norm.weight": torch.cat((gain, gain)),
+        f"{_FIRST}.norm.bias": torch.cat((bias, torch.zeros_like(bias))),
+    }

@@ -122,6 +122,7 @@ class LocalVQE(nn.Module):
         state: LocalVQEState | None = None,
         *,
         synthesize: bool = True,
+        echo: CancellerState | None = None,
     ) -> tuple[LocalVQEOutput, LocalVQEState]:
         """Enhance a clip or the next hops of a stream.
 
@@ -133,6 +134,8 @@ class LocalVQE(nn.Module):
             What the previous call returned; None starts from silence.
         synthesize
             Whether to make audio. A stream must keep to one choice.
+        echo
+            What the canceller knows at the start of a clip; None for nothing.
 
         Returns
         -------
@@ -145,7 +148,7 @@ class LocalVQE(nn.Module):
             For shapes that do not fit.
         """
         front_state = None if state is None else state.front
-        front, front_state = self.encode_and_align(mic, ref, front_state)
+        front, front_state = self.encode_and_align(mic, ref, front_state, echo=echo)
         x = torch.cat((front.skips[-1], front.align.aligned), dim=3)
         skips, states = list(front.skips), list(front_state.mic)
         for i in range(FAR_STAGES + 1, ENCODER_STAGES + 1):
@@ -180,13 +183,19 @@ class LocalVQE(nn.Module):
         )
 
     def encode_and_align(
-        self, mic: Tensor, ref: Tensor, state: FrontState | None = None
+        self,
+        mic: Tensor,
+        ref: Tensor,
+        state: FrontState | None = None,
+        *,
+        echo: CancellerState | None = None,
     ) -> tuple[Front, FrontState]:
         """Run filterbank, both level-2 encoders and the alignment only.
 
         Parameters
         ----------
         mic, ref : Tensor, (B, N) f32 or f64
+        echo
             As for `forward`.
         state
             The ``front`` of a stream's state; None starts from silence.
@@ -203,7 +212,8 @@ class LocalVQE(nn.Module):
         with torch.autocast(mic.device.type, enabled=False):
             spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
             heard, ref_spectrum = spectra.chunk(2)
-            mic_spectrum, mic_features, echo = self._cancel(mic, ref, heard, state)
+            known = echo if state is None else state.echo
+            mic_spectrum, mic_features, echo = self._cancel(mic, ref, heard, known)
             ref_features = self.compress(ref_spectrum)
         level2 = FAR_STAGES
         mic_past = None if state is None else state.mic[:level2]
@@ -216,12 +226,11 @@ class LocalVQE(nn.Module):
         return front, FrontState(audio, mic_states, far_states, align_state, echo)
 
     def _cancel(
-        self, mic: Tensor, ref: Tensor, heard: Tensor, state: FrontState | None
+        self, mic: Tensor, ref: Tensor, heard: Tensor, past: CancellerState | None
     ) -> tuple[Tensor, Tensor, CancellerState | None]:
         """Return spectrum and features behind the canceller, and its state."""
         if self.canceller is None:
             return heard, self.compress(heard), None
-        past = None if state is None else state.echo
         output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
         features = self.compress(output.residual)
         if self.config.sees_echo:

@@ -24,6 +24,7 @@ from voxhop.training.simulate import SimulationConfig
 from voxhop.training.sublime_data import SublimeDataConfig
 from voxhop.training.sublime_objective import AnnealingConfig, SublimeLossConfig
 from voxhop.training.sublime_shape import SublimeShape
+from voxhop.training.warm import WarmConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,13 +207,26 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig(RunConfig):
-    """A run of LocalVQE."""
+    """A run of LocalVQE.
+
+    Attributes
+    ----------
+    warm
+        What a canceller in front of the network knows when a clip begins.
+    """
 
     recipe: Literal["localvqe"] = "localvqe"
     name: str = "voxhop-localvqe"
     model: LocalVQEConfig = field(default_factory=LocalVQEConfig)
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    warm: WarmConfig = field(default_factory=WarmConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse to warm what is not there."""
+        super().__post_init__()
+        if self.warm.samples and not self.model.echo_partitions:
+            raise ArgumentError("warm.seconds: expected 0 without model.echo_partitions")
 
 
 @dataclass(frozen=True)

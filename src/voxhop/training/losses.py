@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from voxhop.training.acoustics import active_level
 from voxhop.training.loudness import AudibleDifference
 from voxhop.training.simulate import Scenario
+from voxhop.training.warm import Warmed, clips_of
 
 if TYPE_CHECKING:
     from voxhop.reference import LocalVQE, LocalVQEOutput
@@ -101,7 +102,7 @@ class Objective(nn.Module):
 
     def forward(
         self,
-        clips: Clips,
+        batch: Clips | Warmed,
         over_suppression: float,
         *,
         delay_factor: float = 1.0,
@@ -112,8 +113,8 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        clips : Clips
-            A simulated batch.
+        batch : Clips or Warmed
+            Simulated; with what the canceller knows, if it does.
         over_suppression : float
             The steered weight of the one-sided term.
         delay_factor, deep_factor : float
@@ -126,15 +127,16 @@ class Objective(nn.Module):
         dict
             Scalars: ``loss`` (what is minimised) and its unweighted terms.
         """
-        weights = self.config
+        weights, clips = self.config, clips_of(batch)
+        echo = batch.echo if isinstance(batch, Warmed) else None
         if align_only:
-            front, _ = self.model.encode_and_align(clips.mic, clips.ref)
+            front, _ = self.model.encode_and_align(clips.mic, clips.ref, echo=echo)
             delay = delay_loss(front.align.logits, clips)
             # Every parameter takes part, at no weight: data-parallel training waits
             # for the gradients of all of them.
             idle = sum(p.sum() for p in self.parameters())
             return {"loss": delay + 0.0 * idle, "delay": delay}
-        output, _ = self.model(clips.mic, clips.ref, synthesize=False)
+        output, _ = self.model(clips.mic, clips.ref, synthesize=False, echo=echo)
         with torch.autocast(clips.mic.device.type, enabled=False):
             one_sided = over_suppression * self._one_sided(clips)
             terms = self._spectral_terms(clips, output.spectrum.float(), one_sided)

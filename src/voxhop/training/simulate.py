@@ -283,7 +283,8 @@ def _echo(config: SimulationConfig, draw: Draw, extra: Drawn, far: Tensor, paths
     if "moving_path" in marks:
         rows = torch.nonzero(marks["moving_path"][:, 0])[:, 0]
         share = devices.between_paths(details, clips, samples)[rows]
-        audio[rows] = torch.lerp(audio[rows], through(MOVED, first, rows), share)
+        if len(rows):
+            audio[rows] = torch.lerp(audio[rows], through(MOVED, first, rows), share)
     rows = torch.nonzero(changes[:, 0])[:, 0]
     if len(rows):
         fade = ((steps - change[rows]) / (0.02 * SAMPLE_RATE)).clamp(0, 1)

@@ -8,6 +8,8 @@ import torch
 
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE
+from voxhop.reference.canceller import Canceller
+from voxhop.reference.front_end import with_echo_inputs
 from voxhop.training.bank import load_bank
 from voxhop.training.conditions import CONDITIONS
 from voxhop.training.config import TrainingConfig
@@ -24,6 +26,7 @@ from voxhop.training.validate import (
     run_model,
     validate,
 )
+from voxhop.training.warm import Warmed, clips_of, warmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,17 +92,30 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         c = self.config
         return load_bank(c.data, split, c.rooms, seed=c.seed).to(device)
 
-    def draw(self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float) -> Clips:
-        """Draw scenarios and clips."""
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add inputs for the echo, of weight zero, where the run's model has them first."""
+        first = weights.get("mic_enc1.conv.weight")
+        if not self.config.model.sees_echo or first is None or first.shape[1] == 4:  # noqa: PLR2004
+            return weights
+        return with_echo_inputs(weights)
+
+    def draw(
+        self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
+    ) -> Clips | Warmed:
+        """Draw scenarios and clips; let a canceller hear what is before them."""
         del step  # `draw` depends on it
         simulation = self.config.simulation
-        samples = int(seconds * SAMPLE_RATE) // HOP * HOP
+        warm = self.config.warm
+        samples = int(seconds * SAMPLE_RATE) // HOP * HOP + warm.samples
         scenario = draw_scenarios(simulation, draw, clips)
-        return simulate(bank, simulation, draw, samples=samples, scenario=scenario)
+        batch = simulate(bank, simulation, draw, samples=samples, scenario=scenario)
+        if not warm.samples:
+            return batch
+        return warmed(Canceller(self.config.model.echo_partitions), warm, draw, batch)
 
-    def seconds(self, batch: Clips) -> float:
+    def seconds(self, batch: Clips | Warmed) -> float:
         """Return the length of a clip."""
-        return batch.mic.shape[1] / SAMPLE_RATE
+        return clips_of(batch).mic.shape[1] / SAMPLE_RATE
 
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Return the steered weight and the phase's factors."""
