@@ -429,15 +429,21 @@ def to_toml(config: RunConfig) -> str:
     if not isinstance(config, TrainingConfig):
         table = {"recipe": config.recipe, **table}
     phases = table.pop("phases", [])
-    lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not _is_table(value)]
-    for key, value in table.items():
-        if _is_table(value):
-            lines += ["", f"[{key}]", *(f"{name} = {_toml(item)}" for name, item in value.items())]
+    lines = _lines(table)
     for phase in phases:
         own = _changed(phase, to_table(Phase()))
         own["share"] = phase["share"]
         lines += ["", "[[phases]]", *(f"{name} = {_toml(item)}" for name, item in own.items())]
     return "\n".join(lines) + "\n"
+
+
+def _lines(table: dict[str, Any], where: str = "") -> list[str]:
+    """Write a table's entries, then the tables in it."""
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not _is_table(value)]
+    for key, value in table.items():
+        if _is_table(value):
+            lines += ["", f"[{where}{key}]", *_lines(value, f"{where}{key}.")]
+    return lines
 
 
 def _changed(table: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
