@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,35 @@ def test_bad_uploads_are_named(url, fields, status, words):
     assert found == status
     assert words in body.decode()
     assert "/tmp" not in body.decode()
+
+
+HEAD = b"POST /audio/transform HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+NESTED = (
+    b'--x\r\nContent-Type: multipart/mixed; boundary=y\r\nContent-Disposition: form-data; name="a"'
+    b"\r\n\r\n--y\r\n\r\nq\r\n--y--\r\n--x--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        (b"multipart/form-data", b"abcd", b"form: cannot be read"),
+        (b"multipart/form-data; boundary=x", b"abcd", b"form: cannot be read"),
+        (b"multipart/form-data; boundary=x", NESTED, b"a form inside the form"),
+        (b"text/plain", b"abcd", b"expected multipart/form-data"),
+    ],
+)
+def test_forms_that_are_none_are_named(url, kind, body, words):
+    port = int(url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(HEAD + b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body)))
+        client.sendall(body)
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert words in answer
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as gone:
+        gone.sendall(HEAD + b"Content-Type: %s\r\nContent-Length: 999\r\n\r\n--x" % kind)
+    assert ask(url, path="/models")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,10 @@ class _Server:
                 return self._refuse(400, _without(str(error), folder))
             except VoxhopError as error:
                 return self._refuse(422, _without(str(error), folder))
+            except asyncio.TimeoutError:
+                return self._refuse(408, f"nothing came for {self._limits.idle_s:g} s")
+            except ConnectionError:  # nobody is there to read it
+                return self._refuse(400, "the upload ended too early")
             body = await asyncio.to_thread(path.read_bytes)
         kind = _FORMATS[path.suffix[1:]]
         return self._web.Response(body=body, content_type=kind, headers={"X-Voxhop-Report": report})
@@ -139,12 +143,25 @@ class _Server:
         """Return the fields of the form; those that are files, as paths."""
         if request.content_type != "multipart/form-data":
             raise ArgumentError("expected multipart/form-data with the field audio")
+        try:
+            fields = await self._read_form(await request.multipart(), folder)
+        except VoxhopError:
+            raise
+        except (AssertionError, RuntimeError, ValueError) as error:  # aiohttp's, of its reader
+            raise ArgumentError(f"form: cannot be read: {error or 'no multipart'}") from error
+        if "audio" not in fields:
+            raise ArgumentError("field audio: missing, expected a recording")
+        return fields
+
+    async def _read_form(self, form: Any, folder: Path) -> dict[str, str]:  # noqa: ANN401
         fields: dict[str, str] = {}
-        left = self._limits.max_bytes
-        async for part in await request.multipart():
+        left, idle_s = self._limits.max_bytes, self._limits.idle_s
+        while (part := await asyncio.wait_for(form.next(), idle_s)) is not None:
+            if not hasattr(part, "read_chunk"):
+                raise ArgumentError("form: a form inside the form, expected fields and files")
             data = folder / (part.name if part.name in {"audio", "reference"} else "value")
             with data.open("wb") as file:
-                while piece := await part.read_chunk(_PIECE):
+                while piece := await asyncio.wait_for(part.read_chunk(_PIECE), idle_s):
                     left -= len(piece)
                     if left < 0:
                         limit = self._limits.max_bytes
@@ -154,8 +171,6 @@ class _Server:
                 fields[part.name] = str(data)
             elif part.name is not None:
                 fields[part.name] = data.read_bytes()[:1000].decode("utf-8", "replace")
-        if "audio" not in fields:
-            raise ArgumentError("field audio: missing, expected a recording")
         return fields
 
     def _transform(self, fields: Mapping[str, str], folder: Path) -> tuple[Path, str]:
