@@ -78,6 +78,8 @@ def table() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         text = path.read_text(encoding="utf-8")
         kept = json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
+        if not hasattr(kept, "contenders"):
+            continue  # another study's
         lines += rows(kept)
         if kept.note:
             notes += ["", f"{kept.cpu} (`{path.name}`): {kept.note}"]
