@@ -66,7 +66,7 @@ class Map {
 
  private:
   int bands_, bins_, padded_;
-  Unaligned<float> gain_, shift_;
+  std::vector<float> gain_, shift_;
 };
 
 void check_conv(const KernelTable & table, Format format, const ConvCase & t, int key,

@@ -33,11 +33,10 @@ inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel,
   }
   if (a.map_gain != nullptr) {
     const ptrdiff_t row = static_cast<ptrdiff_t>(a.band(bin)) * (kOctet * octets_of(a.c_out));
-    Lanes<H> map;
-    l_load(map, a.map_gain + row + channel);
-    l_mul(acc, map);
-    l_load(map, a.map_shift + row + channel);
-    l_add(acc, map);
+    Lanes<H> gain, shift;
+    l_load(gain, a.map_gain + row + channel);
+    l_load(shift, a.map_shift + row + channel);
+    l_map(acc, gain, shift);
   }
   activate(acc, a.act);
   const ptrdiff_t at = static_cast<ptrdiff_t>(bin) * a.out_step + channel;

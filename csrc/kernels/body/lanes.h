@@ -44,6 +44,12 @@ inline void l_mul(Lanes<H> & acc, const Lanes<H> & x) {
 #pragma GCC unroll 8
   for (int i = 0; i < acc.kCount; ++i) acc.v[i] = v_mul(acc.v[i], x.v[i]);
 }
+// acc = acc * gain + shift, rounded once where the CPU can.
+template <int H>
+inline void l_map(Lanes<H> & acc, const Lanes<H> & gain, const Lanes<H> & shift) {
+#pragma GCC unroll 8
+  for (int i = 0; i < acc.kCount; ++i) acc.v[i] = v_fma(acc.v[i], gain.v[i], shift.v[i]);
+}
 template <int H, class Fn>
 inline void l_apply(Lanes<H> & l, Fn fn) {
 #pragma GCC unroll 8

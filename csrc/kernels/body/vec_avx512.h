@@ -171,6 +171,13 @@ inline void l_mul(Lanes<H> & acc, const Lanes<H> & x) {
   for (int i = 0; i < H / 2; ++i) acc.v[i] = v_mul(acc.v[i], x.v[i]);
   if constexpr (H % 2 != 0) acc.h = _mm256_mul_ps(acc.h, x.h);
 }
+// acc = acc * gain + shift, rounded once.
+template <int H>
+inline void l_map(Lanes<H> & acc, const Lanes<H> & gain, const Lanes<H> & shift) {
+#pragma GCC unroll 8
+  for (int i = 0; i < H / 2; ++i) acc.v[i] = v_fma(acc.v[i], gain.v[i], shift.v[i]);
+  if constexpr (H % 2 != 0) acc.h = _mm256_fmadd_ps(acc.h, gain.h, shift.h);
+}
 template <int H, class Fn>
 inline void l_apply(Lanes<H> & l, Fn fn) {
 #pragma GCC unroll 8

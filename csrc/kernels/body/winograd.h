@@ -122,7 +122,7 @@ void winograd_out(const WinogradOutArgs & a) {
         if (a.bias != nullptr) y[i] = v_add(y[i], v_load(a.bias + at));
         if (a.map_gain != nullptr) {
           const ptrdiff_t row = static_cast<ptrdiff_t>(a.band(bin)) * padded + at;
-          y[i] = v_add(v_mul(y[i], v_load(a.map_gain + row)), v_load(a.map_shift + row));
+          y[i] = v_fma(y[i], v_load(a.map_gain + row), v_load(a.map_shift + row));
         }
         y[i] = v_activate(y[i], a.act);
         if (n == kWidth) {
