@@ -3,7 +3,8 @@
     python tools/release_model.py runs/small/best.pt --results quality/results.json
 
 writes ``src/voxhop/weights/NAME.gguf`` (f16) and ``models/NAME/``: the f32 file, MODEL_CARD.md,
-config.toml, log.jsonl and curves.png. NAME is that of the run's configuration, or ``--name``. The
+config.toml, log.jsonl and curves.png. With ``--kept-apart`` nothing goes into the package: weights
+that training goes on from and nobody should use yet. NAME is that of the run's configuration, or ``--name``. The
 figures of ``results.json`` (of ``voxhop eval`` or ``benchmarks/quality.py``) go into the card when
 it has a row of that name, and ``--history`` in words. Recordings are named "data" in what is kept,
 wherever they lay.
@@ -42,6 +43,14 @@ LIMITS = {
         "48 kHz: three voices in training, none of full bandwidth in validation.",
         "Trained for a small fraction of what the network can use: see the curves.",
     ),
+    "streamfm": (
+        "Mostly English speech; one level, which the level follower brings about.",
+        "What it adds is made up: it is likely, not true.",
+    ),
+    "sublime": (
+        "Mostly English speech, a fifth of it at 48 kHz.",
+        "Speech only: music and noise come out as something like speech.",
+    ),
 }
 
 
@@ -55,6 +64,9 @@ def main() -> int:
     parser.add_argument(
         "--limit", action="append", default=[], help="one more thing to warn of, before the others"
     )
+    parser.add_argument(
+        "--kept-apart", action="store_true", help="no weights into the package, the f32 file only"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="checkout; this one")
     args = parser.parse_args()
     name = args.name or run_config(args.checkpoint).name
@@ -67,15 +79,19 @@ def main() -> int:
         history=args.history,
     )
     files = publish_with_card(args.checkpoint, folder, name=name, notes=notes, results=results)
-    weights = args.root / "src" / "voxhop" / "weights" / files.half.name
-    shutil.move(files.half, weights)
+    if args.kept_apart:
+        files.half.unlink()
+    else:
+        weights = args.root / "src" / "voxhop" / "weights" / files.half.name
+        shutil.move(files.half, weights)
+        sys.stdout.write(f"{weights}\n")
     config = kept_config(run_config(args.checkpoint), name)
     (folder / "config.toml").write_text(to_toml(config), "utf-8")
     log = args.checkpoint.with_name("log.jsonl")
     lines = [json.dumps(record) for record in read_log(log) if record["kind"] != "start"]
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     plot_curves(folder / "log.jsonl", folder / "curves.png", recipe)
-    sys.stdout.write(f"{weights}\n" + "".join(f"{path}\n" for path in sorted(folder.iterdir())))
+    sys.stdout.write("".join(f"{path}\n" for path in sorted(folder.iterdir())))
     return 0
 
 

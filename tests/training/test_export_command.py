@@ -135,6 +135,16 @@ def test_one_command_puts_a_run_into_the_package(run: Path, tmp_path: Path) -> N
     assert len(read_log(folder / "log.jsonl")) == len(read_log(run / "log.jsonl"))
 
 
+def test_weights_that_nobody_should_use_yet_stay_out_of_the_package(
+    run: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(ROOT / "tools" / "release_model.py"), str(run / "best.pt")]
+    subprocess.run([*command, "--root", str(tmp_path), "--kept-apart"], check=True)
+    assert not (tmp_path / "src").exists()
+    (kept,) = (tmp_path / "models").rglob("*.gguf")
+    assert kept.name.endswith("-f32.gguf")
+
+
 def test_mistakes_are_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.pt").write_text("no checkpoint")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "plain.pt")
