@@ -4,10 +4,10 @@
 
 writes ``src/voxhop/weights/NAME.gguf`` (f16) and ``models/NAME/``: the f32 file, MODEL_CARD.md,
 config.toml, log.jsonl and curves.png. With ``--kept-apart`` nothing goes into the package: weights
-that training goes on from and nobody should use yet. NAME is that of the run's configuration, or ``--name``. The
-figures of ``results.json`` (of ``voxhop eval`` or ``benchmarks/quality.py``) go into the card when
-it has a row of that name, and ``--history`` in words. Recordings are named "data" in what is kept,
-wherever they lay.
+that training goes on from and nobody should use yet. NAME is that of the run's configuration, or
+``--name``. The figures of ``results.json`` (of ``voxhop eval`` or ``benchmarks/quality.py``) go into
+the card when it has a row of that name, and ``--history`` in words. Recordings are named "data" in
+what is kept, wherever they lay.
 """
 
 from __future__ import annotations
