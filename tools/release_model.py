@@ -5,7 +5,7 @@
 writes ``src/voxhop/weights/NAME.gguf`` (f16) and ``models/NAME/``: the f32 file, MODEL_CARD.md,
 config.toml, log.jsonl and curves.png. With ``--kept-apart`` nothing goes into the package: weights
 that training goes on from and nobody should use yet. NAME is that of the run's configuration, or
-``--name``. The figures of ``results.json`` (of ``voxhop eval`` or ``benchmarks/quality.py``) go into
+``--name``. The figures of ``results.json`` (of ``voxhop eval``, ``benchmarks/quality.py``) go into
 the card when it has a row of that name, and ``--history`` in words. Recordings are named "data" in
 what is kept, wherever they lay.
 """
@@ -77,6 +77,7 @@ def main() -> int:
         recordings=RECORDINGS.format(rooms=recipe.config.rooms.count),
         limits=(*args.limit, *LIMITS[recipe.config.recipe]),
         history=args.history,
+        packaged=not args.kept_apart,
     )
     files = publish_with_card(args.checkpoint, folder, name=name, notes=notes, results=results)
     if args.kept_apart:

@@ -143,6 +143,7 @@ def test_weights_that_nobody_should_use_yet_stay_out_of_the_package(
     assert not (tmp_path / "src").exists()
     (kept,) = (tmp_path / "models").rglob("*.gguf")
     assert kept.name.endswith("-f32.gguf")
+    assert "it is in no package" in kept.with_name("MODEL_CARD.md").read_text()
 
 
 def test_mistakes_are_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,11 +46,14 @@ class CardNotes(NamedTuple):
         What to warn of.
     history : str
         What its initial weights had seen, and what was changed while it ran.
+    packaged : bool
+        Whether the package has it; else training goes on from it, and that is all it is for.
     """
 
     recordings: str
     limits: Sequence[str]
     history: str = ""
+    packaged: bool = True
 
 
 def model_card(
@@ -89,11 +92,13 @@ def model_card(
     best = "figures" in content
     found = content["figures"] if best else _latest_figures(checkpoint)
     choice = "the best of all raw and averaged weights by validation score"
+    packaged = notes is None or notes.packaged
+    where = "the package ships the same in f16" if packaged else "it is in no package"
     text = f"""# {name}
 
 {recipe.described(info, trained)} Licence: Apache-2.0.
 
-`{name}-f32.gguf` is what further training starts from; the package ships the same in f16.
+`{name}-f32.gguf` is what further training starts from; {where}.
 
 ## Training
 
