@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import voxhop
+from voxhop._bindings import engine_file
 
 DEMO = Path(voxhop.__file__).parent / "demo"
 PROGRAM = """
@@ -55,6 +56,24 @@ def test_every_package_of_an_extra_is_left_out_unless_the_program_imports_it():
     )
     base = {"PyInstaller", "_cffi_backend", "cffi", "numpy", "soundfile", "soxr", "voxhop"}
     assert set(left_out) == found - base - sys.stdlib_module_names
+
+
+def test_nuitka_is_told_of_every_file():
+    line = [sys.executable, "-m", "voxhop.__nuitka"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    text = Path(done.stdout.strip()).read_text()
+    package = Path(voxhop.__file__).parent
+    suffixes = {".py", ".pyc", ".typed", ".yml", ".h"}
+    folders = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in suffixes
+    }
+    for folder in folders - {"lib", "include"}:
+        assert f"'{folder}'" in text, folder
+    library = engine_file()
+    for path in (library, *library.parent.glob("plugins/*")):
+        assert f"'{path.name.partition('.')[0]}'" in text, path.name
 
 
 @pytest.mark.slow
