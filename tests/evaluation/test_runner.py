@@ -25,6 +25,7 @@ from voxhop.evaluation.cases import Case
 from voxhop.evaluation.plan import SystemRow
 from voxhop.evaluation.scoring import MEASURES, late_start
 from voxhop.evaluation.summary import Mean, Row, is_best
+from voxhop.evaluation.systems import BUILT_IN
 from voxhop.evaluation.worst import worst_clips
 
 PLAIN = ("si_sdr", "erle", "blind_erle")
@@ -139,7 +140,7 @@ def test_a_broken_system_is_named_with_the_case(cases, tmp_path, how, message):
 @pytest.mark.parametrize(
     ("specification", "message"),
     [
-        ("nothing", "not one of unprocessed, voxhop, webrtc, speex, nor module:factory"),
+        ("nothing", f"not one of {', '.join(BUILT_IN)}, nor module:factory"),
         ("unprocessed,loud", "'loud', expected key=value"),
         ("unprocessed,loud=1", "loud"),
         ("no_such_module:x", "no_such_module"),
