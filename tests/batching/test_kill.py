@@ -1,6 +1,7 @@
 """A batch that is killed at random moments goes on to the same results."""
 
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recordings import MODEL, hashes, rows, voxhop_command, write_pair
+from voxhop.batching import pool
 from voxhop.batching.manifest import MANIFEST_NAME
 
 FILES = int(os.environ.get("VOXHOP_BATCH_FILES", "60"))
@@ -96,6 +98,23 @@ def test_a_killed_worker_is_replaced(archive, tmp_path):
     os.kill(children(process.pid)[0], signal.SIGKILL)
     assert process.wait() == 0, process.stderr.read()
     assert hashes(out) == expected
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(monkeypatch):
+    asked = pool.Worker._ask
+    killed = []
+
+    def ask(self, message):
+        if not killed:
+            killed.append(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+        asked(self, message)
+
+    monkeypatch.setattr(pool.Worker, "_ask", ask)
+    worker = pool.Worker(pickle.dumps(None))
+    assert worker._process.pid != killed[0]
+    worker.end()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

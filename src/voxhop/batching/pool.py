@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from voxhop.batching.work import Work
 
 _ATTEMPTS: Final = 2
+_STARTS: Final = 3
 _PATIENCE_S: Final = 10.0  # for a worker to leave that waits for a disk
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -52,6 +53,18 @@ class Worker:
     """
 
     def __init__(self, work: bytes) -> None:
+        for left in reversed(range(_STARTS)):
+            try:
+                self._start(work)
+            except EngineError:  # noqa: PERF203 - a process is started each time
+                # Killed from outside it may come up the next time; its own fault stays one.
+                killed = (self._process.poll() or 0) < 0
+                if not killed or left == 0:
+                    raise
+            else:
+                return
+
+    def _start(self, work: bytes) -> None:
         with tempfile.TemporaryFile() as errors:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
                 [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
