@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from kept_page import hop_page, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar
@@ -131,14 +132,12 @@ def main() -> int:
                 mb, products = floor_bytes(way, len(edges) - 1, edges[-1])
                 rows.append((way, mb, products, hot, paced))
                 bar.update(at + 1, len(WAYS))
-    text = "\n".join(lines_of(machine, rows)) + "\n"
-    sys.stdout.write(text)
-    if args.page:
-        (RESULTS / f"seflow-{args.page}.md").write_text(text)
+    page = RESULTS / f"seflow-{args.page}.md" if args.page else None
+    show(page_of(machine, rows), page)
     return 0
 
 
-def lines_of(machine: Machine, rows: list[tuple]) -> list[str]:
+def page_of(machine: Machine, rows: list[tuple]) -> str:
     """Lay the figures out."""
     about = (
         f"{cpu_name()}, load {machine_load():.1f}. One core here: {machine.peak:.0f} GMAC/s in a "
@@ -148,18 +147,21 @@ def lines_of(machine: Machine, rows: list[tuple]) -> list[str]:
     )
     columns = ("network", "weights, ring", "MB", "floor", "back to back, CPU min")
     columns += ("each 16 ms, CPU min", "p50", "p99")
-    head = f"| {' | '.join(columns)} |"
-    lines = ["# SEFlow at the published size, hop by hop", "", about, "", head]
-    lines.append("|---|---|" + "--:|" * (len(columns) - 2))
+    cells = []
     for way, mb, products, hot, paced in rows:
         slow = mb / machine.memory + products / machine.peak
         fast = mb / machine.cache + products / machine.peak
-        lines.append(
-            f"| {way.sample_rate // 1000} kHz ({way.depth}, {way.heads}) | {way.precision}, "
-            f"{way.cache} | {mb:.1f} | {slow:.2f}, {fast:.2f} | {hot.cpu_min_ms:.2f} | "
-            f"{paced.cpu_min_ms:.2f} | {paced.p50_ms:.2f} | {paced.p99_ms:.2f} |"
+        figures = (hot.cpu_min_ms, paced.cpu_min_ms, paced.p50_ms, paced.p99_ms)
+        cells.append(
+            (
+                f"{way.sample_rate // 1000} kHz ({way.depth}, {way.heads})",
+                f"{way.precision}, {way.cache}",
+                f"{mb:.1f}",
+                f"{slow:.2f}, {fast:.2f}",
+                *(f"{figure:.2f}" for figure in figures),
+            )
         )
-    return lines
+    return hop_page("SEFlow at the published size, hop by hop", about, columns, cells)
 
 
 if __name__ == "__main__":

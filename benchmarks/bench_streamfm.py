@@ -17,14 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_seflow import RESULTS, measure_machine
+from bench_seflow import PACES, RESULTS, measure_machine
+from kept_page import hop_page, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar
 from voxhop.figures.hop_timing import time_all
 from voxhop.figures.machine import cpu_name, machine_load
-
-PACES = ("hot", "paced")
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,12 @@ def main() -> int:
                     times = time_all(sessions, args.hops, PACES, bar.update)
                 for way, session, (hot, paced) in zip(of_size, sessions, times, strict=True):
                     rows.append((way, session.macs_per_hop / 1e6, hot, paced))
-    text = "\n".join(lines_of(peak, rows)) + "\n"
-    sys.stdout.write(text)
-    if args.page:
-        (RESULTS / f"streamfm-{args.page}.md").write_text(text)
+    page = RESULTS / f"streamfm-{args.page}.md" if args.page else None
+    show(page_of(peak, rows), page)
     return 0
 
 
-def lines_of(peak: float, rows: list[tuple]) -> list[str]:
+def page_of(peak: float, rows: list[tuple]) -> str:
     """Lay the figures out."""
     about = (
         f"{cpu_name()}, load {machine_load():.1f}. One core here: {peak:.0f} GMAC/s in a float32 "
@@ -109,16 +106,19 @@ def lines_of(peak: float, rows: list[tuple]) -> list[str]:
     )
     columns = ("channels, solver", "kernels", "million products", "back to back, CPU min", "share")
     columns += ("each 16 ms, CPU min", "p50", "p99")
-    lines = ["# Stream.FM, hop by hop", "", about, "", f"| {' | '.join(columns)} |"]
-    lines.append("|---|---|" + "--:|" * (len(columns) - 2))
+    cells = []
     for way, products, hot, paced in rows:
         share = products / hot.cpu_min_ms / peak
-        lines.append(
-            f"| {way.nf}, {way.solver} | {way.kernels} {way.precision} | {products:.0f} | "
-            f"{hot.cpu_min_ms:.2f} | {share:.2f} | {paced.cpu_min_ms:.2f} | {paced.p50_ms:.2f} | "
-            f"{paced.p99_ms:.2f} |"
+        figures = (hot.cpu_min_ms, share, paced.cpu_min_ms, paced.p50_ms, paced.p99_ms)
+        cells.append(
+            (
+                f"{way.nf}, {way.solver}",
+                f"{way.kernels} {way.precision}",
+                f"{products:.0f}",
+                *(f"{figure:.2f}" for figure in figures),
+            )
         )
-    return lines
+    return hop_page("Stream.FM, hop by hop", about, columns, cells)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import voxhop
 from voxhop.figures.machine import cpu_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _NOTES = re.compile(r"^## Notes\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
@@ -27,3 +29,20 @@ def machine_text() -> str:
     """Return where figures were made: CPU, instruction sets, version."""
     isas = ", ".join(voxhop.cpu_isas())
     return f"{cpu_name()} ({isas}), voxhop {voxhop.__version__}"
+
+
+def hop_page(
+    title: str, about: str, columns: Sequence[str], rows: Iterable[tuple[str, ...]]
+) -> str:
+    """Return a page of one table, a row per way to compute: two names, then figures."""
+    lines = [f"# {title}", "", about, "", f"| {' | '.join(columns)} |"]
+    lines.append("|---|---|" + "--:|" * (len(columns) - 2))
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def show(text: str, page: Path | None) -> None:
+    """Print a page, and keep it where there is a path."""
+    sys.stdout.write(text)
+    if page is not None:
+        page.write_text(text, encoding="utf-8")
