@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import voxhop
+from guards import used_by_another_thread
 
 HOP = 256
 OPEN = {
@@ -48,7 +49,7 @@ def test_a_block_ends_with_close_which_may_be_repeated(noun, opened):
 
 def test_a_second_thread_is_refused_and_nothing_is_broken(noun, opened):
     USE[noun](opened)
-    with opened._guard:  # as while another thread computes
+    with used_by_another_thread(opened):
         for use in (USE[noun], lambda it: it.reset()):
             with pytest.raises(voxhop.StateError) as caught:
                 use(opened)
@@ -57,6 +58,13 @@ def test_a_second_thread_is_refused_and_nothing_is_broken(noun, opened):
             opened.close()
         assert str(caught.value) == f"{noun}: closed while another thread is inside it"
     USE[noun](opened)
+
+
+def test_an_interrupt_as_soon_as_the_guard_is_taken_leaves_it_usable(noun, opened):
+    opened._guard.acquire()  # Ctrl-C came before the block that gives it back
+    USE[noun](opened)
+    opened.close()
+    assert opened.closed
 
 
 def test_close_releases_the_native_object_at_once_and_only_once(noun, model, monkeypatch):

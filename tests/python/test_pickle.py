@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import voxhop
+from guards import used_by_another_thread
 from voxhop.adapters import pywebrtc
 from voxhop.adapters.pcm import PcmEnhancer
 from voxhop.codec import CodecListener, CodecTalker
@@ -197,7 +198,7 @@ def test_what_holds_a_stream_is_refused_by_name(model, tmp_path):
 
 
 def test_a_session_that_another_thread_uses_is_not_copied(session):
-    with session._guard, pytest.raises(voxhop.StateError, match="two threads"):
+    with used_by_another_thread(session), pytest.raises(voxhop.StateError, match="two threads"):
         copy.copy(session)
 
 

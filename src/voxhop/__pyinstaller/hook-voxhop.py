@@ -26,7 +26,6 @@ excludedimports = [
     "matplotlib",
     "pipecat",
     "pyroomacoustics",
-    "pywebrtc_audio",
     "ray",
     "scipy",
     "sounddevice",

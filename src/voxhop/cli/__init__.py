@@ -20,12 +20,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
-import threading
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from voxhop._version import __version__
+from voxhop.cli.signals import unwinding_on_signals
 from voxhop.errors import ArgumentError, VoxhopError
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPT: Final = 130
-EXIT_TERMINATED: Final = 143
 
 # One line per verb, in the order of the help.
 VERBS: Final[tuple[str, ...]] = (
@@ -99,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(argv[0] if argv else None).parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it had to say
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    _end_cleanly_on_sigterm()
-    return _guarded(args)
+    with unwinding_on_signals():
+        return _guarded(args)
 
 
 def _guarded(args: argparse.Namespace) -> int:
@@ -126,13 +124,3 @@ def _guarded(args: argparse.Namespace) -> int:
 def _complain(message: str, code: int) -> int:
     sys.stderr.write(message + "\n")
     return code
-
-
-def _end_cleanly_on_sigterm() -> None:
-    """Make SIGTERM unwind the stack, so that temporary files are removed."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(_signum: int, _frame: object) -> NoReturn:
-    raise SystemExit(EXIT_TERMINATED)

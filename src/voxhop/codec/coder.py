@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -14,6 +13,7 @@ from voxhop.codec.container import frames_for
 from voxhop.codec.packing import checked_codes, groups_of
 from voxhop.engine.arrays import FLOAT32, INT16
 from voxhop.engine.closing import Closing
+from voxhop.engine.owner import new_guard
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
 from voxhop.files.offline import opened
 from voxhop.media.formats import from_float
@@ -42,7 +42,7 @@ class _Coder(Closing):
     _fields: ClassVar[struct.Struct]
 
     def __init__(self, model: ModelSource, part: str, options: dict[str, Any]) -> None:
-        self._guard = threading.Lock()
+        self._guard = new_guard()
         with opened(model) as loaded:
             info = loaded.info
             if info.purpose != "codec":
@@ -100,7 +100,7 @@ class _Coder(Closing):
         with self._inside():
             other = object.__new__(type(self))
             other.__dict__.update(self.__dict__)
-            other._guard, other._session = threading.Lock(), self._session.fork()
+            other._guard, other._session = new_guard(), self._session.fork()
         return other
 
     def __copy__(self: _Self) -> _Self:  # noqa: PYI019
@@ -147,7 +147,7 @@ class _Coder(Closing):
 def _resume(kind: type[_Self], kept: dict[str, Any]) -> _Self:
     """Open what a pickle holds."""
     coder = object.__new__(kind)
-    coder.__dict__.update(kept, _guard=threading.Lock())
+    coder.__dict__.update(kept, _guard=new_guard())
     return coder
 
 

@@ -10,6 +10,15 @@ from voxhop.engine.closing import Closing
 from voxhop.errors import StateError
 
 
+def new_guard() -> threading.RLock:
+    """Return the lock of an object that one thread at a time may use.
+
+    A thread may take it again: Ctrl-C can arrive between taking it and the block that gives it
+    back, and then the thread that it belongs to must still be able to go on, or to close.
+    """
+    return threading.RLock()
+
+
 class Owner(Closing):
     """Owns a native object that one thread at a time may use. A context manager.
 
@@ -24,7 +33,7 @@ class Owner(Closing):
 
     def __init__(self, handle: Any) -> None:  # noqa: ANN401 - a C pointer
         self._handle = handle
-        self._guard = threading.Lock()
+        self._guard = new_guard()
 
     @property
     def closed(self) -> bool:

@@ -165,6 +165,8 @@ class RunConfig:
         Prefixes of tensors that are not taken from `initial`.
     name : str
         Model name written to the exported file.
+    times : int
+        How often each batch of clips is trained on.
     """
 
     recipe: str = ""
@@ -179,6 +181,7 @@ class RunConfig:
     initial: str = ""
     initial_skip: tuple[str, ...] = ()
     name: str = ""
+    times: int = 1
     data: DataConfig = field(default_factory=DataConfig)
     rooms: RoomConfig = field(default_factory=RoomConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -189,6 +192,8 @@ class RunConfig:
         """Refuse a run that could not end or would train on nothing."""
         if self.minutes <= 0 and self.audio_seconds <= 0:
             raise ArgumentError("minutes, audio_seconds: both 0, expected a budget in one of them")
+        if self.times < 1:
+            raise ArgumentError(f"times: {self.times}, expected 1 or more")
         total = sum(phase.share for phase in self.phases)
         if not self.phases or abs(total - 1) > 1e-6:  # noqa: PLR2004 - rounding of shares
             raise ArgumentError(f"phases: shares sum to {total:g}, expected 1")

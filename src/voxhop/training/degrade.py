@@ -228,11 +228,14 @@ def _resampled(audio: Tensor, samples: int) -> Tensor:
 def _clipped(config: DegradationConfig, draw: Draw, audio: Tensor) -> Tensor:
     """Flatten some clips at a quantile of their magnitude."""
     clips = len(audio)
-    ordered = audio.abs().sort(1).values
     place = (draw.uniform(*config.clip_quantile, clips, 1) * audio.shape[1]).long()
+    chosen = draw.chance(config.clipping, clips, 1)
+    if not config.clipping:
+        return audio
+    ordered = audio.abs().sort(1).values
     limit = ordered.gather(1, place.clamp(max=audio.shape[1] - 1))
     flat = torch.minimum(torch.maximum(audio, -limit), limit)
-    return torch.where(draw.chance(config.clipping, clips, 1), flat, audio)
+    return torch.where(chosen, flat, audio)
 
 
 def _lost(
@@ -243,6 +246,9 @@ def _lost(
     count = -(-samples // packet)
     chances = draw.uniform(0, 1, count, clips)
     longest = draw.uniform(1, _LONGEST_RUN + 1, clips).long()
+    chosen = draw.chance(config.packet_loss, clips, 1)
+    if not config.packet_loss:
+        return torch.zeros(clips, samples, dtype=torch.bool, device=draw.device)
     run = torch.zeros_like(longest)
     runs = []
     for chance in chances:
@@ -251,5 +257,5 @@ def _lost(
         run = (run + 1) * (goes_on | begins)
         runs.append(run)
     lost = torch.stack(runs, 1) > 0
-    lost = lost & draw.chance(config.packet_loss, clips, 1)
+    lost = lost & chosen
     return lost.repeat_interleave(packet, 1)[:, :samples]

@@ -13,6 +13,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from voxhop.errors import ArgumentError
+from voxhop.training.batches import Batches
 from voxhop.training.config import load_config, to_table
 from voxhop.training.draw import Draw
 from voxhop.training.launch import first_alone, pick_device, processes, signals_to
@@ -107,7 +108,9 @@ class Trainer:
             lr=0.0,
             betas=config.optimizer.betas,
             weight_decay=config.optimizer.weight_decay,
+            fused=True,
         )
+        self._batches = Batches(self.draw_clips, config.times)
         self.average = Average(self.objective, config.optimizer.ema)
         self.progress = self.recipe.progress()
         self._resume()
@@ -198,7 +201,7 @@ class Trainer:
         config, progress = self.config, self.progress
         phase = config.phase_at(share)
         with torch.no_grad():
-            clips = self.draw_clips(progress.step, phase)
+            clips = self._batches.at(progress.step, phase)
         bf16 = config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             terms = self._step_module(clips, **self.recipe.options(progress, phase, share))

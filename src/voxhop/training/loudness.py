@@ -39,11 +39,14 @@ class AudibleDifference(nn.Module):
         Frequency bins F, spaced by 31.25 Hz.
     """
 
+    share: Tensor
+    quiet: Tensor
+
     def __init__(self, bins: int) -> None:
         super().__init__()
         hertz = _BIN_HZ * torch.arange(bins, dtype=torch.float64)
         band = (bark(hertz) / _BARK_PER_BAND).floor().long()
-        _, band = band.unique(return_inverse=True)  # low bands without a bin are left out
+        _, band = torch.unique(band, return_inverse=True)  # low bands without a bin are left out
         share = nn.functional.one_hot(band).double()
         centre = (share * hertz[:, None]).sum(0) / share.sum(0)
         self.register_buffer("share", share.float(), persistent=False)
