@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +18,20 @@ import voxhop
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.export.sublime import read_sublime
+from voxhop.reference.memory import Memory
+from voxhop.reference.overlap import periodic_window
 from voxhop.reference.sublime_config import FRONTEND, SublimeConfig
 from voxhop.training.bank import DataConfig, load_bank
 from voxhop.training.config import load_config, to_toml
 from voxhop.training.discriminators import DiscriminatorConfig, Discriminators
 from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
+from voxhop.training.recipes import recipe_of
 from voxhop.training.rooms import RoomConfig
 from voxhop.training.state import read_log
 from voxhop.training.sublime_data import SublimeDataConfig, draw_batch
 from voxhop.training.sublime_judge import perplexity
-from voxhop.training.sublime_losses import SpectralLosses, cepstrum_basis
+from voxhop.training.sublime_losses import SpectralLosses, cepstrum_basis, own_spectrum
 from voxhop.training.sublime_objective import AnnealingConfig, aligned, usage
 from voxhop.training.sublime_shape import SublimeShape
 
@@ -45,6 +49,7 @@ seed = 5
 device = "cpu"
 threads = 1
 minutes = 0.0
+encoder_rate = 0.1
 [data]
 folder = "{corpus_folder}"
 cache = "{cache}"
@@ -273,14 +278,80 @@ def test_dropping_b_is_what_one_kbit_hears(config):
 def test_a_run_learns_and_says_what(finished: Path):
     records = read_log(finished / "log.jsonl")
     steps = [r for r in records if r["kind"] == "train"]
-    assert steps[-1]["mel"] < 0.8 * steps[0]["mel"]
     assert steps[0]["temperature"] > 0.4
     assert steps[-1]["temperature"] < 1e-4
     assert steps[-1]["judges"] > 0
     looks = [r for r in records if r["kind"] == "valid"]
     assert {"clean_6", "clean_1", "noisy_6", "noisy_1", "usage", "perplexity"} <= set(looks[0])
     assert looks[-1]["score"] > looks[0]["score"]
+    assert looks[-1]["clean_6"] < 0.85 * looks[0]["clean_6"]
     assert (finished / "curves.png").stat().st_size > 10_000
+
+
+def test_a_new_model_begins_with_scales_that_fit(config, wide_bank):
+    recipe = recipe_of(config)
+    torch.manual_seed(1)
+    objective = recipe.objective(recipe.model())
+    recipe.begin(objective, wide_bank)
+    model, batch = objective.model, drawn(wide_bank)
+    with torch.no_grad():
+        features, _ = model.mel(batch.noisy)
+        block = model.enc.get_submodule("0")
+        fitted = block.skip.weight @ features + block.ff2.bias[:, None]
+        bound = block.ff2.in_features**-0.5  # of the bias that was there
+        assert fitted.mean((0, 2)).abs().max() < bound + 0.3
+        queries, _ = model.queries(batch.noisy)
+        assert queries.mean((0, 1)).abs().max() < 0.5 * queries.std()
+        codes = model.vq.codes(queries)
+        assert perplexity(codes, model.vq.size).min() > 6
+        said = model.voc.spectrum(model.vq.lookup(codes), Memory(None))[:, 0].mean()
+        frames = batch.target.unfold(1, 960, 480) * model.voc.window
+        wanted = torch.fft.rfft(frames, norm="ortho").abs().clamp_min(1e-4).log().mean()
+        assert abs(said - wanted) < 0.3
+
+
+def test_a_model_that_goes_on_keeps_its_scales(config, wide_bank, tmp_path):
+    recipe = recipe_of(dataclasses.replace(config, initial=str(tmp_path / "codec.pt")))
+    objective = recipe.objective(recipe.model())
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    recipe.begin(objective, wide_bank)
+    assert all((value == before[name]).all() for name, value in objective.state_dict().items())
+
+
+def test_encoder_and_keys_learn_slower(config):
+    trainer = Trainer(config)
+    slow = {
+        id(p) for g in trainer.optimizer.param_groups if g["factor"] == 0.1 for p in g["params"]
+    }
+    named = trainer.objective.named_parameters()
+    names = {name for name, parameter in named if id(parameter) in slow}
+    assert "model.vq.key" in names
+    assert all(name.startswith(("model.enc.", "model.vq.key")) for name in names)
+    assert len(names) == 1 + len(list(trainer.objective.model.enc.parameters()))
+
+
+def test_the_right_spectrum_has_no_distance(wide_bank):
+    target, hop = drawn(wide_bank).target, 480
+    window = periodic_window("sqrt_hann_periodic", 2 * hop).float()
+    padded = torch.nn.functional.pad(target, (hop, hop))
+    right = torch.fft.rfft(padded.unfold(1, 2 * hop, hop) * window, norm="ortho")
+    right = right[..., :-1].transpose(1, 2)
+    turned = right * torch.exp(1j * torch.rand(right.shape[0], 1, right.shape[2]))
+    exact = torch.stack((right.abs().log(), turned.angle()), 1)
+    magnitude, delay = own_spectrum(exact, target, window)
+    assert magnitude < 1e-5
+    assert delay < 1e-2  # where there is nothing to be heard, rounding decides on the phase
+    louder, _ = own_spectrum(exact + torch.tensor([0.7, 0.0])[:, None, None], target, window)
+    assert 0.3 < louder < 0.7 + 1e-5  # what stays below the floor does not count
+    late = torch.arange(hop)[:, None] * 2 * torch.pi * 10 / (2 * hop)
+    moved = exact - torch.stack((0 * late, late))
+    _, delay = own_spectrum(moved, target, window)
+    assert delay == pytest.approx(2 * torch.pi * 10 / (2 * hop), rel=0.2)
+
+
+def test_short_windows_can_be_left_out():
+    scales = SpectralLosses(RATE, shortest=256).scales
+    assert [scale.n_fft for scale in scales] == [256, 512, 1024, 2048]
 
 
 def test_files_of_a_run_code_speech(finished: Path, wide_bank):

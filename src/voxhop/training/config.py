@@ -314,12 +314,15 @@ class SublimeTrainingConfig(RunConfig):
     track : int
         1 trains encoder, quantiser and vocoder; 2 the front-end that takes the encoder's place
         for the codec in `initial`.
+    encoder_rate : float
+        Factor on the learning rate of encoder and keys.
     """
 
     recipe: Literal["sublime"] = "sublime"
     name: str = "voxhop-sublime"
     precision: Literal["bf16", "f32"] = "f32"
     track: Literal[1, 2] = 1
+    encoder_rate: float = 1.0
     model: SublimeShape = field(default_factory=SublimeShape)
     simulation: SublimeDataConfig = field(default_factory=SublimeDataConfig)
     loss: SublimeLossConfig = field(default_factory=SublimeLossConfig)

@@ -104,7 +104,7 @@ class Trainer:
         self.recipe = recipe_of(config)
         self.objective = self.recipe.objective(initial_model(config)).to(self.device)
         self.optimizer = torch.optim.AdamW(
-            self.objective.parameters(),
+            self._groups(),
             lr=0.0,
             betas=config.optimizer.betas,
             weight_decay=config.optimizer.weight_decay,
@@ -117,13 +117,26 @@ class Trainer:
         self._step_module: torch.nn.Module = self.objective
         if world > 1:
             self._step_module = DistributedDataParallel(
-                self.objective, find_unused_parameters=self.recipe.partial
+                self.objective,
+                find_unused_parameters=self.recipe.partial,
+                gradient_as_bucket_view=True,
             )
         with first_alone(rank, world):
             self.bank = self.recipe.load("train", self.device)
         if self.progress.step == 0:
             self.recipe.begin(self.objective, self.bank)
+            self.average = Average(self.objective, config.optimizer.ema)
         self._referee = Referee(config, self.device) if rank == 0 else None
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Sort the parameters by the factors on their learning rate."""
+        factors = self.recipe.factors()
+        groups: dict[float, list[torch.nn.Parameter]] = {}
+        for name, parameter in self.objective.named_parameters():
+            inner = name.removeprefix("model.")
+            factor = next((f for start, f in factors.items() if inner.startswith(start)), 1.0)
+            groups.setdefault(factor, []).append(parameter)
+        return [{"params": group, "factor": factor} for factor, group in groups.items()]
 
     @property
     def share(self) -> float:
@@ -213,7 +226,7 @@ class Trainer:
         if torch.isfinite(norm):
             rate = learning_rate(config, progress.step, share)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             self.optimizer.step()
             self.average.update(self.objective)
         progress.step += 1
@@ -235,7 +248,8 @@ class Trainer:
     def _outlook(self, meter: _Meter) -> dict[str, float]:
         share = self.share
         left = self.progress.elapsed_s * (1 - share) / share if share else math.nan
-        return {"rate": self.optimizer.param_groups[0]["lr"], "eta_s": left, **meter.speed(self)}
+        rate = learning_rate(self.config, self.progress.step, share)
+        return {"rate": rate, "eta_s": left, **meter.speed(self)}
 
     def _emit(self, record: dict[str, Any]) -> None:
         progress = self.progress

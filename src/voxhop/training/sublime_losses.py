@@ -1,6 +1,6 @@
-"""Spectral distances that Sublime learns by: mel spectra and cepstra at several resolutions.
+"""Spectral distances that Sublime learns by: mel spectra, cepstra, and the vocoder's own spectrum.
 
-B clips, N samples, M mels, T frames.
+B clips, N samples, M mels, F bins, T frames.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from voxhop.reference.mel import slaney_filters
 from voxhop.reference.overlap import periodic_window
@@ -18,6 +19,8 @@ MELS = (5, 10, 20, 40, 80, 160, 320)
 CEPSTRUM_WINDOWS = (512, 1024, 2048)
 CEPSTRUM_LENGTH = 13
 _FLOOR = 3e-5  # of full scale: what lies below is not heard, and not worth codes
+_BIN_FLOOR = 3e-4
+"""The same for a bin of the vocoder's orthonormal transform, 90 dB below a full-scale tone."""
 
 
 class MelSpectra(nn.Module):
@@ -59,14 +62,18 @@ class SpectralLosses(nn.Module):
     ----------
     sample_rate
         Hz.
+    shortest
+        Windows of fewer samples are left out.
     """
 
     cosines: Tensor
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, *, shortest: int = 0) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            MelSpectra(n_fft, mels, sample_rate) for n_fft, mels in zip(WINDOWS, MELS, strict=True)
+            MelSpectra(n_fft, mels, sample_rate)
+            for n_fft, mels in zip(WINDOWS, MELS, strict=True)
+            if n_fft >= shortest
         )
         for mels in (MELS[WINDOWS.index(n_fft)] for n_fft in CEPSTRUM_WINDOWS):
             self.register_buffer(f"dct{mels}", cepstrum_basis(mels), persistent=False)
@@ -74,14 +81,50 @@ class SpectralLosses(nn.Module):
     def forward(self, found: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N), (B, N) -> distance of mel spectra, distance of cepstra."""
         mel, cepstra = found.new_zeros(()), found.new_zeros(())
-        for n_fft, mels, scale in zip(WINDOWS, MELS, self.scales, strict=True):
+        for scale in self.scales:
             a, b = scale(found), scale(target)
             log_a, log_b = a.log10(), b.log10()
             mel = mel + (a - b).abs().mean() + (log_a - log_b).abs().mean()
-            if n_fft in CEPSTRUM_WINDOWS:
-                basis = self.get_buffer(f"dct{mels}")
+            if scale.n_fft in CEPSTRUM_WINDOWS:
+                basis = self.get_buffer(f"dct{a.shape[1]}")
                 cepstra = cepstra + (basis @ (log_a - log_b)).abs().mean()
-        return mel / len(WINDOWS), cepstra / len(CEPSTRUM_WINDOWS)
+        return mel / len(self.scales), cepstra / len(CEPSTRUM_WINDOWS)
+
+
+def own_spectrum(spectrum: Tensor, target: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """Compare what a vocoder says of every bin with what its synthesis would need.
+
+    Mel distances reach the vocoder through the sum of overlapping frames, where magnitudes and
+    phases of all bins mix; these reach each number by itself. Group delays place the pulses of
+    a voice. A phase that is wrong by the same amount in a whole frame does not count: what the
+    encoder hears does not tell it.
+
+    Parameters
+    ----------
+    spectrum : Tensor, (B, 2, F, T)
+        Log-magnitudes, and phases in rad; frame t covers samples F (t - 1) to F (t + 1).
+    target : Tensor, (B, N)
+    window : Tensor, (2 F)
+        Of the synthesis.
+
+    Returns
+    -------
+    magnitude, delay : Tensor, scalars
+        Mean difference of log-magnitudes in nepers, and of phase steps between bins in rad,
+        the latter weighted by the root of the magnitude.
+    """
+    hop = window.shape[0] // 2
+    frames = functional.pad(target, (hop, 0)).unfold(1, 2 * hop, hop) * window
+    wanted = torch.fft.rfft(frames, norm="ortho")[..., :-1].transpose(1, 2)  # (B, F, T')
+    shared = min(wanted.shape[2], spectrum.shape[3])
+    wanted, spectrum = wanted[..., :shared], spectrum[..., :shared]
+    loudness = wanted.abs().clamp_min(_BIN_FLOOR)
+    heard = spectrum[:, 0].clamp_min(math.log(_BIN_FLOOR))
+    magnitude = (heard - loudness.log()).abs().mean()
+    step = (spectrum[:, 1] - wanted.angle()).diff(dim=1)
+    step = step - 2 * math.pi * (step / (2 * math.pi)).round()
+    weight = torch.minimum(loudness[:, 1:], loudness[:, :-1]).sqrt()
+    return magnitude, (weight * step.abs()).sum() / weight.sum()
 
 
 def cepstrum_basis(mels: int) -> Tensor:

@@ -59,9 +59,6 @@ class Recipe(ABC, Generic[ConfigT]):
     panels: ClassVar[tuple[Panel, ...]]
     """At most five more panels of the curves."""
 
-    partial: ClassVar[bool] = False
-    """Whether a step may leave some parameters of the objective without a gradient."""
-
     def __init__(self, config: ConfigT) -> None:
         self.config = config
 
@@ -76,12 +73,21 @@ class Recipe(ABC, Generic[ConfigT]):
         Its ``model`` is the model.
         """
 
+    @property
+    def partial(self) -> bool:
+        """Whether a step may leave some parameters of the objective without a gradient."""
+        return False
+
     @abstractmethod
     def load(self, split: Split, device: torch.device) -> Any:  # noqa: ANN401
         """Load, and at first use pack, what `draw` draws from."""
 
     def begin(self, objective: nn.Module, bank: Any) -> None:  # noqa: ANN401
         """Measure on the recordings what the model takes from them, before the first step."""
+
+    def factors(self) -> Mapping[str, float]:
+        """Return factors on the learning rate of the model's parameters, by how names begin."""
+        return {}
 
     @abstractmethod
     def draw(self, bank: Any, draw: Draw, *, step: int, clips: int, seconds: float) -> Any:  # noqa: ANN401

@@ -9,10 +9,12 @@ from voxhop.export.sublime import read_sublime, write_sublime
 from voxhop.reference.sublime import Sublime
 from voxhop.training.bank import load_bank
 from voxhop.training.config import SublimeTrainingConfig
+from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.sublime_data import draw_batch
 from voxhop.training.sublime_judge import SublimeJudge
 from voxhop.training.sublime_objective import CodecObjective, FrontEndObjective
+from voxhop.training.sublime_start import fit_scales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +28,20 @@ if TYPE_CHECKING:
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
-    from voxhop.training.draw import Draw
     from voxhop.training.state import Progress
     from voxhop.training.sublime_objective import SublimeBatch
+
+_SCALES_KEY = 52711  # keeps these clips apart from those of steps
+_SCALES_CLIPS = 64
 
 
 class SublimeRecipe(Recipe[SublimeTrainingConfig]):
     """See `Recipe`."""
 
-    losses = ("loss", "mel", "mfcc", "rwss", "adversarial", "matching", "judges", "right")
+    losses = (
+        *("loss", "mel", "mfcc", "magnitude", "delay", "rwss"),
+        *("adversarial", "matching", "judges", "right"),
+    )
     panels = (
         Panel("mel distance, 6 kbit/s", {"clean_6": "clean", "noisy_6": "noisy"}),
         Panel("mel distance, 1 kbit/s", {"clean_1": "clean", "noisy_1": "noisy"}),
@@ -42,7 +49,6 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
         Panel("perplexity of codes", {"perplexity": "mean"}),
         Panel("codes of the front-end", {"right": "right in noise"}),
     )
-    partial = True
 
     def model(self) -> Sublime:
         """Return a model with random weights."""
@@ -60,10 +66,29 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
         judges = c.discriminators if adversarial else None
         return CodecObjective(model, c.loss, floor=c.annealing.floor, discriminators=judges)
 
+    @property
+    def partial(self) -> bool:
+        """Discriminators leave the encoder out, and other phases leave discriminators out."""
+        return any(phase.adversarial for phase in self.config.phases)
+
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
         c, rate = self.config, self.config.model.sample_rate
         return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
+
+    def begin(self, objective: nn.Module, bank: SoundBank) -> None:
+        """Fit the scales of random weights to the recordings."""
+        c = self.config
+        if c.initial:
+            return
+        assert isinstance(objective, CodecObjective)  # noqa: S101 - the other begins with a codec
+        draw = Draw(c.seed, _SCALES_KEY, device=bank.rooms.device)
+        batch = self.draw(bank, draw, step=0, clips=_SCALES_CLIPS, seconds=2.0)
+        fit_scales(objective.model, batch.noisy, batch.target)
+
+    def factors(self) -> Mapping[str, float]:
+        """Let what decides on codes learn slower than what makes sound of them."""
+        return dict.fromkeys(("enc.", "vq.key"), self.config.encoder_rate)
 
     def draw(
         self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
