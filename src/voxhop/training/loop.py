@@ -19,7 +19,7 @@ from voxhop.training.draw import Draw
 from voxhop.training.launch import first_alone, pick_device, processes, signals_to
 from voxhop.training.recipes import recipe_of
 from voxhop.training.referee import BEST, Referee
-from voxhop.training.start import initial_model
+from voxhop.training.start import initial_model, new_parameters
 from voxhop.training.state import Average, Progress, append_log, save_checkpoint, trim_log
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ class Trainer:
         with first_alone(rank, world):
             self.bank = self.recipe.load("train", self.device)
         if self.progress.step == 0:
-            self.recipe.begin(self.objective, self.bank)
+            new = new_parameters(config, self.objective.get_submodule("model"))
+            self.recipe.begin(self.objective, self.bank, new)
             self.average = Average(self.objective, config.optimizer.ema)
         self._referee = Referee(config, self.device) if rank == 0 else None
 

@@ -32,17 +32,11 @@ def initial_model(config: RunConfig) -> nn.Module:
     ArgumentError
         If the file's tensors do not fit the configured model.
     """
-    recipe = recipe_of(config)
-    model = recipe.model()
+    model = recipe_of(config).model()
     if not config.initial:
         return model
     path, own = Path(config.initial), model.state_dict()
-    skipped = config.initial_skip
-    taken = {
-        name: tensor
-        for name, tensor in recipe.fitted(read_weights(path)).items()
-        if name in own and not (skipped and name.startswith(skipped))
-    }
+    taken = _taken(config, own)
     for name, tensor in taken.items():
         if tensor.shape != own[name].shape:
             raise ArgumentError(
@@ -53,6 +47,22 @@ def initial_model(config: RunConfig) -> nn.Module:
     model.load_state_dict(taken, strict=False)
     _log.info("%s: %d of %d tensors taken", path, len(taken), len(own))
     return model
+
+
+def new_parameters(config: RunConfig, model: nn.Module) -> set[str]:
+    """Return the names of the parameters that a run begins with random values of."""
+    names = {name for name, _ in model.named_parameters()}
+    return names - set(_taken(config, model.state_dict())) if config.initial else names
+
+
+def _taken(config: RunConfig, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    skipped = config.initial_skip
+    weights = recipe_of(config).fitted(read_weights(Path(config.initial)))
+    return {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in own and not (skipped and name.startswith(skipped))
+    }
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

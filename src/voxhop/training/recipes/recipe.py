@@ -10,6 +10,7 @@ from voxhop.training.state import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import torch
@@ -82,8 +83,11 @@ class Recipe(ABC, Generic[ConfigT]):
     def load(self, split: Split, device: torch.device) -> Any:  # noqa: ANN401
         """Load, and at first use pack, what `draw` draws from."""
 
-    def begin(self, objective: nn.Module, bank: Any) -> None:  # noqa: ANN401
-        """Measure on the recordings what the model takes from them, before the first step."""
+    def begin(self, objective: nn.Module, bank: Any, new: AbstractSet[str]) -> None:  # noqa: ANN401
+        """Fit to the recordings what is not learnt by steps, before the first one.
+
+        `new` are the names of the model's parameters that have random values.
+        """
 
     def factors(self) -> Mapping[str, float]:
         """Return factors on the learning rate of the model's parameters, by how names begin."""

@@ -21,6 +21,7 @@ from voxhop.training.streamfm_objective import StreamFMObjective, measure_sigma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import torch
@@ -75,8 +76,9 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         rate = c.model.sample_rate
         return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
 
-    def begin(self, objective: nn.Module, bank: SoundBank) -> None:
+    def begin(self, objective: nn.Module, bank: SoundBank, new: AbstractSet[str]) -> None:
         """Measure the noise per band of bandwidth extension."""
+        del new  # noise is no parameter
         assert isinstance(objective, StreamFMObjective)  # noqa: S101 - made by `objective`
         c = self.config
         if c.model.task != "bwe" or objective.teacher is not None:

@@ -14,10 +14,11 @@ from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.sublime_data import draw_batch
 from voxhop.training.sublime_judge import SublimeJudge
 from voxhop.training.sublime_objective import CodecObjective, FrontEndObjective
-from voxhop.training.sublime_start import fit_scales
+from voxhop.training.sublime_start import fit_codec, fit_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import torch
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from voxhop.training.state import Progress
     from voxhop.training.sublime_objective import SublimeBatch
 
-_SCALES_KEY = 52711  # keeps these clips apart from those of steps
-_SCALES_CLIPS = 64
+_FIT_KEY = 52711  # keeps these clips apart from those of steps
+_FIT_CLIPS = 64
 
 
 class SublimeRecipe(Recipe[SublimeTrainingConfig]):
@@ -76,15 +77,19 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
         c, rate = self.config, self.config.model.sample_rate
         return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
 
-    def begin(self, objective: nn.Module, bank: SoundBank) -> None:
-        """Fit the scales of random weights to the recordings."""
-        c = self.config
-        if c.initial:
+    def begin(self, objective: nn.Module, bank: SoundBank, new: AbstractSet[str]) -> None:
+        """Fit new encoders, and a new codec, to the recordings."""
+        model = objective.get_submodule("model")
+        assert isinstance(model, Sublime)  # noqa: S101 - made by `model`
+        parts = {name.partition(".")[0] for name in new}
+        if parts.isdisjoint({"enc", "fe"}):
             return
-        assert isinstance(objective, CodecObjective)  # noqa: S101 - the other begins with a codec
-        draw = Draw(c.seed, _SCALES_KEY, device=bank.rooms.device)
-        batch = self.draw(bank, draw, step=0, clips=_SCALES_CLIPS, seconds=2.0)
-        fit_scales(objective.model, batch.noisy, batch.target)
+        draw = Draw(self.config.seed, _FIT_KEY, device=bank.rooms.device)
+        batch = self.draw(bank, draw, step=0, clips=_FIT_CLIPS, seconds=2.0)
+        if {"enc", "vq", "voc"} <= parts:
+            fit_codec(model, batch.noisy, batch.target)
+        if "fe" in parts and model.fe is not None:
+            fit_encoder(model, model.fe, batch.noisy)
 
     def factors(self) -> Mapping[str, float]:
         """Let what decides on codes learn slower than what makes sound of them."""
