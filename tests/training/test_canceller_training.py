@@ -22,7 +22,7 @@ from voxhop.training.draw import Draw
 from voxhop.training.loop import LAST, LOG, train
 from voxhop.training.simulate import Scenario, SimulationConfig, simulate
 from voxhop.training.start import initial_model
-from voxhop.training.warm import WarmConfig, warmed
+from voxhop.training.warm import WarmConfig, cancelled, warmed
 
 LEAD = 63 * 256
 SECONDS = LEAD / 16000
@@ -70,6 +70,25 @@ def test_shares_are_clips_of_one_batch(clips):
     batch = warmed(Canceller(16), half, Draw(6), clips)
     empty = batch.echo.steady.weights.abs().sum((1, 2)) == 0
     assert 0 < int(empty.sum()) < len(empty)
+
+
+def test_the_network_hears_what_was_cancelled_with_the_batch(clips):
+    canceller = Canceller(16)
+    known = warmed(canceller, WarmConfig(SECONDS), Draw(5), clips)
+    config = LocalVQEConfig(
+        mic_channels=(4, 4, 4, 4, 4, 4), far_channels=(2, 4, 4), align_hidden=4,
+        bottleneck_hidden=6, shuffle="interleave", echo_partitions=16,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model, pair = LocalVQE(config).eval(), (known.clips.mic, known.clips.ref)
+    with torch.no_grad():
+        expected, _ = model(*pair, echo=known.echo)
+        found, _ = model(*pair, echo=cancelled(canceller, known).echo)
+        from_nothing, _ = model(*pair)
+        fresh, _ = model(*pair, echo=cancelled(canceller, known.clips).echo)
+    assert torch.equal(found.audio, expected.audio)
+    assert torch.equal(fresh.audio, from_nothing.audio)
+    assert not torch.equal(found.audio, fresh.audio)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from voxhop.errors import ShapeError
 from voxhop.reference.align import Align, AlignOutput, AlignState
 from voxhop.reference.blocks import ConvPair, DecoderBlock, EncoderBlock
-from voxhop.reference.canceller import Canceller, CancellerState
+from voxhop.reference.canceller import Canceller, CancellerOutput, CancellerState
 from voxhop.reference.comfort import ComfortState, comfort_noise
 from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, LocalVQEConfig
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
@@ -122,7 +122,7 @@ class LocalVQE(nn.Module):
         state: LocalVQEState | None = None,
         *,
         synthesize: bool = True,
-        echo: CancellerState | None = None,
+        echo: CancellerState | CancellerOutput | None = None,
     ) -> tuple[LocalVQEOutput, LocalVQEState]:
         """Enhance a clip or the next hops of a stream.
 
@@ -135,7 +135,8 @@ class LocalVQE(nn.Module):
         synthesize
             Whether to make audio. A stream must keep to one choice.
         echo
-            What the canceller knows at the start of a clip; None for nothing.
+            What the canceller knows at the start of a clip, or what it has made of the clip;
+            None for nothing.
 
         Returns
         -------
@@ -188,7 +189,7 @@ class LocalVQE(nn.Module):
         ref: Tensor,
         state: FrontState | None = None,
         *,
-        echo: CancellerState | None = None,
+        echo: CancellerState | CancellerOutput | None = None,
     ) -> tuple[Front, FrontState]:
         """Run filterbank, both level-2 encoders and the alignment only.
 
@@ -213,7 +214,7 @@ class LocalVQE(nn.Module):
             spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
             heard, ref_spectrum = spectra.chunk(2)
             known = echo if state is None else state.echo
-            mic_spectrum, mic_features, echo = self._cancel(mic, ref, heard, known)
+            mic_spectrum, mic_features, new = self._cancel(mic, ref, heard, known)
             ref_features = self.compress(ref_spectrum)
         level2 = FAR_STAGES
         mic_past = None if state is None else state.mic[:level2]
@@ -223,15 +224,22 @@ class LocalVQE(nn.Module):
         align_past = None if state is None else state.align
         align, align_state = self.align(skips[-1], far[-1], align_past)
         front = Front(heard, mic_spectrum, ref_spectrum, skips, align)
-        return front, FrontState(audio, mic_states, far_states, align_state, echo)
+        return front, FrontState(audio, mic_states, far_states, align_state, new)
 
     def _cancel(
-        self, mic: Tensor, ref: Tensor, heard: Tensor, past: CancellerState | None
+        self,
+        mic: Tensor,
+        ref: Tensor,
+        heard: Tensor,
+        past: CancellerState | CancellerOutput | None,
     ) -> tuple[Tensor, Tensor, CancellerState | None]:
         """Return spectrum and features behind the canceller, and its state."""
         if self.canceller is None:
             return heard, self.compress(heard), None
-        output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
+        if isinstance(past, CancellerOutput):
+            output, new = past, None
+        else:
+            output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
         features = self.compress(output.residual)
         if self.config.sees_echo:
             features = torch.cat((features, self.compress(output.echo)), 3)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from voxhop.training.acoustics import active_level
 from voxhop.training.loudness import AudibleDifference
 from voxhop.training.simulate import Scenario
-from voxhop.training.warm import Warmed, clips_of
+from voxhop.training.warm import Cancelled, clips_of
 
 if TYPE_CHECKING:
     from voxhop.reference import LocalVQE, LocalVQEOutput
@@ -102,7 +102,7 @@ class Objective(nn.Module):
 
     def forward(
         self,
-        batch: Clips | Warmed,
+        batch: Clips | Cancelled,
         over_suppression: float,
         *,
         delay_factor: float = 1.0,
@@ -113,8 +113,8 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        batch : Clips or Warmed
-            Simulated; with what the canceller knows, if it does.
+        batch : Clips or Cancelled
+            Simulated; with what the canceller makes of them, if there is one.
         over_suppression : float
             The steered weight of the one-sided term.
         delay_factor, deep_factor : float
@@ -128,7 +128,7 @@ class Objective(nn.Module):
             Scalars: ``loss`` (what is minimised) and its unweighted terms.
         """
         weights, clips = self.config, clips_of(batch)
-        echo = batch.echo if isinstance(batch, Warmed) else None
+        echo = batch.echo if isinstance(batch, Cancelled) else None
         if align_only:
             front, _ = self.model.encode_and_align(clips.mic, clips.ref, echo=echo)
             delay = delay_loss(front.align.logits, clips)

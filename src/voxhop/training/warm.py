@@ -13,7 +13,7 @@ from voxhop.reference.filterbank import FILTERBANK_HOP, Analysis, stft_basis
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from voxhop.reference.canceller import Canceller, CancellerState
+    from voxhop.reference.canceller import Canceller, CancellerOutput, CancellerState
     from voxhop.training.draw import Draw
     from voxhop.training.simulate import Clips
 
@@ -61,9 +61,25 @@ class Warmed(NamedTuple):
     echo: CancellerState
 
 
-def clips_of(batch: Clips | Warmed) -> Clips:
+class Cancelled(NamedTuple):
+    """A batch, and what the canceller makes of it, which no step of training changes."""
+
+    clips: Clips
+    echo: CancellerOutput
+
+
+def clips_of(batch: Clips | Cancelled) -> Clips:
     """Return the clips of either kind of batch."""
-    return batch.clips if isinstance(batch, Warmed) else batch
+    return batch.clips if isinstance(batch, Cancelled) else batch
+
+
+def cancelled(canceller: Canceller, batch: Clips | Warmed) -> Cancelled:
+    """Run the canceller over a batch, from what it knows or from nothing."""
+    clips, state = batch if isinstance(batch, Warmed) else (batch, None)
+    analysis = Analysis(stft_basis()[0]).to(clips.mic.device)
+    with torch.no_grad():
+        heard = analysis(clips.mic)[0]
+        return Cancelled(clips, canceller.cancel(clips.mic, clips.ref, analysis, heard, state)[0])
 
 
 def warmed(canceller: Canceller, config: WarmConfig, draw: Draw, clips: Clips) -> Warmed:

@@ -26,7 +26,7 @@ from voxhop.training.validate import (
     run_model,
     validate,
 )
-from voxhop.training.warm import Warmed, clips_of, warmed
+from voxhop.training.warm import Cancelled, cancelled, clips_of, warmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,19 +101,21 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
 
     def draw(
         self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
-    ) -> Clips | Warmed:
-        """Draw scenarios and clips; let a canceller hear what is before them."""
+    ) -> Clips | Cancelled:
+        """Draw scenarios and clips; let a canceller hear what is before them, and them."""
         del step  # `draw` depends on it
         simulation = self.config.simulation
         warm = self.config.warm
         samples = int(seconds * SAMPLE_RATE) // HOP * HOP + warm.samples
         scenario = draw_scenarios(simulation, draw, clips)
         batch = simulate(bank, simulation, draw, samples=samples, scenario=scenario)
-        if not warm.samples:
+        if not self.config.model.echo_partitions:
             return batch
-        return warmed(Canceller(self.config.model.echo_partitions), warm, draw, batch)
+        canceller = Canceller(self.config.model.echo_partitions)
+        known = warmed(canceller, warm, draw, batch) if warm.samples else batch
+        return cancelled(canceller, known)
 
-    def seconds(self, batch: Clips | Warmed) -> float:
+    def seconds(self, batch: Clips | Cancelled) -> float:
         """Return the length of a clip."""
         return clips_of(batch).mic.shape[1] / SAMPLE_RATE
 
