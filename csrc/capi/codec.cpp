@@ -90,6 +90,28 @@ int32_t conceal(vh_codec_decoder * decoder, int64_t frames, T * out, int32_t sam
   });
 }
 
+template <typename Coder>
+int32_t save(const Coder * coder, const char * name, void * blob, size_t size, vh_error * err) {
+  return guarded(err, [&] {
+    require(coder, name);
+    require(blob, "blob");
+    const size_t expected = coder->coder.state_size();
+    VH_CHECK(size == expected, VH_E_SHAPE, "blob: %zu bytes, expected %zu", size, expected);
+    coder->coder.save_state(static_cast<std::byte *>(blob));
+  });
+}
+
+template <typename Coder>
+int32_t load(Coder * coder, const char * name, const void * blob, size_t size, vh_error * err) {
+  return guarded(err, [&] {
+    require(coder, name);
+    require(blob, "blob");
+    const size_t expected = coder->coder.state_size();
+    VH_CHECK(size == expected, VH_E_SHAPE, "blob: %zu bytes, expected %zu", size, expected);
+    coder->coder.load_state(static_cast<const std::byte *>(blob));
+  });
+}
+
 const uint8_t * octets(const void * data) {
   return static_cast<const uint8_t *>(data);
 }
@@ -151,6 +173,20 @@ int32_t vh_codec_encoder_reset(vh_codec_encoder * encoder, vh_error * err) {
   });
 }
 
+size_t vh_codec_encoder_state_size(const vh_codec_encoder * encoder) {
+  return encoder == nullptr ? 0 : encoder->coder.state_size();
+}
+
+int32_t vh_codec_encoder_state_save(const vh_codec_encoder * encoder, void * blob, size_t size,
+                                    vh_error * err) {
+  return save(encoder, "encoder", blob, size, err);
+}
+
+int32_t vh_codec_encoder_state_load(vh_codec_encoder * encoder, const void * blob, size_t size,
+                                    vh_error * err) {
+  return load(encoder, "encoder", blob, size, err);
+}
+
 int32_t vh_codec_decoder_open(const vh_model * model, const vh_session_options * options,
                               vh_codec_decoder ** out, vh_error * err) {
   return guarded(err, [&] {
@@ -190,6 +226,20 @@ int32_t vh_codec_decoder_reset(vh_codec_decoder * decoder, vh_error * err) {
     require(decoder, "decoder");
     decoder->coder.reset();
   });
+}
+
+size_t vh_codec_decoder_state_size(const vh_codec_decoder * decoder) {
+  return decoder == nullptr ? 0 : decoder->coder.state_size();
+}
+
+int32_t vh_codec_decoder_state_save(const vh_codec_decoder * decoder, void * blob, size_t size,
+                                    vh_error * err) {
+  return save(decoder, "decoder", blob, size, err);
+}
+
+int32_t vh_codec_decoder_state_load(vh_codec_decoder * decoder, const void * blob, size_t size,
+                                    vh_error * err) {
+  return load(decoder, "decoder", blob, size, err);
 }
 
 size_t vh_codec_packed_size(int64_t frames, int32_t kbps) {

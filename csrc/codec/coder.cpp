@@ -55,6 +55,24 @@ void check(int32_t code, const vh_error & err) {
   VH_CHECK(code == VH_OK, code, "%s", err.message);
 }
 
+// What a saved encoder begins with; a decoder is its session alone.
+struct EncoderHead {
+  uint32_t magic = 0;
+  uint32_t reserved = 0;
+  int64_t pending = 0, pushed = 0, done = 0;
+};
+constexpr uint32_t kEncoderMagic = 0x31455856;  // "VXE1"
+
+void save_session(const vh_session * session, std::byte * blob) {
+  vh_error err{};
+  check(vh_session_state_save(session, blob, vh_session_state_size(session), &err), err);
+}
+
+void load_session(vh_session * session, const std::byte * blob) {
+  vh_error err{};
+  check(vh_session_state_load(session, blob, vh_session_state_size(session), &err), err);
+}
+
 }  // namespace
 
 CodecEncoder::CodecEncoder(const vh_model & model, bool enhance, const vh_session_options * options)
@@ -128,6 +146,37 @@ void CodecEncoder::reset() {
   pushed_ = done_ = 0;
 }
 
+size_t CodecEncoder::state_size() const noexcept {
+  return sizeof(EncoderHead) + frame_.size() * sizeof(float) +
+         vh_session_state_size(session_.get());
+}
+
+void CodecEncoder::save_state(std::byte * blob) const {
+  const EncoderHead head{kEncoderMagic, 0, pending_, pushed_, done_};
+  std::memcpy(blob, &head, sizeof head);
+  blob += sizeof head;
+  std::memcpy(blob, frame_.data(), frame_.size() * sizeof(float));
+  save_session(session_.get(), blob + frame_.size() * sizeof(float));
+}
+
+void CodecEncoder::load_state(const std::byte * blob) {
+  EncoderHead head;
+  std::memcpy(&head, blob, sizeof head);
+  VH_CHECK(head.magic == kEncoderMagic, VH_E_STATE, "state: of something else than an encoder");
+  const bool fits =
+      head.pushed >= 0 && head.done >= 0 && head.done <= (lead_ + head.pushed) / kCodecFrame &&
+      head.pending == lead_ + head.pushed - head.done * kCodecFrame && head.pending < kCodecFrame;
+  VH_CHECK(fits, VH_E_STATE, "state: damaged (%lld samples make %lld frames and %lld samples)",
+           static_cast<long long>(head.pushed), static_cast<long long>(head.done),
+           static_cast<long long>(head.pending));
+  const std::byte * samples = blob + sizeof head;
+  load_session(session_.get(), samples + frame_.size() * sizeof(float));
+  std::memcpy(frame_.data(), samples, frame_.size() * sizeof(float));
+  pending_ = head.pending;
+  pushed_ = head.pushed;
+  done_ = head.done;
+}
+
 CodecDecoder::CodecDecoder(const vh_model & model, const vh_session_options * options)
     : session_(open_part(model, "decoder", options)) {
   port(*session_, 0, static_cast<int32_t>(kCodecGroups));
@@ -155,6 +204,18 @@ void CodecDecoder::conceal(int64_t frames, void * out, int32_t sample_type) {
 
 void CodecDecoder::reset() {
   vh_session_reset(session_.get(), nullptr);
+}
+
+size_t CodecDecoder::state_size() const noexcept {
+  return vh_session_state_size(session_.get());
+}
+
+void CodecDecoder::save_state(std::byte * blob) const {
+  save_session(session_.get(), blob);
+}
+
+void CodecDecoder::load_state(const std::byte * blob) {
+  load_session(session_.get(), blob);
 }
 
 void CodecDecoder::hop(const uint8_t * codes, void * out, int64_t frame, int32_t sample_type) {

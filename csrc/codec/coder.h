@@ -1,6 +1,7 @@
 // Sound to codes and back, any number of samples or frames at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -29,6 +30,11 @@ class CodecEncoder {
   /// The frames that complete the last samples, as if silence followed; then a new stream.
   void flush(uint8_t * codes);
   void reset();
+  /// The stream as bytes, always as many: what was pushed and no frame yet, and the session's.
+  size_t state_size() const noexcept;
+  void save_state(std::byte * blob) const;
+  /// Throws VH_E_STATE for another encoder's, and changes nothing then.
+  void load_state(const std::byte * blob);
 
  private:
   int64_t hops(int64_t n) const noexcept { return (pending_ + n) / kCodecFrame; }
@@ -53,6 +59,10 @@ class CodecDecoder {
   /// In place of frames that were lost.
   void conceal(int64_t frames, void * out, int32_t sample_type);
   void reset();
+  /// The stream as bytes, for another decoder of the model.
+  size_t state_size() const noexcept;
+  void save_state(std::byte * blob) const;
+  void load_state(const std::byte * blob);
 
  private:
   void hop(const uint8_t * codes, void * out, int64_t frame, int32_t sample_type);

@@ -821,6 +821,16 @@ VH_API int32_t vh_codec_encoder_flush(vh_codec_encoder * encoder, uint8_t * code
                                       int64_t * frames, vh_error * err);
 VH_API int32_t vh_codec_encoder_reset(vh_codec_encoder * encoder, vh_error * err);
 
+/* The whole state of the stream, samples that make no frame yet included, as bytes; see
+ * vh_session_state_save. It loads into any encoder of the same model, part, options and build, so a
+ * stream can go on in another one, or in two. The size never changes; it is 0 for NULL. Errors:
+ * VH_E_SHAPE (size), VH_E_STATE (of something else, or damaged; nothing is changed). */
+VH_API size_t vh_codec_encoder_state_size(const vh_codec_encoder * encoder);
+VH_API int32_t vh_codec_encoder_state_save(const vh_codec_encoder * encoder, void * blob,
+                                           size_t size, vh_error * err);
+VH_API int32_t vh_codec_encoder_state_load(vh_codec_encoder * encoder, const void * blob,
+                                           size_t size, vh_error * err);
+
 /* Opens the decoder of a codec's model, which must outlive it; see vh_codec_encoder_open. */
 VH_API int32_t vh_codec_decoder_open(const vh_model * model, const vh_session_options * options,
                                      vh_codec_decoder ** out, vh_error * err);
@@ -842,6 +852,13 @@ VH_API int32_t vh_codec_decoder_conceal_f32(vh_codec_decoder * decoder, int64_t 
 VH_API int32_t vh_codec_decoder_conceal_s16(vh_codec_decoder * decoder, int64_t frames,
                                             int16_t * out, vh_error * err);
 VH_API int32_t vh_codec_decoder_reset(vh_codec_decoder * decoder, vh_error * err);
+
+/* The same of a decoder. */
+VH_API size_t vh_codec_decoder_state_size(const vh_codec_decoder * decoder);
+VH_API int32_t vh_codec_decoder_state_save(const vh_codec_decoder * decoder, void * blob,
+                                           size_t size, vh_error * err);
+VH_API int32_t vh_codec_decoder_state_load(vh_codec_decoder * decoder, const void * blob,
+                                           size_t size, vh_error * err);
 
 /* Bytes of packed frames, 15 per frame of 6 kbit/s, 5 per two of 1; 0 for another rate. */
 VH_API size_t vh_codec_packed_size(int64_t frames, int32_t kbps);

@@ -129,6 +129,58 @@ def test_sound_is_that_of_the_package(decoder, model, codes):
         assert np.array_equal(ints, other.push(row, dtype=np.int16))
 
 
+def saved(coder, noun):
+    size = getattr(LIB, f"vh_codec_{noun}_state_size")(coder)
+    blob, err = bytearray(size), FFI.new("vh_error *")
+    ok(getattr(LIB, f"vh_codec_{noun}_state_save")(coder, FFI.from_buffer(blob), size, err), err)
+    return bytes(blob)
+
+
+@pytest.mark.parametrize("at", [0, 100, 239, 240, 1000, 4801])
+def test_an_encoder_goes_on_from_a_state(encoder, pcm, at):
+    pushed(encoder, pcm[:at].copy())
+    blob, err = saved(encoder, "encoder"), FFI.new("vh_error *")
+    expected = np.concatenate([pushed(encoder, pcm[at : at + 3000].copy()), flushed(encoder)])
+    pushed(encoder, pcm[:777].copy())  # another stream
+    ok(LIB.vh_codec_encoder_state_load(encoder, blob, len(blob), err), err)
+    assert saved(encoder, "encoder") == blob
+    found = np.concatenate([pushed(encoder, pcm[at : at + 3000].copy()), flushed(encoder)])
+    assert np.array_equal(found, expected)
+
+
+def test_a_decoder_goes_on_from_a_state(decoder, codes):
+    heard(decoder, codes[:7].copy())
+    blob, err = saved(decoder, "decoder"), FFI.new("vh_error *")
+    expected = heard(decoder, codes[7:12].copy())
+    ok(LIB.vh_codec_decoder_reset(decoder, err), err)
+    ok(LIB.vh_codec_decoder_state_load(decoder, blob, len(blob), err), err)
+    assert np.array_equal(heard(decoder, codes[7:12].copy()), expected)
+
+
+def test_states_that_are_none_change_nothing(encoder, decoder, pcm):
+    pushed(encoder, pcm[:1000].copy())
+    blob = saved(encoder, "encoder")
+    load = LIB.vh_codec_encoder_state_load
+    short = len(blob) - 1
+    refused(LIB.VH_E_SHAPE, f"{short} bytes, expected {len(blob)}", load, encoder, blob, short)
+    refused(LIB.VH_E_STATE, "something else", load, encoder, b"X" + blob[1:], len(blob))
+    for at in (8, 16, 24):  # the counts
+        damaged = bytearray(blob)
+        damaged[at] ^= 1
+        refused(LIB.VH_E_STATE, "damaged", load, encoder, bytes(damaged), len(blob))
+        damaged[at + 7] ^= 0x80
+        refused(LIB.VH_E_STATE, "damaged", load, encoder, bytes(damaged), len(blob))
+    assert saved(encoder, "encoder") == blob
+    refused(LIB.VH_E_ARGUMENT, "encoder: NULL", load, NULL, blob, len(blob))
+    assert LIB.vh_codec_encoder_state_size(NULL) == LIB.vh_codec_decoder_state_size(NULL) == 0
+    own = saved(decoder, "decoder")
+    load = LIB.vh_codec_decoder_state_load
+    refused(LIB.VH_E_SHAPE, "expected", load, decoder, own + b"0", len(own) + 1)
+    refused(LIB.VH_E_STATE, "", load, decoder, bytes(len(own)), len(own))
+    save = LIB.vh_codec_decoder_state_save
+    refused(LIB.VH_E_SHAPE, "expected", save, decoder, FFI.new("char[9]"), 9)
+
+
 @pytest.mark.parametrize("kbps", [1, 6])
 @pytest.mark.parametrize("frames", [0, 1, 2, 3, 11])
 def test_bits_are_those_of_the_package(codes, kbps, frames):
