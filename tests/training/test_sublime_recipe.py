@@ -156,7 +156,7 @@ def test_narrow_clips_hold_nothing_above_their_edge_and_should_come_back_so(wide
 
 
 def test_temperatures_fall_as_published_after_a_warm_start():
-    annealing = AnnealingConfig()
+    annealing = AnnealingConfig(start=0.5, first=0.02, second=0.01, last=1.3e-7)
     assert annealing.temperature(0.0) == 0.5
     assert annealing.temperature(0.1) == pytest.approx(0.02)
     assert annealing.temperature(0.16) == pytest.approx(0.015)
@@ -177,7 +177,7 @@ def test_the_temperature_spans_the_phases_without_discriminators(config):
     def options(phase, share):
         return trainer.recipe.options(trainer.progress, phase, share)
 
-    assert options(first, 0.0) == {"temperature": 0.5, "adversarial": False}
+    assert options(first, 0.0) == {"temperature": 0.05, "adversarial": False}
     assert options(first, 0.35)["temperature"] == config.annealing.temperature(0.5)
     assert options(second, 0.8)["adversarial"]
 
@@ -279,8 +279,8 @@ def test_dropping_b_is_what_one_kbit_hears(config):
 def test_a_run_learns_and_says_what(finished: Path):
     records = read_log(finished / "log.jsonl")
     steps = [r for r in records if r["kind"] == "train"]
-    assert steps[0]["temperature"] > 0.4
-    assert steps[-1]["temperature"] < 1e-4
+    assert steps[0]["temperature"] == pytest.approx(0.05)
+    assert steps[-1]["temperature"] < 0.006
     assert steps[-1]["judges"] > 0
     looks = [r for r in records if r["kind"] == "valid"]
     assert {"clean_6", "clean_1", "noisy_6", "noisy_1", "usage", "perplexity"} <= set(looks[0])

@@ -322,7 +322,7 @@ class SublimeTrainingConfig(RunConfig):
     name: str = "voxhop-sublime"
     precision: Literal["bf16", "f32"] = "f32"
     track: Literal[1, 2] = 1
-    encoder_rate: float = 1.0
+    encoder_rate: float = 0.1
     model: SublimeShape = field(default_factory=SublimeShape)
     simulation: SublimeDataConfig = field(default_factory=SublimeDataConfig)
     loss: SublimeLossConfig = field(default_factory=SublimeLossConfig)
