@@ -159,6 +159,12 @@ const char * vh_model_purpose(const vh_model * model) {
   return model == nullptr ? nullptr : model->engine.info().purpose.c_str();
 }
 
+int64_t vh_model_memory(const vh_model * model) {
+  if (model == nullptr) return 0;
+  const voxhop::ModelInfo & info = model->engine.info();
+  return info.memory_hops * info.hop_samples;
+}
+
 size_t vh_model_port_count(const vh_model * model) {
   return model == nullptr ? 0 : voxhop::port_count(model->engine.info());
 }

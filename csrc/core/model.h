@@ -44,6 +44,7 @@ struct ModelInfo {
   int32_t d_max = 0;              // alignment window in hops, 0 if none
   int64_t macs_per_hop = 0;       // dense transforms
   bool flushes_denormals = true;  // numbers too small to hear are zeros during a hop
+  int64_t memory_hops = 0;  // what lies further back changes no output; 0: it may, or is not known
 };
 
 /// How many of `ports` carry audio.

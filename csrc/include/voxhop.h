@@ -127,6 +127,11 @@ VH_API int32_t vh_model_get_tensor(const vh_model * model, size_t i, vh_tensor_i
 /* What the model is for: "enhancer", "codec" or "restorer". Lives as long as the model. */
 VH_API const char * vh_model_purpose(const vh_model * model);
 
+/* Samples: what was heard further back changes no output by more than rounding, so two sessions
+ * that heard the same for so long go on alike, but for the signs of comfort noise. 0 where that may
+ * never be, or is not known. */
+VH_API int64_t vh_model_memory(const vh_model * model);
+
 enum {
   VH_PORT_AUDIO = 0,  /* samples, float or int16_t as the call says */
   VH_PORT_VALUES = 1, /* float */

@@ -1,6 +1,7 @@
 // LocalVQE: joint echo cancellation, noise suppression and dereverberation.
 // Two encoders, soft-delay alignment, diagonal state-space bottleneck, sub-pixel decoder
 // and a 3 x 3 complex convolving mask on the microphone spectrum.
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -266,7 +267,26 @@ class LocalVqe final : public Network {
     info.macs_per_hop = macs();
     // Its biases keep states away from them, and its published results stay to the bit.
     info.flushes_denormals = false;
+    info.memory_hops = memory();
     return info;
+  }
+
+  /// Hops after which the slowest pole has fallen below the rounding of float32, and
+  /// convolutions and alignment have forgotten too. The canceller never does; comfort noise
+  /// goes on with another draw.
+  int64_t memory() const {
+    if (c_.echo_partitions > 0) return 0;
+    const S4dBlock & s = w_.bottleneck;
+    double slowest = 0.0;
+    for (int64_t i = 0; i < s.hidden(); ++i) {
+      slowest = std::max(slowest, std::hypot(double{s.a_real.data[i]}, double{s.a_imag.data[i]}));
+    }
+    const double kSlowestOfAll = 0.999;  // beyond it an hour would not do
+    if (slowest > kSlowestOfAll) return 0;
+    const double kRounding = std::ldexp(1.0, -24);
+    const double poles = slowest > 0.0 ? std::log(kRounding) / std::log(slowest) : 0.0;
+    const int64_t kConvolutions = 64;
+    return static_cast<int64_t>(std::ceil(poles)) + c_.d_max + kConvolutions;
   }
 
   /// Multiply-accumulates of one hop: every weight once per bin that it is applied to.

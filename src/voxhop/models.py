@@ -43,6 +43,8 @@ class ModelInfo:
         Audio inputs per hop; 2 is microphone and reference. `Model.inputs` tells more.
     purpose
         What it is for: ``"enhancer"``, ``"codec"`` or ``"restorer"``.
+    memory_samples
+        What was heard further back changes no output by more than rounding; 0 where it may.
     d_max
         Alignment window in hops, 0 for a model without one.
     parameter_count
@@ -65,6 +67,7 @@ class ModelInfo:
     macs_per_hop: int
     weight_bytes: int
     purpose: str
+    memory_samples: int
 
     @property
     def window_ms(self) -> float:
@@ -369,6 +372,7 @@ def _read_info(handle: Any) -> ModelInfo:  # noqa: ANN401 - a vh_model *
         macs_per_hop=info.macs_per_hop,
         weight_bytes=info.weight_bytes,
         purpose=n.text(n.lib.vh_model_purpose(handle)),
+        memory_samples=n.lib.vh_model_memory(handle),
     )
 
 

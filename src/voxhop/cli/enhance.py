@@ -92,6 +92,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="name or GGUF file (default: of those inside, the one that serves the recording best)",
     )
     add_model_options(parser)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="work on N stretches of a long recording at the same time (default 1)",
+    )
     add_alignment(parser)
     add_taste(parser)
     add_session_options(parser)
@@ -158,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
             mic_channel=args.mic_channel,
             ref_channel=args.ref_channel,
             subtype=args.subtype,
+            workers=args.workers,
             progress=bar.update,
             options=SessionOptions(**session_options(args)),
             **stream_settings(args),

@@ -85,6 +85,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
     ref_channel: int | None = None,
     subtype: str | None = None,
     losses: LossTrace | None = None,
+    workers: int = 1,
     progress: Callable[[float, float], None] | None = None,
     options: SessionOptions | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
@@ -104,7 +105,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
     cross
         The file is a call with one party per channel: each channel is cleaned of the echo of
         the other. Needs exactly two channels, and none of the other choices of a reference.
-    model, mic_channel, ref_channel, options, **settings
+    model, mic_channel, ref_channel, workers, options, **settings
         As for `voxhop.enhance`, but that `cross` finds the delay unless ``delay_ms`` is given;
         with `ref_channel` and no `ref`, that channel of `mic` is
         the reference.
@@ -151,7 +152,9 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
             heard = cross or ref is not None or ref_channel is not None
             model = best_model(reader.rate, has_ref=heard)
         loaded = stack.enter_context(opened(model))
-        enhancer = stack.enter_context(Enhancer(recording, loaded, options, chosen, losses))
+        enhancer = stack.enter_context(
+            Enhancer(recording, loaded, options, chosen, losses, workers)
+        )
         writer = stack.enter_context(
             open_output(out, channels=recording.sides, like=reader, encoding=encoding)
         )

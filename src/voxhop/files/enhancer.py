@@ -10,6 +10,7 @@ import numpy as np
 from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError
 from voxhop.figures.meter import Meter, Tally
+from voxhop.files.stretches import StretchPool, joined, plan_stretches
 from voxhop.media.sources import Converter, at_rate
 from voxhop.stream.losses import process_runs, received
 from voxhop.stream.stream import Stream
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from voxhop.engine.session_info import SessionOptions
     from voxhop.figures.meter import Figures
+    from voxhop.files.stretches import Plan
     from voxhop.media.formats import Floats
     from voxhop.media.sources import Recording, Source
     from voxhop.models import Model
@@ -83,6 +85,8 @@ class Enhancer(Closing):
         From `stream_settings`.
     losses
         Which packets of the microphones were lost, None for none.
+    workers
+        Threads that may work on stretches of the recording at the same time.
 
     Notes
     -----
@@ -97,26 +101,37 @@ class Enhancer(Closing):
         options: SessionOptions | None,
         settings: Mapping[str, Any],
         losses: LossTrace | None = None,
+        workers: int = 1,
     ) -> None:
+        if workers < 1:
+            raise ArgumentError(f"workers: {workers}, expected 1 or more")
         self._recording, self._losses, self._read = recording, losses, 0
         self._automatic = settings["delay_ms"] == "auto"
         self._lookahead_ms = float(settings.get("lookahead_ms", 0.0))
         self._takes_ref = model.info.input_count > 1
         self._tally = Tally()
         self._sides: tuple[StreamMetrics, ...] = ()
+        self._plan = None
+        if losses is None:
+            self._plan = plan_stretches(model.info, recording, settings, workers)
+        # Those of stretches are opened by the threads that work on them.
+        opened = 0 if self._plan else recording.sides
+
+        def open_stream() -> Stream:
+            return Stream(model, options=options, sample_rate=recording.rate, **settings)
+
+        self._open_stream = open_stream
         with contextlib.ExitStack() as stack:
-            self._streams = [
-                stack.enter_context(
-                    Stream(model, options=options, sample_rate=recording.rate, **settings)
-                )
-                for _ in range(recording.sides)
-            ]
-            self._meters = [Meter(self._tally, recording.rate) for _ in self._streams]
+            self._streams = [stack.enter_context(open_stream()) for _ in range(opened)]
+            self._meters = [Meter(self._tally, recording.rate) for _ in range(recording.sides)]
             self._exit = stack.pop_all()
 
     def blocks(self) -> Iterator[Floats]:
         """Yield the enhanced ``(n, sides)``, possibly empty, until all of it is there."""
         step = max(1, round(BLOCK_S * self._recording.rate))
+        if self._plan is not None:
+            yield from self._in_stretches(self._plan, step)
+            return
         to_drop = self._streams[0].latency_samples
         while True:
             mics, refs = self._recording.read(step)
@@ -132,6 +147,22 @@ class Enhancer(Closing):
         # A recording shorter than the latency has left some of it to drop.
         tail = np.stack([stream.flush() for stream in self._streams], axis=1)
         yield self._counted(tail[to_drop:])
+
+    def _in_stretches(self, plan: Plan, step: int) -> Iterator[Floats]:
+        parts: list[tuple[StreamMetrics, ...]] = []
+
+        def open_streams() -> list[Stream]:
+            return [self._open_stream() for _ in self._meters]
+
+        pool = StretchPool(plan.workers, open_streams, silence=self._takes_ref)
+        for done in pool.run(self._recording, plan, step):
+            parts.append(done.sides)
+            for block, out, looks in zip(done.blocks, done.outs, done.looks, strict=True):
+                for i, meter in enumerate(self._meters):
+                    if meter.add_input(block.mics[:, i], block.refs[i]):
+                        self._look(looks[i])
+                yield self._counted(out)
+        self._sides = tuple(joined(list(side)) for side in zip(*parts, strict=True))
 
     @property
     def sides(self) -> tuple[StreamMetrics, ...]:

@@ -35,6 +35,7 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     mic_channel: int | None = None,
     ref_channel: int | None = None,
     losses: LossTrace | None = None,
+    workers: int = 1,
     options: SessionOptions | None = None,
     **settings: Any,  # noqa: ANN401 - those of Stream
 ) -> npt.NDArray[Any]:
@@ -63,8 +64,14 @@ def enhance(  # noqa: PLR0913 - keyword-only options
         and the others are microphones.
     losses
         Which packets of the microphone were lost; see `voxhop.conceal`.
+    workers
+        Threads that may work on stretches of a long recording at the same time. Each stretch
+        begins so much earlier (27 s with the default model) that the result is that of one
+        thread but for rounding; comfort noise is another draw. One thread does it all where
+        all of the past counts: with a delay to be found, a canceller in front of the model,
+        or losses; and where a recording is too short.
     options
-        How the session computes, for example ``SessionOptions(threads=2)``.
+        How the session computes, for example ``SessionOptions(precision="int8")``.
     **settings
         Fields of `StreamOptions`, such as ``delay_ms="auto"``, ``strength=0.8`` or
         ``high_band="drop"``, but for the rate and the channels. Where none says otherwise
@@ -97,7 +104,10 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     recording = SharedReference(stream_source(mics), refs, rule)
     if model is None:
         model = best_model(rate, has_ref=ref is not None or ref_channel is not None)
-    with opened(model) as loaded, Enhancer(recording, loaded, options, chosen, losses) as enhancer:
+    with (
+        opened(model) as loaded,
+        Enhancer(recording, loaded, options, chosen, losses, workers) as enhancer,
+    ):
         blocks = at_source_rate(enhancer.blocks(), recording.rate, mics)
         out = from_float(np.concatenate(list(blocks)), mic.dtype)
     return out[:, 0] if mic.ndim == 1 or mic_channel is not None else out

@@ -109,10 +109,17 @@ def at_rate(source: Source, rate: int) -> Source:
 
 
 class Recording(Protocol):
-    """Microphones and what each of them hears, in blocks of the same stretch of time."""
+    """Microphones and what each of them hears, in blocks of the same stretch of time.
+
+    Attributes
+    ----------
+    rate, sides, frames
+        Hz, microphones, and how long it is as far as its header says.
+    """
 
     rate: int
     sides: int
+    frames: int
 
     def read(self, frames: int) -> tuple[Floats, tuple[Floats | None, ...]]:
         """Return ``(n, sides)`` and a reference ``(n,)`` or None per side; n = 0 at the end."""
@@ -135,7 +142,7 @@ class SharedReference:
         self._mic, self._rule = mic, rule
         self._ref = None if ref is None else at_rate(ref, mic.rate)
         self._channels = list(rule.mic_channels(mic.channels, has_ref=ref is not None))
-        self.rate, self.sides = mic.rate, len(self._channels)
+        self.rate, self.sides, self.frames = mic.rate, len(self._channels), mic.frames
 
     def read(self, frames: int) -> tuple[Floats, tuple[Floats | None, ...]]:
         """Return the next block."""
@@ -169,7 +176,7 @@ class CrossTalk:
             found = f"{call.channels} channel{'s' if call.channels > 1 else ''}"
             raise ArgumentError(f"{name}: {found}, expected 2 for a call recording")
         self._call = call
-        self.rate, self.sides = call.rate, _SIDES
+        self.rate, self.sides, self.frames = call.rate, _SIDES, call.frames
 
     def read(self, frames: int) -> tuple[Floats, tuple[Floats | None, ...]]:
         """Return the next block."""

@@ -1,0 +1,160 @@
+"""Recordings that several threads work on give what one stream gives."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+import voxhop
+from voxhop import SessionOptions
+from voxhop.cli import main
+from voxhop.files.enhancer import Enhancer, stream_settings, stream_source
+from voxhop.files.stretches import plan_stretches
+from voxhop.media.formats import ChannelRule
+from voxhop.media.sources import ArraySource, SharedReference
+
+QUIET = SessionOptions(comfort_noise=False)
+SMALL = "voxhop-localvqe-small"
+
+
+@pytest.fixture(scope="module")
+def small():
+    with voxhop.load(SMALL) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def call():
+    """Two minutes of the call in the package, at 16 kHz: microphone and reference."""
+    folder = voxhop.models._WEIGHTS.parent / "demo"
+    mic, ref = (soundfile.read(folder / f"{n}.flac", dtype="float32")[0] for n in ("mic", "ref"))
+    rng = np.random.default_rng(1)
+    gains = rng.uniform(0.3, 1.0, 14).astype(np.float32)
+    return tuple(np.concatenate([g * x for g in gains]) for x in (mic, ref))
+
+
+def at(rate, sound):
+    return np.repeat(sound, rate // 16000) if rate >= 16000 else sound[:: 16000 // rate]
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_the_same_but_for_rounding(small, call, rate):
+    mic, ref = (at(rate, x) for x in call)
+    plain = {"sample_rate": rate, "model": small, "options": QUIET}
+    whole = voxhop.enhance(mic, ref, **plain)
+    found = voxhop.enhance(mic, ref, workers=2, **plain)
+    assert found.shape == whole.shape
+    assert np.abs(found - whole).max() < 2e-6
+    assert np.abs(whole).max() > 0.05
+
+
+def test_without_a_reference_and_with_two_channels(small, call):
+    mic, _ = call
+    both = np.stack([mic, np.roll(mic, 4000)], axis=1)
+    whole = voxhop.enhance(both, sample_rate=16000, model=small)
+    found = voxhop.enhance(both, sample_rate=16000, model=small, workers=3)
+    assert np.abs(found - whole).max() < 2e-6
+
+
+def passed(recording_of, small, workers, **settings):
+    recording = recording_of()
+    chosen = stream_settings(settings)
+    with Enhancer(recording, small, QUIET, chosen, workers=workers) as enhancer:
+        out = np.concatenate(list(enhancer.blocks()))
+        return out, enhancer.figures(), enhancer.sides
+
+
+def test_figures_are_those_of_one_stream(small, call):
+    def recording():
+        mic, ref = (ArraySource(x[:, None], 16000) for x in call)
+        return SharedReference(stream_source(mic), ref, ChannelRule())
+
+    one, expected, (side,) = passed(recording, small, 1, delay_ms=40.0)
+    two, found, (joint,) = passed(recording, small, 2, delay_ms=40.0)
+    assert np.abs(one - two).max() < 2e-6
+    for name, value in dataclasses.asdict(expected).items():
+        assert getattr(found, name) == pytest.approx(value, rel=1e-4), name
+    assert joint.frames == len(one)
+    assert abs(joint.hops - side.hops) <= 2
+    assert joint.model_delay_ms == side.model_delay_ms
+    assert joint.clipped_samples == side.clipped_samples
+
+
+def plan(info, seconds, workers=2, rate=16000, **settings):
+    recording = SharedReference(
+        ArraySource(np.zeros((int(seconds * rate), 1), np.float32), rate), None, ChannelRule()
+    )
+    return plan_stretches(info, recording, stream_settings(settings), workers)
+
+
+def test_plans(small):
+    info = small.info
+    assert info.memory_samples == pytest.approx(25.5 * 16000, abs=0.1 * 16000)
+    cut = plan(info, 600)
+    assert cut.lead == 28 * 16000
+    assert cut.stretch == 300 * 16000
+    assert cut.grid == 2 * 16000
+    assert plan(info, 600, delay_ms=1500.0).lead == 30 * 16000
+    # A day at a high rate waits in pieces that fit in memory.
+    day = plan(info, 3600, workers=2, rate=48000)
+    assert 60 * 48000 <= day.stretch < 100 * 48000
+    assert 1 < plan(info, 3600, workers=8, rate=48000).workers < 8
+
+
+def test_one_stream_does_it_all_where_all_of_the_past_counts(small):
+    info = small.info
+    assert plan(info, 600, workers=1) is None
+    assert plan(info, 50) is None  # too short to gain
+    assert plan(info, 600, delay_ms="auto") is None
+    assert plan(info, 600, auto_bypass=True) is None
+    assert plan(dataclasses.replace(info, memory_samples=0), 600) is None
+
+
+def test_only_models_that_forget_are_said_to():
+    assert voxhop.load("voxhop-seflow").info.memory_samples == 0
+
+
+def test_an_interrupt_ends_all_threads(small, call):
+    mic, _ = call
+    before = threading.active_count()
+    recording = SharedReference(ArraySource(np.tile(mic, 5)[:, None], 16000), None, ChannelRule())
+    with Enhancer(recording, small, QUIET, stream_settings({}), workers=2) as enhancer:
+        blocks = enhancer.blocks()
+        assert len(next(blocks))
+        blocks.close()
+    assert threading.active_count() == before
+
+
+def test_a_fault_of_the_recording_is_the_callers(small, call):
+    mic, _ = call
+
+    class Broken(ArraySource):
+        def read(self, frames):
+            if self._at > 60 * 16000:
+                raise voxhop.AudioFileError("mic.wav: cannot be read")
+            return super().read(frames)
+
+    recording = SharedReference(Broken(mic[:, None], 16000), None, ChannelRule())
+    with (
+        Enhancer(recording, small, QUIET, stream_settings({}), workers=2) as enhancer,
+        pytest.raises(voxhop.AudioFileError, match=r"mic\.wav"),
+    ):
+        list(enhancer.blocks())
+
+
+def test_workers_that_are_none(small, call):
+    with pytest.raises(voxhop.ArgumentError, match="workers: 0, expected 1 or more"):
+        voxhop.enhance(call[0][:2000], sample_rate=16000, model=small, workers=0)
+
+
+def test_the_command(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("mic.wav", call[0], 16000, "FLOAT")
+    line = ["enhance", "mic.wav", "--model", SMALL]
+    assert main([*line, "-o", "one.wav"]) == 0
+    assert main([*line, "-o", "two.wav", "--workers", "2"]) == 0
+    one, two = (soundfile.read(name, dtype="float32")[0] for name in ("one.wav", "two.wav"))
+    assert np.abs(one - two).max() < 2e-6
+    assert main([*line, "-o", "x.wav", "--workers", "0"]) == 2
