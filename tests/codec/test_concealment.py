@@ -62,7 +62,7 @@ def test_seams_are_no_rougher_than_speech(model, codes, lost):
     # Frames that arrive give 0.4 in the middle and 1.2 at worst; silence with hard edges clicks.
     assert np.median(found) < 0.6
     assert max(found) < 1.5
-    assert np.median(cut) > 1.0
+    assert np.median(cut) > 1.5 * np.median(found)
 
 
 def test_a_long_loss_ends_in_silence(model, codes):
