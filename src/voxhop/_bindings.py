@@ -78,7 +78,8 @@ class Native:
         Objects in `keep` (the model of a session) live at least as long as the handle.
         """
 
-        def release(dead: Any, _keep: tuple[object, ...] = keep) -> None:  # noqa: ANN401
+        # The library, too: a function of it does not keep it loaded.
+        def release(dead: Any, _keep: tuple[object, ...] = (self.lib, *keep)) -> None:  # noqa: ANN401
             close(dead)
 
         return self.ffi.gc(pointer, release)
