@@ -158,6 +158,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing_half(tmp_path, out, how):
         text=True,
     )
     wait_for(lambda: list(out.glob(".very_long_mic.wav.*.part")) and len(rows(out)) == 2)
+    time.sleep(0.3)  # until what the manifest says is counted, too
     process.send_signal(how)
     said, complained = process.communicate(timeout=30)
     assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143}[how]

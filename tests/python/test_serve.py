@@ -68,7 +68,10 @@ def test_page_needs_nothing_from_elsewhere(url):
     models = json.loads(ask(url, path="/models")[2])["models"]
     assert [model["name"] for model in models] == list(voxhop.bundled_models())
     assert models[0] == {"name": voxhop.DEFAULT_MODEL, "purpose": "enhancer", "takes_ref": True}
-    assert {model["name"] for model in models if not model["takes_ref"]} == {"voxhop-seflow", "voxhop-sublime"}
+    assert {model["name"] for model in models if not model["takes_ref"]} == {
+        "voxhop-seflow",
+        "voxhop-sublime",
+    }
 
 
 def test_files_are_enhanced_as_the_function_does(url, call, tmp_path, model):

@@ -59,9 +59,17 @@ def _put_off(number: int, frame: FrameType | None) -> bool:
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            again = threading.Timer(_AGAIN_S, signal.raise_signal, (number,))
+            again = threading.Timer(_AGAIN_S, _send, (number,))
             again.daemon = True
             again.start()
             return True
         frame = frame.f_back
     return False
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, which wakes it from whatever it waits for."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:  # Windows, where every thread's signals are the main thread's
+        signal.raise_signal(number)
