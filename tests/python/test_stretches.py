@@ -11,7 +11,7 @@ import voxhop
 from voxhop import SessionOptions
 from voxhop.cli import main
 from voxhop.files.enhancer import Enhancer, stream_settings, stream_source
-from voxhop.files.stretches import plan_stretches
+from voxhop.files.stretches import StretchPool, plan_stretches
 from voxhop.media.formats import ChannelRule
 from voxhop.media.sources import ArraySource, SharedReference
 
@@ -82,6 +82,15 @@ def test_figures_are_those_of_one_stream(small, call):
     assert joint.clipped_samples == side.clipped_samples
 
 
+def test_no_reference_is_not_a_missing_one(small, call):
+    def recording():
+        return SharedReference(ArraySource(call[0][:, None], 16000), None, ChannelRule())
+
+    for workers in (1, 2):
+        _, _, (side,) = passed(recording, small, workers)
+        assert side.ref_missing_frames == 0
+
+
 def plan(info, seconds, workers=2, rate=16000, **settings):
     recording = SharedReference(
         ArraySource(np.zeros((int(seconds * rate), 1), np.float32), rate), None, ChannelRule()
@@ -116,15 +125,28 @@ def test_only_models_that_forget_are_said_to():
     assert voxhop.load("voxhop-seflow").info.memory_samples == 0
 
 
-def test_an_interrupt_ends_all_threads(small, call):
-    mic, _ = call
+def test_an_interrupt_ends_all_threads(small, call, monkeypatch):
+    passed_blocks = []
+    real = StretchPool._passed
+
+    def counted(self, streams, block):
+        out = real(self, streams, block)
+        passed_blocks.append(len(out))
+        return out
+
+    monkeypatch.setattr(StretchPool, "_passed", counted)
     before = threading.active_count()
-    recording = SharedReference(ArraySource(np.tile(mic, 5)[:, None], 16000), None, ChannelRule())
+    sound = np.tile(call[0], 5)[:, None]
+    recording = SharedReference(ArraySource(sound, 16000), None, ChannelRule())
     with Enhancer(recording, small, QUIET, stream_settings({}), workers=2) as enhancer:
+        # Short stretches, so that others are in the works when the first is done.
+        enhancer._plan = dataclasses.replace(enhancer._plan, stretch=60 * 16000)
         blocks = enhancer.blocks()
         assert len(next(blocks))
         blocks.close()
     assert threading.active_count() == before
+    # The first, of 60 s, and the second of 88; the third was only begun.
+    assert sum(passed_blocks) < 200 * 16000
 
 
 def test_a_fault_of_the_recording_is_the_callers(small, call):

@@ -42,3 +42,5 @@ def test_another_phase_has_batches_of_its_own():
     batches = Batches(lambda number, phase: (number, phase.clips), 4)
     assert batches.at(0, PHASE) == (0, PHASE.clips)
     assert batches.at(BLOCK, Phase(clips=3)) == (0, 3)
+    batches.at(4 * BLOCK, Phase(clips=3))
+    assert len(batches._kept) == 1  # what phases leave unfinished is not kept for ever

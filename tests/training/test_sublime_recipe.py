@@ -338,6 +338,8 @@ def test_a_new_encoder_passes_on_what_it_hears(wide_bank):
             inner = torch.nn.functional.pad(kept[0].flatten(0, 1), (0, 1), value=1.0)
             best = inner @ torch.linalg.lstsq(inner, newer, driver="gelsd").solution
             assert 1 - (newer - best).var() / newer.var() > least
+            blocks = [network.get_submodule(str(i)) for i in range(network.blocks)]
+            assert not any(block.ff2.weight.any() for block in blocks)  # nothing is added yet
 
 
 @pytest.mark.parametrize("new", [(), ("voc.norm.weight",), ("fe.0.conv.bias", "fe.norm.weight")])

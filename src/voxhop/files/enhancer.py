@@ -10,7 +10,7 @@ import numpy as np
 from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError
 from voxhop.figures.meter import Meter, Tally
-from voxhop.files.stretches import StretchPool, joined, plan_stretches
+from voxhop.files.stretches import StretchPool, joined, plan_stretches, played
 from voxhop.media.sources import Converter, at_rate
 from voxhop.stream.losses import process_runs, received
 from voxhop.stream.stream import Stream
@@ -191,10 +191,8 @@ class Enhancer(Closing):
     def _side(
         self, i: int, mic: Floats, ref: Floats | None, runs: list[tuple[int, bool]]
     ) -> Floats:
-        # No reference is a silent loudspeaker, not a reference that is missing.
-        silent = ref is None and self._takes_ref
-        played = np.zeros_like(mic) if silent else ref
-        out = process_runs(self._streams[i], mic, played, runs)
+        heard = played(mic, ref, silence=self._takes_ref)
+        out = process_runs(self._streams[i], mic, heard, runs)
         if any(lost for _, lost in runs):
             mic = received(mic, runs)
         sounds = self._meters[i].add_input(mic, ref)

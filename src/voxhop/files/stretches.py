@@ -121,6 +121,14 @@ def plan_stretches(
     return None
 
 
+def played(mic: Floats, ref: Floats | None, *, silence: bool) -> Floats | None:
+    """Return what a stream is to hear as the reference of ``(n,)`` of a recording.
+
+    With `silence` no reference is a silent loudspeaker, not a reference that is missing.
+    """
+    return np.zeros_like(mic) if ref is None and silence else ref
+
+
 class StretchPool:
     """Threads that work on stretches of a recording.
 
@@ -131,7 +139,7 @@ class StretchPool:
     open_streams
         Opens a stream per side; every stretch has its own.
     silence
-        Whether a reference that is None is a silent loudspeaker.
+        See `played`.
     """
 
     def __init__(
@@ -196,8 +204,7 @@ class StretchPool:
             raise InterruptedError("enhancing: stopped")
         outs = []
         for stream, mic, ref in zip(streams, block.mics.T, block.refs, strict=True):
-            played = np.zeros_like(mic) if ref is None and self._silence else ref
-            outs.append(stream.process(mic, played))
+            outs.append(stream.process(mic, played(mic, ref, silence=self._silence)))
         return np.stack(outs, axis=1)
 
 
