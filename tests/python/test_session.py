@@ -242,26 +242,26 @@ def test_two_threads_use_more_than_one_core(model, call):
 @pytest.mark.usefixtures("reluctant_interpreter")
 def test_hops_of_two_threads_overlap(model, call):
     mic, ref = call
-    barrier = threading.Barrier(2)
-    spans = {}
+    until = time.monotonic() + 60  # of a machine that has one core for both
+    overlaps = 0
 
-    def work(name):
+    def work(barrier, spans):
         out = np.empty(HOP, np.float32)
         with model.session() as session:
             barrier.wait()
-            mine = []
             for start in range(0, 20 * HOP, HOP):
                 begin = time.perf_counter()
                 session.process_hop_into(mic[start : start + HOP], ref[start : start + HOP], out)
-                mine.append((begin, time.perf_counter()))
-            spans[name] = mine
+                spans.append((begin, time.perf_counter()))
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    overlaps = sum(max(a, c) < min(b, d) for a, b in spans["a"] for c, d in spans["b"])
+    while overlaps < 10 and time.monotonic() < until:
+        barrier, spans = threading.Barrier(2), ([], [])
+        threads = [threading.Thread(target=work, args=(barrier, mine)) for mine in spans]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        overlaps += sum(max(a, c) < min(b, d) for a, b in spans[0] for c, d in spans[1])
     assert overlaps >= 10
 
 
@@ -269,19 +269,23 @@ def test_hops_of_two_threads_overlap(model, call):
 def test_one_session_in_two_threads_raises_instead_of_breaking(model, call):
     mic, ref = (track[:HOP].copy() for track in call)
     barrier = threading.Barrier(2)
-    refusals = []
+    until = time.monotonic() + 60  # of a machine that lets one thread wait for the other's end
+    refusals, hops = [], []
 
     with model.session() as session:
 
         def work():
             out = np.empty(HOP, np.float32)
             barrier.wait()
-            for _ in range(30):
+            done = 0
+            while done < 30 or not (refusals or time.monotonic() > until):
+                done += 1
                 try:
                     session.process_hop_into(mic, ref, out)
-                except voxhop.StateError as error:  # noqa: PERF203 - the point of the test
+                except voxhop.StateError as error:
                     refusals.append(str(error))
                     time.sleep(0)
+            hops.append(done)
 
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
@@ -290,4 +294,4 @@ def test_one_session_in_two_threads_raises_instead_of_breaking(model, call):
             thread.join()
         assert refusals
         assert set(refusals) == {"session: used by two threads at once; open one per stream"}
-        assert session.metrics.hops == 60 - len(refusals)
+        assert session.metrics.hops == sum(hops) - len(refusals)

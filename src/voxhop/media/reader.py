@@ -51,6 +51,16 @@ def import_av(name: str, verb: str = "read") -> Any:  # noqa: ANN401 - the modul
     return av
 
 
+def open_container(av: Any, path: Path, mode: str = "r", form: str | None = None) -> Any:  # noqa: ANN401 - the module, a container
+    """Open a file whose titles and comments keep their bytes, which need not be UTF-8.
+
+    PyAV has them as surrogates, from version 19 on without being asked.
+    """
+    keeps = int(av.__version__.partition(".")[0]) >= 19  # noqa: PLR2004
+    how = {} if keeps else {"metadata_errors": "surrogateescape"}
+    return av.open(str(path), mode, format=form, **how)
+
+
 class MediaFile:
     """The first sound track of a file, with the attributes that `soundfile.SoundFile` has.
 
@@ -120,7 +130,7 @@ class MediaFile:
             self._container.close()
 
     def _opened(self) -> Any:  # noqa: ANN401 - a container
-        return self._av.open(str(self._path), metadata_errors="replace")
+        return open_container(self._av, self._path)
 
     def _track(self, container: Any) -> Any:  # noqa: ANN401 - of PyAV
         if not container.streams.audio:

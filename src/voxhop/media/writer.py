@@ -12,7 +12,7 @@ import numpy as np
 from voxhop.errors import ArgumentError, AudioFileError
 from voxhop.io import target_of
 from voxhop.media.partial import WholeFile, partial_beside
-from voxhop.media.reader import cause, import_av, moves
+from voxhop.media.reader import cause, import_av, moves, open_container
 
 if TYPE_CHECKING:
     from voxhop.io import AudioReader
@@ -101,7 +101,7 @@ class MediaWriter(WholeFile):
         container, codec = MEDIA_SUFFIXES[suffix]
         self._out: Any = None
         try:
-            self._out = self._av.open(str(self._partial), "w", format=container)
+            self._out = open_container(self._av, self._partial, "w", container)
             self._copied = self._copy(like) if suffix in _WITH_PICTURE else {}
             self._sound = self._out.add_stream(codec, rate=_fitting(codec, rate))
             self._sound.codec_context.layout = self._layout
@@ -153,7 +153,7 @@ class MediaWriter(WholeFile):
         """Take over what is not sound; return the new streams by the index of the old."""
         if not like.has_video:
             return {}
-        self._source = self._av.open(str(like.path), metadata_errors="replace")
+        self._source = open_container(self._av, like.path)
         self._start_s = (self._source.start_time or 0) / self._av.time_base
         self._out.metadata.update(self._source.metadata)
         copied = {}
