@@ -17,6 +17,7 @@ constexpr int64_t kMaxBands = 16;
 constexpr size_t kMaxStages = 8;
 constexpr int64_t kMaxKernel = 15;  // bins
 constexpr int64_t kMaxTimes = 4;    // frames, as many as kernels take
+constexpr int64_t kMaxPhaseOffsets = 1024;
 constexpr int64_t kMaxGroups = 256;
 constexpr int64_t kMaxCodes = 255;  // 255 says that a code was not sent
 
@@ -157,6 +158,7 @@ void read_decoder(const GgufFile & file, SublimeConfig & c) {
   VH_CHECK(bins == c.hop, VH_E_MODEL,
            "metadata sublime.voc.bands: %lld bins in all, expected hop_length = %lld",
            static_cast<long long>(bins), static_cast<long long>(c.hop));
+  c.phase_offsets = file.find_integer(key("voc.phase_offsets"), 0, kMaxPhaseOffsets).value_or(0);
   c.logmag_max = static_cast<float>(real(file, "logmag_max", -80.0, 80.0));
 }
 

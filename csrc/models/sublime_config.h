@@ -55,6 +55,7 @@ struct SublimeConfig {
   std::vector<SublimeBand> bands;
   int64_t features = 0, expanded = 0;  // channels of the bands' maps
   float logmag_max = 0.0f;
+  int64_t phase_offsets = 0;  // rows of the table; 0: phases stay as they are
 
   bool has(const std::string & part) const;
 };

@@ -40,6 +40,9 @@ class Binder {
     s.head_weight =
         tensors_.bind("voc.out.weight", {kHeadTaps, kHeadTaps, c_.features, kSpectrumChannels});
     s.head_bias = vector("voc.out.bias", kSpectrumChannels);
+    if (c_.phase_offsets > 0) {
+      s.phase_offsets = matrix("voc.phase_offsets", c_.hop, c_.phase_offsets);
+    }
     return s;
   }
 

@@ -49,6 +49,7 @@ struct SublimeSynthesis {
   RmsNorm norm;
   std::vector<SublimeBandWeights> bands;
   Weight head_weight, head_bias;  // (3 time, 3 freq, C, 2)
+  Weight phase_offsets;           // (bins, rows) in rad, where the file has them
   /// Rows in another order than the file's, channels innermost. Linear layers point into it.
   std::vector<std::vector<float>> reordered;
 

@@ -71,6 +71,15 @@ DAMAGES = {
     "bins": (key("voc.bands.count", U32, 2), r"voc\.bands: 240 bins in all, expected .* 480"),
     "no features": (key("voc.features", U32, 0), r"voc\.features: 0"),
     "expansion": (key("voc.expansion", F32, 0.01), r"voc\.expansion: 0\.08 channels from 8"),
+    "phases without a table": (
+        key("voc.phase_offsets", U32, 3),
+        r"voc\.phase_offsets: .*missing",
+    ),
+    "rows of phases": (key("voc.phase_offsets", U32, 5000), r"voc\.phase_offsets: 5000"),
+    "a table nobody claimed": (
+        shape("voc.phase_offsets", 480, 3),
+        r"voc\.phase_offsets: .*no tensor",
+    ),
     "loudest": (key("logmag_max", F32, 1e9), r"logmag_max"),
     "missing keys": (without("vq.key"), r"vq\.key: .*missing"),
     "missing values": (without("vq.value"), r"vq\.value: .*missing"),

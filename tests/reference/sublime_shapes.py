@@ -37,6 +37,7 @@ SHAPES = {
         query_dim=3,
         features=2,
         expansion=2.5,
+        phase_offsets=11,
         **_ODD_SIGNAL,
     ),
     "one-mode": SublimeConfig(

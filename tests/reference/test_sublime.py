@@ -1,5 +1,6 @@
 """Sublime's reference: counts, clocks, latency, splits, modes, odd shapes."""
 
+import dataclasses
 import math
 
 import pytest
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.errors import ArgumentError, ShapeError
 from voxhop.reference.memory import Memory
-from voxhop.reference.sublime import Sublime, random_sublime
+from voxhop.reference.sublime import Sublime, offset_rows, phase_offsets, random_sublime
 from voxhop.reference.sublime_blocks import shuffle_bins
 from voxhop.reference.sublime_config import FRONTEND, BandShape, BlockShape, SublimeConfig
 
@@ -244,3 +245,43 @@ def test_bad_configurations(changes, message):
     fields = {name: getattr(SMALL, name) for name in SMALL.__dataclass_fields__}
     with pytest.raises(ArgumentError, match=message):
         SublimeConfig(**(fields | changes))
+
+
+def test_codes_choose_what_phases_are_turned_by():
+    config = dataclasses.replace(SMALL, phase_offsets=37)
+    codes = torch.randint(0, 32, (2, 50, 24), generator=torch.Generator().manual_seed(1))
+    rows = offset_rows(codes, config)
+    assert rows.tolist() == [
+        [sum((g + 1) * code for g, code in enumerate(frame)) % 37 for frame in clip]
+        for clip in codes.tolist()
+    ]
+    for g in range(24):  # one other code, another row
+        other = codes.clone()
+        other[..., g] = (codes[..., g] + 1 + g) % 32
+        assert not (offset_rows(other, config) == rows).any()
+    unheard = torch.full_like(codes, 255)
+    unheard[..., :4] = codes[..., :4]
+    assert torch.equal(offset_rows(unheard, config), offset_rows(codes[..., :4], config))
+    assert offset_rows(codes, SMALL) is None
+
+
+def test_phases_are_turned_where_pitch_pulses_are_not_told(small):
+    config = dataclasses.replace(SMALL, phase_offsets=37)
+    turned = Sublime(config).double()
+    turned.load_state_dict(small.state_dict(), strict=False)
+    table = turned.voc.phase_offsets
+    assert table.shape == (37, 480)
+    assert not table[:, :61].any()  # 1500 Hz
+    assert table[:, 100:].abs().max() <= math.pi
+    assert table[:, 100:].std() == pytest.approx(math.pi / 3**0.5, rel=0.02)
+    assert torch.equal(table, phase_offsets(config).double())
+    codes = torch.randint(0, 32, (1, 20, 24), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain, _ = small.decode(codes)
+        out, _ = turned.decode(codes)
+        z = small.vq.lookup(codes)
+        spectrum = small.voc.spectrum(z, Memory(None))
+        spectrum[:, 1] += table[offset_rows(codes, config)].transpose(1, 2)
+        expected, _ = small.voc.synthesis(spectrum, None)
+    assert torch.equal(out, expected)
+    assert (out - plain).abs().max() > 0.1 * plain.abs().max()

@@ -129,7 +129,8 @@ def drawn(bank, *, key=1, clips=16, dropped=0.5, **changes):
 
 
 def test_the_default_shape_is_the_published_one():
-    assert SublimeShape().config == SublimeConfig()
+    assert SublimeShape(phase_offsets=0).config == SublimeConfig()
+    assert SublimeShape().config == SublimeConfig(phase_offsets=37)
     full = SublimeShape(frontend=True).config
     assert (full.fe, full.fe_stack_after) == (FRONTEND, 3)
 
@@ -177,9 +178,10 @@ def test_the_temperature_spans_the_phases_without_discriminators(config):
     def options(phase, share):
         return trainer.recipe.options(trainer.progress, phase, share)
 
-    assert options(first, 0.0) == {"temperature": 0.05, "adversarial": False}
+    assert options(first, 0.0) == {"temperature": 0.05, "adversarial": False, "frozen": False}
     assert options(first, 0.35)["temperature"] == config.annealing.temperature(0.5)
     assert options(second, 0.8)["adversarial"]
+    assert options(second, 0.8)["frozen"]
 
 
 def test_distances_see_level_and_colour():

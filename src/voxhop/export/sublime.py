@@ -87,6 +87,8 @@ def sublime_metadata(config: SublimeConfig) -> dict[str, Any]:
             for leaf, size in zip(("in", "hidden", "ff", "out"), block, strict=True):
                 values[f"{name}.blocks.{i}.{leaf}"] = size
     if "decoder" in c.parts:
+        if c.phase_offsets:
+            values["voc.phase_offsets"] = c.phase_offsets
         values["voc.bands.count"] = len(c.bands)
         for i, band in enumerate(c.bands):
             for leaf, size in band._asdict().items():
@@ -126,7 +128,7 @@ def sublime_tensors(
 
 
 def _stored(name: str, dimensions: int, dtype: DataType) -> DataType:
-    halved = dimensions in (2, 3) and not name.startswith(("vq.key", "mel."))
+    halved = dimensions in (2, 3) and not name.startswith(("vq.key", "mel.", "voc.phase_offsets"))
     return dtype if halved else "f32"
 
 
@@ -195,6 +197,8 @@ def _model(reader: gguf.GGUFReader) -> Sublime:
         fields["lookahead_frames"] = own("lookahead_frames")
     if "decoder" in parts:
         metadata.expect("istft.n_fft", 2 * own("hop_length"))
+        if "voc.phase_offsets" in metadata:
+            fields["phase_offsets"] = own("voc.phase_offsets")
         bands = range(own("voc.bands.count"))
         fields["bands"] = tuple(_band(metadata, f"voc.bands.{i}") for i in bands)
     for part, name in _BLOCKS.items():

@@ -6,6 +6,7 @@ recording into calls gives the same result, so whole recordings and streams are 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from voxhop.reference.sublime_blocks import BandDecoder, CausalConv2d, ConvBlock
 from voxhop.reference.sublime_config import ENCODER_STACK_AFTER, BlockShape, SublimeConfig
 
 _OUT_KERNEL = (3, 3)
+_OFFSET_SEED = 1
+_OFFSETS_HZ = (1500.0, 2500.0)
 
 
 class MelState(NamedTuple):
@@ -167,10 +170,12 @@ class Vocoder(nn.Module):
         self.out = CausalConv2d(config.features, 2, _OUT_KERNEL)
         window = periodic_window("sqrt_hann_periodic", 2 * config.hop_length)
         self.register_buffer("window", window, persistent=False)
+        self.phase_offsets: Tensor | None
+        self.register_buffer("phase_offsets", phase_offsets(config))
         name_histories(self)
 
     def forward(
-        self, z: Tensor, state: DecoderState | None = None
+        self, z: Tensor, state: DecoderState | None = None, rows: Tensor | None = None
     ) -> tuple[Tensor, DecoderState | None]:
         """Synthesise frames.
 
@@ -180,6 +185,8 @@ class Vocoder(nn.Module):
             Sums of values.
         state
             What the previous call returned; None starts from silence.
+        rows : Tensor of int64, (B, T)
+            Of the table of phase offsets, from `offset_rows`, for a vocoder that has one.
 
         Returns
         -------
@@ -191,7 +198,7 @@ class Vocoder(nn.Module):
             return z.new_zeros(z.shape[0], 0), state
         memory = Memory(None if state is None else state.convolutions)
         spectrum = self.spectrum(z, memory)
-        audio, overlap = self.synthesis(spectrum, None if state is None else state.overlap)
+        audio, overlap = self.synthesis(spectrum, None if state is None else state.overlap, rows)
         return audio, DecoderState(memory.left, overlap)
 
     def spectrum(self, z: Tensor, memory: Memory) -> Tensor:
@@ -203,10 +210,14 @@ class Vocoder(nn.Module):
         maps = torch.cat([band(x, memory) for band in self.band], dim=2)  # (B, C, F, T)
         return self.out(maps, memory)
 
-    def synthesis(self, spectrum: Tensor, overlap: Tensor | None) -> tuple[Tensor, Tensor]:
+    def synthesis(
+        self, spectrum: Tensor, overlap: Tensor | None, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(B, 2, F, T) -> samples (B, T*F) and the half frame that waits."""
         magnitude = spectrum[:, 0].clamp_max(self.logmag_max).exp()
         phase = spectrum[:, 1]
+        if rows is not None and self.phase_offsets is not None:
+            phase = phase + self.phase_offsets[rows].transpose(1, 2)
         bins = torch.complex(magnitude * phase.cos(), magnitude * phase.sin()).transpose(1, 2)
         # The Nyquist bin is zero, and irfft ignores the imaginary part of bin 0.
         n_fft = self.window.shape[0]
@@ -284,7 +295,7 @@ class Sublime(nn.Module):
     ) -> tuple[Tensor, DecoderState | None]:
         """Return the samples of codes, (B, T, G) or (B, T, n_groups_a) -> (B, T*hop)."""
         voc = self._part(self.voc, "decoder")
-        return voc(self.vq.lookup(codes), state)
+        return voc(self.vq.lookup(codes), state, offset_rows(codes, self.config))
 
     def _part(self, module: nn.Module | None, name: str) -> nn.Module:
         if module is None:
@@ -299,6 +310,37 @@ class Sublime(nn.Module):
         y, past = network(mel, None if state is None else state.network)
         frames = 0 if state is None else state.frames
         return y, EncoderState(mel_state, past, frames + y.shape[1])
+
+
+def phase_offsets(config: SublimeConfig) -> Tensor | None:
+    """Return what phases are turned by in rad, (rows, bins), or None for no rows.
+
+    Codes made of mel bands do not tell where in a frame a pitch pulse lies, and what a network
+    then makes of phases is much the same in every frame: a buzz of 50 Hz. Above 2.5 kHz a row is
+    any phase at all, below 1.5 kHz nothing, and between them ever more.
+    """
+    if not (config.voc and config.phase_offsets):
+        return None
+    F = config.hop_length
+    generator = torch.Generator().manual_seed(_OFFSET_SEED)
+    turns = torch.rand(config.phase_offsets, F, generator=generator, dtype=torch.float64) - 0.5
+    hz = torch.arange(F, dtype=torch.float64) * config.sample_rate / (2 * F)
+    low, high = _OFFSETS_HZ
+    return (2 * math.pi * turns * ((hz - low) / (high - low)).clamp(0, 1)).float()
+
+
+def offset_rows(codes: Tensor, config: SublimeConfig) -> Tensor | None:
+    """Return the row of every frame's phase offsets, (B, T) int64, of codes (B, T, G).
+
+    r = sum_g (g + 1) c_g mod R over the codes that were sent. What changes from frame to frame
+    in speech chooses, so nothing has to be counted, and a part sounds as it does in the whole.
+    """
+    if not config.phase_offsets:
+        return None
+    c = codes.long()
+    sent = c * (c < config.codebook_size)
+    weights = torch.arange(1, c.shape[-1] + 1, device=c.device)
+    return (sent * weights).sum(-1) % config.phase_offsets
 
 
 def random_sublime(config: SublimeConfig, seed: int) -> Sublime:

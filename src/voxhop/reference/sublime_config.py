@@ -9,6 +9,7 @@ from typing import NamedTuple
 from voxhop.errors import ArgumentError
 
 PARTS = ("encoder", "frontend", "decoder")
+MOST_PHASE_OFFSETS = 1024
 ENCODER_STACK_AFTER = 1  # the encoder's first block runs per mel frame, the others per code
 
 
@@ -67,6 +68,9 @@ class SublimeConfig:
         Samples per code frame and per mel frame, two of which make a code frame.
     lookahead_frames
         Code frames by which the front-end is late.
+    phase_offsets
+        Rows of the table of what the vocoder's phases are turned by, one of which a frame's
+        codes choose; 0: phases stay as they are.
     """
 
     enc: tuple[BlockShape, ...] = ENCODER
@@ -90,6 +94,7 @@ class SublimeConfig:
     logmag_max: float = 7.0
     rms_eps: float = 1e-6
     lookahead_frames: int = 1
+    phase_offsets: int = 0
 
     def __post_init__(self) -> None:
         mels, hop = sum(self.n_mels), self.hop_length
@@ -106,6 +111,10 @@ class SublimeConfig:
                 f"codebook_size: {self.codebook_size}, expected 2 to 256",
             ),
             (min(self.width, self.features) > 0, "width, features: expected more than 0"),
+            (
+                0 <= self.phase_offsets <= MOST_PHASE_OFFSETS,
+                f"voc.phase_offsets: {self.phase_offsets}, expected 0 to {MOST_PHASE_OFFSETS}",
+            ),
             *_chain("enc", self.enc, mels, ENCODER_STACK_AFTER),
             *_chain("fe", self.fe, mels, self.fe_stack_after),
             *_chain("voc", self.voc, self.width, None),

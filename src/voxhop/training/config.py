@@ -63,6 +63,8 @@ class Phase:
         LocalVQE: factors on the loss weights of the same names.
     adversarial : bool
         Sublime: the encoder is left as it is, and discriminators judge the vocoder.
+    frozen : bool
+        Sublime: the encoder is left as it is without them, too.
     """
 
     share: float = 1.0
@@ -76,6 +78,12 @@ class Phase:
     delay: float = 1.0
     deep: float = 1.0
     adversarial: bool = False
+    frozen: bool = False
+
+    @property
+    def vocoder_only(self) -> bool:
+        """Whether codes are given, and only what they sound like is trained."""
+        return self.adversarial or self.frozen
 
 
 @dataclass(frozen=True)

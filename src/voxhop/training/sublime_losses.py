@@ -91,7 +91,9 @@ class SpectralLosses(nn.Module):
         return mel / len(self.scales), cepstra / len(CEPSTRUM_WINDOWS)
 
 
-def own_spectrum(spectrum: Tensor, target: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+def own_spectrum(
+    spectrum: Tensor, target: Tensor, window: Tensor, told: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Compare what a vocoder says of every bin with what its synthesis would need.
 
     Mel distances reach the vocoder through the sum of overlapping frames, where magnitudes and
@@ -106,6 +108,8 @@ def own_spectrum(spectrum: Tensor, target: Tensor, window: Tensor) -> tuple[Tens
     target : Tensor, (B, N)
     window : Tensor, (2 F)
         Of the synthesis.
+    told : Tensor of bool, (F)
+        Bins whose phases count; all where None.
 
     Returns
     -------
@@ -124,6 +128,8 @@ def own_spectrum(spectrum: Tensor, target: Tensor, window: Tensor) -> tuple[Tens
     step = (spectrum[:, 1] - wanted.angle()).diff(dim=1)
     step = step - 2 * math.pi * (step / (2 * math.pi)).round()
     weight = torch.minimum(loudness[:, 1:], loudness[:, :-1]).sqrt()
+    if told is not None:
+        weight = weight * (told[1:] & told[:-1])[:, None]
     return magnitude, (weight * step.abs()).sum() / weight.sum()
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from voxhop.errors import ArgumentError
 from voxhop.reference.memory import Memory
 from voxhop.reference.savq import log_weights, rwss
+from voxhop.reference.sublime import offset_rows
 from voxhop.training.discriminators import Discriminators
 from voxhop.training.sublime_losses import SpectralLosses, own_spectrum
 
@@ -153,7 +154,12 @@ class CodecObjective(nn.Module):
         self.judges = None if discriminators is None else Discriminators(discriminators)
 
     def forward(
-        self, batch: SublimeBatch, *, temperature: float, adversarial: bool
+        self,
+        batch: SublimeBatch,
+        *,
+        temperature: float,
+        adversarial: bool = False,
+        frozen: bool = False,
     ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised), its unweighted terms, temperature and usage.
 
@@ -162,14 +168,15 @@ class CodecObjective(nn.Module):
         batch : SublimeBatch
             Of whole code frames.
         temperature : float
-            Of the quantiser; not used with discriminators.
+            Of the quantiser; not used when it is frozen.
         adversarial : bool
-            The encoder is left as it is, codes are looked up, and discriminators judge.
+            Discriminators judge. Goes with `frozen`.
+        frozen : bool
+            The encoder is left as it is, and codes are looked up.
         """
         c = self.config
         terms: dict[str, Tensor] = {}
-        if adversarial:
-            assert self.judges is not None  # noqa: S101 - made for such phases
+        if frozen:
             with torch.no_grad():
                 queries, _ = self.model.queries(batch.noisy)
                 codes = self.model.vq.codes(queries)
@@ -187,23 +194,37 @@ class CodecObjective(nn.Module):
         z = z_a + batch.both[:, None, None] * z_b
         spectrum = self.model.voc.spectrum(z, Memory(None))
         terms["magnitude"], terms["delay"] = own_spectrum(
-            spectrum, batch.target, self.model.voc.window
+            spectrum, batch.target, self.model.voc.window, self._told()
         )
-        sound, _ = self.model.voc.synthesis(spectrum, None)
+        sound, _ = self.model.voc.synthesis(spectrum, None, self._offset_rows(codes, batch.both))
         found, target = aligned(sound, batch.target, self.model)
         terms["mel"], terms["mfcc"] = self.spectral(found, target)
-        if adversarial and self.judges is not None:
+        if adversarial:
+            assert self.judges is not None  # noqa: S101 - made for such phases
             terms["judges"], terms["adversarial"], terms["matching"] = self.judges(found, target)
         weights = {name: getattr(c, name, 1.0) for name in terms}
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         used = usage(codes, self.model.vq.size)
-        heat = loss.new_tensor(0.0 if adversarial else temperature)
+        heat = loss.new_tensor(0.0 if frozen else temperature)
         return {
             "loss": loss,
             **{name: value.detach() for name, value in terms.items()},
             "temperature": heat,
             "usage": used.mean(),
         }
+
+    def _told(self) -> Tensor | None:
+        """Return in which bins the vocoder's phases are heard as they are, (F); None: in all."""
+        table = None if self.model.voc is None else self.model.voc.phase_offsets
+        return None if table is None else (table == 0).all(0)
+
+    def _offset_rows(self, codes: Tensor, both: Tensor) -> Tensor | None:
+        """Return the rows that the codes choose which are heard of."""
+        c = self.model.config
+        codes = codes.long()
+        unheard = codes.new_tensor(c.codebook_size)
+        held = torch.arange(c.n_groups, device=codes.device) < c.n_groups_a
+        return offset_rows(torch.where(both[:, None, None] | held, codes, unheard), c)
 
 
 class FrontEndObjective(nn.Module):

@@ -26,6 +26,9 @@ class SublimeShape:
         Channels of a query.
     features : int
         Maps of the sub-band decoders.
+    phase_offsets : int
+        Rows of the table that phases are turned by, a prime above the codes of a group: then
+        the row is another one when a single code is.
     frontend : bool
         Whether there is a front-end for noisy speech.
     frontend_width : int
@@ -40,6 +43,7 @@ class SublimeShape:
     vocoder: tuple[Repeated, ...] = ((4, 256, 384), (4, 256, 256))
     query_dim: int = 16
     features: int = 8
+    phase_offsets: int = 37
     frontend: bool = False
     frontend_width: int = 512
     frontend_fast: tuple[Repeated, ...] = ((3, 512, 512),)
@@ -62,6 +66,7 @@ class SublimeShape:
             width=self.width,
             query_dim=self.query_dim,
             features=self.features,
+            phase_offsets=self.phase_offsets,
         )
 
     @property

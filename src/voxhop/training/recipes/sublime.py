@@ -70,7 +70,7 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
     @property
     def partial(self) -> bool:
         """Discriminators leave the encoder out, and other phases leave discriminators out."""
-        return any(phase.adversarial for phase in self.config.phases)
+        return any(phase.vocoder_only for phase in self.config.phases)
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
@@ -115,14 +115,15 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
         return batch.noisy.shape[1] / self.config.model.sample_rate
 
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
-        """Return the temperature of a step, or that discriminators judge."""
+        """Return the temperature of a step, or that codes are given and discriminators judge."""
         del progress
         if self.config.track == 2:  # noqa: PLR2004 - its name
             return {}
-        annealed = sum(p.share for p in self.config.phases if not p.adversarial)
+        annealed = sum(p.share for p in self.config.phases if not p.vocoder_only)
         spent = 1.0 if annealed == 0 else min(1.0, share / annealed)
         heat = self.config.annealing.temperature(spent)
-        return {"temperature": heat, "adversarial": phase.adversarial}
+        only = {"adversarial": phase.adversarial, "frozen": phase.vocoder_only}
+        return {"temperature": heat, **only}
 
     def judge(self, device: torch.device) -> SublimeJudge:
         """Return the validation of this run."""
