@@ -29,6 +29,8 @@ context.modules = [
   {{ name = libpipewire-module-echo-cancel
     args = {{
       library.name = "{library}"
+      # ms. The default of 100 is less than PipeWire's largest block, which ends PipeWire.
+      buffer.max_size = 400
       audio.rate = 48000
       audio.channels = 1
       audio.position = [ MONO ]

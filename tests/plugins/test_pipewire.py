@@ -21,6 +21,8 @@ pytestmark = [
 ]
 RATE = 48000
 DEMO = Path(voxhop.__file__).parent / "demo"
+CLOCK = """context.properties = {{ default.clock.quantum = {0}
+  default.clock.min-quantum = {0} default.clock.max-quantum = {0} }}"""
 DEVICE = """{{ factory = adapter args = {{
   factory.name = support.null-audio-sink node.name = "{name}"
   media.class = {kind} priority.session = 2500 audio.position = [ MONO ] audio.rate = 48000 }} }}"""
@@ -54,8 +56,8 @@ kill %1 %2
 """
 
 
-@pytest.fixture(scope="module")
-def heard(tmp_path_factory):
+@pytest.fixture(scope="module", params=[1024, 8192])  # PipeWire's own choice, and its most
+def heard(request, tmp_path_factory):
     """Microphone, clean microphone and echo-cancelled microphone of the demo call, 48 kHz."""
     folder = tmp_path_factory.mktemp("pipewire")
     for name in ("run", "config/pipewire/pipewire.conf.d", "state"):
@@ -72,7 +74,7 @@ def heard(tmp_path_factory):
     devices = [("room.mic", "Audio/Source/Virtual"), ("room.speaker", "Audio/Sink")]
     objects = "\n".join(DEVICE.format(name=name, kind=kind) for name, kind in devices)
     conf = folder / "config/pipewire/pipewire.conf.d/devices.conf"
-    conf.write_text(f"context.objects = [\n{objects}\n]\n")
+    conf.write_text(f"{CLOCK.format(request.param)}\ncontext.objects = [\n{objects}\n]\n")
     tracks = [
         soxr.resample(soundfile.read(DEMO / f"{name}.flac")[0], 16000, RATE)
         for name in ("mic", "ref")
