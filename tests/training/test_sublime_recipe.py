@@ -264,6 +264,33 @@ def test_what_learns_in_which_phase(config):
     assert any(name.startswith("judges.every.2") for name in second)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "partial"),
+    [
+        ("frozen = true", False),
+        ("adversarial = true", False),
+        ("frozen = true\nadversarial = true", False),
+        ("frozen = true|adversarial = true", True),
+        ("frozen = true|", True),
+        ("|", False),
+    ],
+)
+def test_a_frozen_encoder_stays_as_it_is(tiny, tmp_path, kinds, partial):
+    phases = "".join(
+        f"[[phases]]\nshare = {1 / len(kinds.split('|'))}\nclips = 2\nseconds = 0.5\n{kind}\n"
+        for kind in kinds.split("|")
+    )
+    path = written(tmp_path, tiny + phases, audio_seconds=20.0, output=str(tmp_path / "out"))
+    trainer = Trainer(load_config(path))
+    assert trainer.recipe.partial is partial
+    if not kinds.startswith("|"):
+        names = changed(trainer, lambda: trainer._step(0.1))
+        parts = {name for name in names if name.startswith("model.")}
+        assert all(name.startswith(("model.voc.", "model.vq.value")) for name in parts)
+        assert {"model.vq.value", "model.voc.out.bias"} <= parts
+        assert any(n.startswith("judges.") for n in names) == ("adversarial" in kinds.split("|")[0])
+
+
 def test_dropping_b_is_what_one_kbit_hears(config):
     trainer = Trainer(config)
     model = trainer.objective.model
@@ -385,6 +412,21 @@ def test_the_right_spectrum_has_no_distance(wide_bank):
     moved = exact - torch.stack((0 * late, late))
     _, delay = own_spectrum(moved, target, window)
     assert delay == pytest.approx(2 * torch.pi * 10 / (2 * hop), rel=0.2)
+
+
+def test_delays_count_where_phases_are_heard_as_they_are(config):
+    model = Trainer(config).objective.model
+    F = model.config.hop_length
+    told = (model.voc.phase_offsets == 0).all(0)
+    assert 0 < int(told.sum()) < F
+    spectrum = torch.randn(1, 2, F, 9, generator=torch.Generator().manual_seed(1))
+    other = spectrum.clone()
+    other[:, 1, ~told] += torch.randn(1, int((~told).sum()), 9)
+    target = 0.1 * torch.randn(1, 8 * F, generator=torch.Generator().manual_seed(2))
+    one, two = (own_spectrum(s, target, model.voc.window, told)[1] for s in (spectrum, other))
+    assert one == two
+    everywhere = own_spectrum(other, target, model.voc.window)[1]
+    assert everywhere != own_spectrum(spectrum, target, model.voc.window)[1]
 
 
 def test_short_windows_can_be_left_out():

@@ -65,12 +65,16 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
         c = self.config
         adversarial = any(phase.adversarial for phase in c.phases)
         judges = c.discriminators if adversarial else None
+        if all(phase.vocoder_only for phase in c.phases):
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name.startswith(("voc.", "vq.value")))
         return CodecObjective(model, c.loss, floor=c.annealing.floor, discriminators=judges)
 
     @property
     def partial(self) -> bool:
         """Discriminators leave the encoder out, and other phases leave discriminators out."""
-        return any(phase.vocoder_only for phase in self.config.phases)
+        kinds = {(phase.vocoder_only, phase.adversarial) for phase in self.config.phases}
+        return len(kinds) > 1
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
