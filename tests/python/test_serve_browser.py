@@ -4,7 +4,6 @@ a file, at the widths of a phone and of a desk."""
 import asyncio
 import base64
 import itertools
-import json
 import os
 import re
 import shutil
