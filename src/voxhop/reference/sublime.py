@@ -323,8 +323,10 @@ def phase_offsets(config: SublimeConfig) -> Tensor | None:
         return None
     F = config.hop_length
     generator = torch.Generator().manual_seed(_OFFSET_SEED)
-    turns = torch.rand(config.phase_offsets, F, generator=generator, dtype=torch.float64) - 0.5
-    hz = torch.arange(F, dtype=torch.float64) * config.sample_rate / (2 * F)
+    # On the CPU wherever the model is made: the same numbers.
+    shape = (config.phase_offsets, F)
+    turns = torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu") - 0.5
+    hz = torch.arange(F, dtype=torch.float64, device="cpu") * config.sample_rate / (2 * F)
     low, high = _OFFSETS_HZ
     return (2 * math.pi * turns * ((hz - low) / (high - low)).clamp(0, 1)).float()
 
