@@ -3,7 +3,7 @@
     python benchmarks/codec_comparison.py MODEL --data FOLDER [--cache FOLDER] [--write FILE]
 
 takes clips of speakers, noises and rooms that training never sees (a corpus's valid split), codes
-them with the model at 6 and 1 kbit/s, with Opus and with Codec2, and writes tables and, beside
+them with the model at 6 and 1 kbit/s, with Opus, Codec2 and Lyra, and writes tables and, beside
 them, all figures as JSON. Codecs and measures that are not installed are named and left out.
 `--cache` keeps scores by what was scored: with other weights only what those change is scored.
 """
@@ -24,7 +24,7 @@ import soxr
 import torch
 from codec_measures import RATE as SCORE_RATE
 from codec_measures import KeptScores, Measure, measures
-from codec_systems import FRAME, RATE, Codec, Codec2, Opus, Sublime
+from codec_systems import FRAME, RATE, Codec, Codec2, Lyra, Opus, Sublime
 from codec_tables import page
 from kept_page import keep_notes
 
@@ -162,6 +162,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", default="f16", help="of the weights (default f16)")
     parser.add_argument("--measures", help="such as pesq,estoi (default: all)")
     parser.add_argument("--codec2", help="libcodec2.so (default: where the system has it)")
+    parser.add_argument("--lyra", help="folder of Lyra's weights (default: without Lyra)")
     parser.add_argument("--write", help="page to make, its figures as JSON beside it")
     return parser.parse_args()
 
@@ -172,6 +173,7 @@ def _codecs(args: argparse.Namespace, model: voxhop.Model, found: Comparison) ->
     for make in (
         lambda: (Opus(6000), Opus(9000)),
         lambda: (Codec2(3200, args.codec2), Codec2(1300, args.codec2)),
+        lambda: [Lyra(rate, args.lyra) for rate in (6000, 3200) if args.lyra],
     ):
         with _noted(found):
             codecs += make()
@@ -188,7 +190,7 @@ def _noted(found: Comparison) -> Iterator[None]:
     """Note the codec that is not there."""
     try:
         yield
-    except (OSError, ArgumentError) as error:
+    except (OSError, ImportError, ArgumentError) as error:
         found.missing.append(str(error))
 
 

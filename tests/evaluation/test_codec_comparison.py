@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes.util
 import importlib
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,47 @@ def test_opus_is_aligned_and_conceals(benchmark):
     assert 10_000 < found.bits < 40_000
     lost = codec.run(tone, [i in (20, 21) for i in range(50)]).sound
     assert np.abs(lost - found.sound)[20 * 480 : 22 * 480].max() > 1e-3
+
+
+def test_lyra_is_given_frames_and_as_many_quantisers_as_its_rate(benchmark, monkeypatch, tmp_path):
+    asked = []
+
+    class Interpreter:
+        def __init__(self, path, num_threads):
+            assert num_threads == 1
+            self._name = Path(path).stem
+
+        def get_signature_runner(self, name="serving_default"):
+            def run(**given):
+                asked.append((self._name, name, given))
+                if self._name == "soundstream_encoder":
+                    assert given["input_audio"].shape == (1, 320)
+                    return {"output_0": given["input_audio"][:, None, :64]}
+                if name == "encode":
+                    return {"output_0": np.arange(46, dtype=np.int32)[:, None, None] % 16}
+                if name == "decode":
+                    sent = np.count_nonzero(given["encoding_indices"] >= 0)
+                    return {"output_0": np.full((1, 1, 64), sent, np.float32)}
+                return {"output_0": np.full((1, 320), given["input_audio"][0, 0, 0] / 100)}
+
+            return run
+
+    fake = types.ModuleType("ai_edge_litert.interpreter")
+    fake.Interpreter = Interpreter
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", fake)
+    systems = benchmark("codec_systems")
+    with pytest.raises(OSError, match=r"Lyra: .*quantizer\.tflite: not found"):
+        systems.Lyra(6000, str(tmp_path))
+    for name in ("soundstream_encoder", "quantizer", "lyragan"):
+        (tmp_path / f"{name}.tflite").touch()
+    codec = systems.Lyra(6000, str(tmp_path))
+    found = codec.run(np.zeros(24000, np.float32))
+    assert found.sound.shape == (24000,)
+    assert found.sound[1000:-1000] == pytest.approx(0.3, abs=1e-3)  # 30 quantisers of 4 bits
+    assert found.bits == 120 * 51
+    assert {int(g["num_quantizers"]) for _, name, g in asked if name == "encode"} == {30}
+    with pytest.raises(ValueError, match="conceals nothing"):
+        codec.run(np.zeros(24000, np.float32), [True])
 
 
 def test_word_errors(benchmark):
