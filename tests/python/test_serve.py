@@ -234,6 +234,24 @@ def test_no_more_streams_than_allowed(url):
     asyncio.run(go())
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--port 99999", "port: 99999, expected 0 to 65535"),
+        ("--port -1", "port: -1, expected 0 to 65535"),
+        ("--host no.such.host.invalid", "serve: no.such.host.invalid port 8750: "),
+        ("--max-mb 0", "max_bytes: 0, expected more than 0"),
+        ("--max-seconds nan", "max_seconds: nan, expected more than 0"),
+        ("--streams -1", "streams: -1, expected 0 or more"),
+    ],
+)
+def test_places_and_limits_that_there_are_not_are_named(capsys, options, words):
+    assert main(["serve", *options.split()]) == (1 if "--host" in options else 2)
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
 def test_taken_port_and_missing_extra_are_named(url):
     port = url.rsplit(":", 1)[1]
     line = [sys.executable, "-m", "voxhop", "serve", "--port", port]

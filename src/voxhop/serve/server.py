@@ -30,6 +30,7 @@ _FORMATS: Final = {
     "mp3": "audio/mpeg",
 }
 _PIECE: Final = 65536
+_MOST_PORT: Final = 65535
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -275,11 +276,14 @@ def serve(
     EngineError
         Without aiohttp, or when the port is taken.
     ArgumentError
-        For two models of one name, and settings and values that do not fit.
+        For two models of one name, settings and values that do not fit, and a port that there is
+        not.
     ModelFileError
         When a model cannot be loaded.
     """
     _aiohttp()
+    if not 0 <= port <= _MOST_PORT:
+        raise ArgumentError(f"port: {port}, expected 0 to {_MOST_PORT}")
     with contextlib.ExitStack() as stack:
         loaded = [stack.enter_context(opened(name)) for name in models or bundled_models()]
         named = {Path(model.source).stem: model for model in loaded}
