@@ -82,6 +82,9 @@ def test_what_cannot_be_asked_for_exits_2(recordings, capsys, line):
         (["enhance", "mic.wav", "-o", "out.wav", "--model", "mic.wav"], "mic.wav"),
         (["info", "gone.gguf"], "gone.gguf: no such file"),
         (["demo", "--model", "gone.gguf"], "gone.gguf: no such file"),
+        (["demo", "-o", "mic.wav"], ": mic.wav: a file, expected a folder"),
+        (["batch", ".", "-o", "mic.wav"], "/mic.wav: a file, expected a folder"),
+        (["plugin", "install", "--prefix", "mic.wav"], "ladspa/voxhop: not a directory"),
     ],
     ids=" ".join,
 )

@@ -117,8 +117,17 @@ def _guarded(args: argparse.Namespace) -> int:
     except ArgumentError as error:
         return _complain(f"voxhop {args.verb}: {error}", EXIT_USAGE)
     except (VoxhopError, OSError, ImportError, MemoryError) as error:
-        return _complain(f"voxhop {args.verb}: {error or type(error).__name__}", EXIT_FAILURE)
+        return _complain(f"voxhop {args.verb}: {_words(error)}", EXIT_FAILURE)
     return code
+
+
+def _words(error: Exception) -> str:
+    """Put what the system says of a file into words, without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        if isinstance(error, FileExistsError):  # of mkdir: nothing else here wants a new name
+            return f"{error.filename}: a file, expected a folder"
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error) or type(error).__name__
 
 
 def _complain(message: str, code: int) -> int:
