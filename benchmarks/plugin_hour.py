@@ -200,8 +200,8 @@ def report(folder: Path, stops: list[float], quantum: int) -> str:
     ):
         made = np.concatenate([stream.process(raw), stream.flush()])
     wanted = shifted(made, lag(clean, made))
-    same = blocks_apart(clean, wanted, SAME)
-    heard_apart = blocks_apart(clean, wanted, AUDIBLE)
+    apart = blocks_apart(clean, wanted, SAME)
+    audible = blocks_apart(clean, wanted, AUDIBLE)
     count = len(cancelled) // BLOCK * BLOCK
     silent = ~np.any(cancelled[:count].reshape(-1, BLOCK), 1)
     loud = np.abs(shifted(raw, lag(cancelled, raw))[:count]).reshape(-1, BLOCK).max(1) > 0.05  # noqa: PLR2004
@@ -212,8 +212,8 @@ def report(folder: Path, stops: list[float], quantum: int) -> str:
         "| | |",
         "|---|---|",
         f"| gaps in the raw recording, of {compared} blocks compared | {lost} |",
-        f"| blocks of the clean one that are not the stream's, within {SAME} | {same.sum()} |",
-        f"| the same within {AUDIBLE} | {heard_apart.sum()} |",
+        f"| blocks of the clean one that are not the stream's, within {SAME} | {apart.sum()} |",
+        f"| the same within {AUDIBLE} | {audible.sum()} |",
         f"| silent blocks of the cancelled one under a loud raw one | {(silent & loud).sum()} |",
         f"| the machine stood still for more than half a block | {still} |",
     ]
