@@ -91,8 +91,11 @@ def call_tracks() -> Sound:
     return np.stack(tracks, 1).astype(np.float32)
 
 
-def run_session(folder: Path, minutes: float, quantum: int) -> list[float]:
-    """Play and record in `folder`; return the stops of the machine beyond a block, s."""
+def hear_call(folder: Path, quantum: int, timeout_s: float | None = None) -> None:
+    """Play `call.wav` of a folder (microphone, far end) through both plug-ins.
+
+    Leaves `heard.wav` beside it: the raw microphone, the clean one and the echo-cancelled one.
+    """
     for name in ("run", "config/pipewire/pipewire.conf.d", "state"):
         (folder / name).mkdir(mode=0o700, parents=True)
     env = {
@@ -103,9 +106,22 @@ def run_session(folder: Path, minutes: float, quantum: int) -> list[float]:
         "XDG_STATE_HOME": str(folder / "state"),
     }
     install = [sys.executable, "-m", "voxhop", "plugin", "install"]
-    subprocess.run(install, env=env, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own line
+    subprocess.run(install, env=env, check=True, stdout=subprocess.DEVNULL, timeout=120)  # noqa: S603 - our own line
     conf = folder / "config/pipewire/pipewire.conf.d/devices.conf"
     conf.write_text(DEVICES.format(quantum=quantum))
+    subprocess.run(  # noqa: S603 - our own line
+        ["dbus-run-session", "--", "bash", "-c", SESSION],  # noqa: S607 - found on the PATH
+        cwd=folder,
+        env=env,
+        check=False,
+        timeout=timeout_s,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def run_session(folder: Path, minutes: float, quantum: int) -> list[float]:
+    """Play and record in `folder`; return the stops of the machine beyond half a block, s."""
     once, rounds = call_tracks(), 0
     with soundfile.SoundFile(folder / "call.wav", "w", RATE, 2, "PCM_16") as file:
         file.write(np.zeros((4 * RATE, 2), np.float32))  # while the links are made
@@ -118,14 +134,7 @@ def run_session(folder: Path, minutes: float, quantum: int) -> list[float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    subprocess.run(  # noqa: S603 - our own line
-        ["dbus-run-session", "--", "bash", "-c", SESSION],  # noqa: S607 - found on the PATH
-        cwd=folder,
-        env=env,
-        check=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    hear_call(folder, quantum)
     said, _ = probe.communicate()
     return [float(line) for line in said.split("\n") if line.replace(".", "").isdigit()]
 
