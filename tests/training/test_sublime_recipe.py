@@ -283,6 +283,8 @@ def test_a_frozen_encoder_stays_as_it_is(tiny, tmp_path, kinds, partial):
     path = written(tmp_path, tiny + phases, audio_seconds=20.0, output=str(tmp_path / "out"))
     trainer = Trainer(load_config(path))
     assert trainer.recipe.partial is partial
+    kept = all("=" in kind for kind in kinds.split("|"))  # no phase trains it
+    assert trainer.objective.model.vq.key.requires_grad is not kept
     if not kinds.startswith("|"):
         names = changed(trainer, lambda: trainer._step(0.1))
         parts = {name for name in names if name.startswith("model.")}
