@@ -139,6 +139,28 @@ def test_training_statistics_are_per_group_and_band():
     assert torch.allclose(norm.running_var, 0.9 + 0.1 * share, atol=1e-12)
 
 
+def test_gradients_through_training_statistics():
+    torch.manual_seed(1)
+    norm = SubbandBatchNorm(8, 16).double().train()
+    weight = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
+    # Neither contiguous nor of mean 0.
+    x = (2 + torch.randn(2, 16, 8, 3, dtype=torch.float64)).transpose(1, 2).requires_grad_()
+
+    def apply(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x,))
+
+    assert torch.autograd.gradcheck(apply, (x, weight, bias))
+
+
+def test_training_statistics_of_small_signals_on_a_large_mean():
+    torch.manual_seed(2)
+    x = 20 + torch.randn(2, 8, 16, 64)
+    y = SubbandBatchNorm(8, 16).train()(x)
+    expected = SubbandBatchNorm(8, 16).double().train()(x.double())
+    assert (y - expected).abs().max() < 1e-3
+
+
 def test_fir_of_a_constant():
     ones = torch.ones(1, 1, 8, 1)
     assert fir_down(ones).flatten().tolist() == [0.875, 1, 1, 0.875]

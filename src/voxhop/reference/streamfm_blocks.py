@@ -6,7 +6,7 @@ B batch, C channels, F bins, T frames; activations are (B, C, F, T).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,66 @@ class CausalConv(nn.Module):
         return functional.conv2d(window, self.weight, self.bias, padding=(1, 0), dilation=step)
 
 
+class _GroupedNorm(torch.autograd.Function):
+    """Norm by statistics of the batch: y = w (x - mean) / sqrt(var + eps) + b.
+
+    A function of its own because of its cost: left to `torch.var_mean` and its gradient it took a
+    third of a training step on a CPU.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, channel_groups: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, F, T), twice (C, sub-bands) -> (B, C, F, T), statistics (groups, sub-bands)."""
+        B, C, _, _ = x.shape
+        cg, fg = channel_groups, weight.shape[1]
+        x = x.contiguous()
+        rows = x.view(B, C, fg, -1)
+        count = x.numel() // (cg * fg)
+        # Sums within rows in x's precision, over rows in double.
+        first = rows.sum(-1).double().view(B, cg, -1, fg).sum((0, 2)) / count
+        second = torch.linalg.vector_norm(rows, dim=-1).double().square()
+        second = second.view(B, cg, -1, fg).sum((0, 2)) / count
+        var = (second - first.square()).clamp(min=0)
+        scale = torch.rsqrt(var + NORM_EPS)
+        by_channel = (v.repeat_interleave(C // cg, 0) for v in (first, scale))
+        mean_c, scale_c = (v.to(x.dtype) for v in by_channel)
+        ctx.save_for_backward(x, weight, mean_c, scale_c)
+        ctx.channel_groups = cg
+        ctx.mark_non_differentiable(first, var)
+        a = scale_c * weight
+        y = (rows * _over(a)).add_(_over(bias - mean_c * a))
+        return y.view(x.shape), first, var
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any, grad: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Gradients of x, weight and bias."""
+        x, weight, mean, scale = ctx.saved_tensors
+        B, C, _, _ = x.shape
+        cg, fg = ctx.channel_groups, weight.shape[1]
+        rows, grads = x.view(B, C, fg, -1), grad.reshape(B, C, fg, -1)
+        bias_grad = grads.sum(-1).sum(0)  # (C, fg)
+        weight_grad = ((grads * rows).sum(-1).sum(0) - mean * bias_grad) * scale
+        count = x.numel() // (cg * fg)
+        # Means over a group of w g and of w g (x - mean) / deviation.
+        mean_g, mean_gx = (
+            (v * weight).view(cg, -1, fg).sum(1).repeat_interleave(C // cg, 0) / count
+            for v in (bias_grad, weight_grad)
+        )
+        slope = scale.square() * mean_gx
+        out = grads * _over(scale * weight)
+        out.add_((rows * _over(-slope)).add_(_over(slope * mean - scale * mean_g)))
+        return out.view(x.shape), weight_grad, bias_grad, None
+
+
+def _over(rows: Tensor) -> Tensor:
+    """(C, sub-bands) to be broadcast over (B, C, sub-bands, bins and frames)."""
+    return rows[None, :, :, None]
+
+
 class SubbandBatchNorm(nn.Module):
     """Batch norm with statistics per group of channels and sub-band.
 
@@ -116,17 +176,11 @@ class SubbandBatchNorm(nn.Module):
         """(B, C, F, T) -> (B, C, F, T)."""
         if not self.training:
             return subband_map(x, *self.folded())
-        B, C, F, T = x.shape
-        cg, fg = self.groups
-        grouped = x.reshape(B, cg, C // cg, fg, F // fg, T)
-        axes = (0, 2, 4, 5)
-        var, mean = torch.var_mean(grouped, dim=axes, correction=0, keepdim=True)
+        y, mean, var = _GroupedNorm.apply(x, self.weight, self.bias, self.groups[0])
         with torch.no_grad():
-            self.running_mean.lerp_(mean.view(cg, fg).to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_(var.view(cg, fg).to(self.running_var.dtype), self.momentum)
-        y = ((grouped - mean) * torch.rsqrt(var + NORM_EPS)).view(B, C, fg, F // fg, T)
-        y = y * self.weight[None, :, :, None, None] + self.bias[None, :, :, None, None]
-        return y.view(B, C, F, T)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+        return y
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Return scale and shift, (4, C) each; with one sub-band row 0 counts alone."""
