@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,13 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 pytest.importorskip("gguf", reason="training needs the [train] extra")
 pytest.importorskip("matplotlib", reason="training needs the [train] extra")
 import torch
+from sublime_shapes import SHAPES
 
 import voxhop
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
-from voxhop.reference import StreamFM, StreamFMConfig
+from voxhop.export.sublime import write_sublime
+from voxhop.reference import StreamFM, StreamFMConfig, random_sublime
 from voxhop.reference.decouple import decouple, decoupled_state
 from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.config import load_config, to_toml
@@ -35,6 +38,7 @@ from voxhop.training.streamfm_objective import (
     settle_norms,
     sigmas,
     spectra,
+    unit_noise,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +100,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     return folder / "out"
 
 
-def drawn(bank, task, *, damage=None, clips=8, key=1, seconds=1.0, **simulation):
+def drawn(bank, task, *, damage=None, codec=None, clips=8, key=1, seconds=1.0, **simulation):
     return draw_restoring(
         bank,
         DegradationConfig(**simulation),
@@ -105,6 +109,7 @@ def drawn(bank, task, *, damage=None, clips=8, key=1, seconds=1.0, **simulation)
         StreamFMConfig(task=task, **SMALL),
         clips=clips,
         seconds=seconds,
+        codec=codec,
     )
 
 
@@ -136,8 +141,46 @@ def test_a_task_keeps_its_own_damage(bank):
     assert torch.equal(*drawn(bank, "stft_pr", noise=1.0, clipping=1.0)[:2])
     assert not torch.allclose(*drawn(bank, "se", snr_db=(0, 0), reverberation=0.0)[:2], atol=1e-3)
     assert torch.equal(*drawn(bank, "derev", noise=0.0, reverberation=0.0, clipping=1.0)[:2])
-    with pytest.raises(ArgumentError, match="codec_pf"):
-        drawn(bank, "codec_pf")
+
+
+class Echo:
+    """A codec that gives back what it got, as late as Sublime does."""
+
+    config = SimpleNamespace(sample_rate=16000, hop_length=480, n_groups=480, n_groups_a=240)
+
+    def encode(self, audio):
+        return audio.unflatten(1, (-1, 480)), None
+
+    def decode(self, codes):
+        whole = torch.nn.functional.pad(codes, (0, 480 - codes.shape[2])).flatten(1)
+        return torch.nn.functional.pad(whole, (480, 0))[:, : whole.shape[1]], None
+
+
+def test_a_post_filter_hears_the_codec_sample_aligned_at_both_rates(bank):
+    def heard(*kbps, clips=8):
+        batch = drawn(bank, "codec_pf", damage=DamageConfig(kbps=kbps), codec=Echo(), clips=clips)
+        return (batch.given - batch.target).abs().amax(1) < 1e-6
+
+    assert heard(6).all()
+    assert not heard(1).any()
+    some = heard(6, 1, clips=16)
+    assert some.any()
+    assert not some.all()
+
+
+def test_a_run_of_a_post_filter(tiny, tmp_path):
+    path = tmp_path / "codec.gguf"
+    write_sublime(random_sublime(SHAPES["small"], 3), path)
+    task = tiny.replace("[model]", '[model]\ntask = "codec_pf"').replace('task = "bwe"\n', "")
+    text = f'audio_seconds = 1.0\noutput = "{tmp_path}"\n{task}[damage]\ncodec = "{path}"\n'
+    trainer = Trainer(read(tmp_path, text))
+    batch = trainer.draw_clips(0, trainer.config.phases[0])
+    assert batch.given.shape == batch.target.shape == (2, 62 * 128)
+    assert not torch.allclose(batch.given, batch.target, atol=1e-3)
+    before = copy.deepcopy(trainer.objective.state_dict())
+    trainer._step(0.3)
+    after = trainer.objective.state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_same_key_gives_the_same_batch(bank):
@@ -351,6 +394,54 @@ def test_few_calls_learn_what_more_of_them_give(bank):
     assert all(torch.equal(v, first[f"model.{n}"]) for n, v in teacher.items())
 
 
+def test_calls_learn_by_their_sound(bank):
+    objective = objective_of(seed=4)
+    with torch.no_grad():
+        for weight in objective.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    batch = drawn(bank, "bwe", clips=2, seconds=0.3)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=5e-3)
+    found = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        terms = objective(batch, calls=2, sound=True)
+        terms["loss"].backward()
+        optimizer.step()
+        found.append(float(terms["mel"].detach()))
+    assert found[-1] < 0.97 * found[0]
+
+
+def test_what_sounds_right_has_no_loss(bank, monkeypatch):
+    objective, batch = objective_of("derev"), drawn(bank, "derev", clips=2)
+    y, x = spectra(objective.model, batch)
+    start = y + objective.model.config.sigma_y * unit_noise(batch)
+    monkeypatch.setattr(objective.model, "velocity", lambda *_: (x - start, {}))
+    terms = objective(batch, calls=2, sound=True)
+    assert float(terms["distance"]) < 1e-10
+    assert float(terms["mel"]) < 1e-3
+    monkeypatch.setattr(objective.model, "velocity", lambda *_: (1.1 * x - start, {}))
+    assert float(objective(batch, calls=2, sound=True)["mel"]) > 1e-2
+
+
+def test_settled_norms_keep_their_statistics(bank):
+    objective, batch = objective_of(), drawn(bank, "bwe", clips=2, seconds=0.3)
+    statistics = [norm.running_var.clone() for norm in norms_of(objective.model)]
+    kept = objective(batch, settled=True)["loss"]
+    again = (norm.running_var for norm in norms_of(objective.model))
+    assert all(torch.equal(a, b) for a, b in zip(again, statistics, strict=True))
+    assert float(kept.detach()) == float(objective.eval().flow_error(batch).mean().detach())
+    objective.train()(batch)
+    again = (norm.running_var for norm in norms_of(objective.model))
+    assert not any(torch.equal(a, b) for a, b in zip(again, statistics, strict=True))
+
+
+def test_times_of_the_flow_lie_below_the_latest(tiny, tmp_path):
+    text = f'latest = 0.3\naudio_seconds = 1.0\noutput = "{tmp_path}"\n{tiny}'
+    trainer = Trainer(read(tmp_path, text))
+    times = torch.cat([trainer.draw_clips(k, trainer.config.phases[0]).tau for k in range(20)])
+    assert 0.2 < float(times.max()) < 0.3
+
+
 def test_a_run_distils_the_weights_it_starts_from(finished, tiny, tmp_path):
     start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 8.0\noutput = "{tmp_path}"'
     config = read(tmp_path, f'{start}\nteacher_solver = "euler4"\n{tiny}calls = 1\n')
@@ -386,6 +477,11 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("[[phases]]\ncalls = 2", "calls"),
         ("initial = 'x.pt'\n[[phases]]\nshare = 0.5\ncalls = 2\n[[phases]]\nshare = 0.5", "calls"),
         ("settling_batches = 0", "settling_batches"),
+        ("latest = 0.0", "latest"),
+        ("[[phases]]\nsound = true", "sound"),
+        ("[model]\ntask = 'codec_pf'", "damage.codec"),
+        ("[damage]\ncodec = 'x.gguf'", "damage.codec"),
+        ("[damage]\nkbps = [9]", "damage.kbps"),
         ("[damage]\nloudness = 3", "loudness"),
     ],
 )

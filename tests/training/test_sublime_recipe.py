@@ -28,10 +28,10 @@ from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
 from voxhop.training.recipes import recipe_of
 from voxhop.training.rooms import RoomConfig
+from voxhop.training.spectral_losses import SpectralLosses, cepstrum_basis, own_spectrum
 from voxhop.training.state import read_log
 from voxhop.training.sublime_data import SublimeDataConfig, draw_batch
 from voxhop.training.sublime_judge import perplexity
-from voxhop.training.sublime_losses import SpectralLosses, cepstrum_basis, own_spectrum
 from voxhop.training.sublime_objective import AnnealingConfig, aligned, usage
 from voxhop.training.sublime_shape import SublimeShape
 from voxhop.training.sublime_start import fit_encoder

@@ -102,7 +102,11 @@ class _GroupedNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, channel_groups: int
+        ctx: Any,  # noqa: ANN401 - PyTorch's own
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        channel_groups: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, C, F, T), twice (C, sub-bands) -> (B, C, F, T), statistics (groups, sub-bands)."""
         B, C, _, _ = x.shape
@@ -127,7 +131,9 @@ class _GroupedNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(  # type: ignore[override]
-        ctx: Any, grad: Tensor, *_: Tensor
+        ctx: Any,  # noqa: ANN401 - the same
+        grad: Tensor,
+        *_: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, None]:
         """Gradients of x, weight and bias."""
         x, weight, mean, scale = ctx.saved_tensors

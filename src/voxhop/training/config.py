@@ -17,7 +17,7 @@ from voxhop.training.bank import DataConfig
 from voxhop.training.degrade import DegradationConfig
 from voxhop.training.discriminators import DiscriminatorConfig
 from voxhop.training.losses import LossConfig
-from voxhop.training.restoring import DamageConfig
+from voxhop.training.restoring import CODEC_KBPS, DamageConfig
 from voxhop.training.rooms import RoomConfig
 from voxhop.training.seflow_objective import SEFlowLossConfig
 from voxhop.training.simulate import SimulationConfig
@@ -59,6 +59,10 @@ class Phase:
         Stream.FM: train the predictor; the flow, and that alone, in the other phases.
     calls : int
         Stream.FM: learn to give with so many calls what the first weights give with more.
+    sound : bool
+        Stream.FM: with so many calls, learn by how the result sounds instead.
+    settled : bool
+        Stream.FM: norms keep the statistics that they have, so steps may be of few clips.
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
     adversarial : bool
@@ -75,10 +79,17 @@ class Phase:
     bands_only: bool = False
     predict: bool = False
     calls: int = 0
+    sound: bool = False
+    settled: bool = False
     delay: float = 1.0
     deep: float = 1.0
     adversarial: bool = False
     frozen: bool = False
+
+    @property
+    def distils(self) -> bool:
+        """Whether the run's first weights teach it."""
+        return self.calls > 0 and not self.sound
 
     @property
     def vocoder_only(self) -> bool:
@@ -288,6 +299,9 @@ class StreamFMTrainingConfig(RunConfig):
         the norms before weights are scored and kept.
     teacher_solver : str
         What phases with `calls` learn to give; files say the model's `default_solver`.
+    latest : float
+        Times of the flow are drawn below it. The error of a velocity is largest at the end,
+        where no solver asks for it.
     """
 
     recipe: Literal["streamfm"] = "streamfm"
@@ -299,16 +313,26 @@ class StreamFMTrainingConfig(RunConfig):
     sigma_clips: int = 512
     settling_batches: int = 40
     teacher_solver: str = "euler5"
+    latest: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse phases without a network."""
         super().__post_init__()
-        distils = {phase.calls > 0 for phase in self.phases}
+        if any(phase.sound and not phase.calls for phase in self.phases):
+            raise ArgumentError("phases: sound, expected with the calls that make it")
+        distils = {phase.distils for phase in self.phases}
         if len(distils) > 1 or (True in distils and not self.initial):
             raise ArgumentError("phases: calls, expected in all of them, with initial weights")
         predicts = any(phase.predict for phase in self.phases)
         if predicts != (self.model.predictor and True not in distils):
             raise ArgumentError("phases: predict, expected in one where a predictor is to learn")
+        if (self.model.task == "codec_pf") != bool(self.damage.codec):
+            raise ArgumentError("damage.codec: expected a codec's model for task 'codec_pf' alone")
+        if not self.damage.kbps or not set(self.damage.kbps) <= set(CODEC_KBPS):
+            found = list(self.damage.kbps)
+            raise ArgumentError(f"damage.kbps: {found}, expected some of {list(CODEC_KBPS)}")
+        if not 0 < self.latest <= 1:
+            raise ArgumentError(f"latest: {self.latest}, expected above 0 and at most 1")
         if self.sigma_clips < 1 or self.settling_batches < 1:
             raise ArgumentError("sigma_clips, settling_batches: expected 1 or more")
 

@@ -136,7 +136,7 @@ def degrade(
     gain = level / ac.active_level(speech, rate)
     noise = noise * (level * below / ac.active_level(noise, rate))
     noisy, target = speech * gain + noise, target * gain
-    noisy, target = (_resampled(x, samples) for x in (noisy, target))
+    noisy, target = (resampled(x, samples) for x in (noisy, target))
     fit = (0.98 / noisy.abs().amax(1, keepdim=True).clamp(min=1e-6)).clamp(max=1.0)
     noisy, target = noisy * fit, target * fit
     noisy = _clipped(config, draw, noisy)
@@ -217,7 +217,7 @@ def _above_recordings(draw: Draw, noise: Tensor, rate: int) -> Tensor:
     return torch.fft.irfft(white * shape, samples) * envelope
 
 
-def _resampled(audio: Tensor, samples: int) -> Tensor:
+def resampled(audio: Tensor, samples: int) -> Tensor:
     """Bring whole clips to `samples` by cutting their spectrum."""
     if audio.shape[1] == samples:
         return audio

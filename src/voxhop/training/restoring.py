@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
-from voxhop.errors import ArgumentError
 from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.acoustics import decibels
-from voxhop.training.degrade import degrade
+from voxhop.training.degrade import degrade, resampled
+from voxhop.training.sublime_objective import aligned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from voxhop.reference.streamfm_config import StreamFMConfig
+    from voxhop.reference.sublime import Sublime
     from voxhop.training.bank import SoundBank
     from voxhop.training.degrade import DegradationConfig
     from voxhop.training.draw import Draw
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 # retrieval and Mel vocoding are the model's own.
 _SIMULATED: Final[dict[str, tuple[str, ...]]] = {
     "bwe": (),
+    "codec_pf": (),
     "stft_pr": (),
     "melvoc": (),
     "derev": ("noise", "reverberation"),
     "se": ("noise", "reverberation", "clipping"),
 }
+CODEC_KBPS: Final = (6, 1)
+_CODEC_FRAMES: Final = 3
 _DAMAGES: Final = ("noise", "reverberation", "clipping", "packet_loss")
 
 
@@ -50,6 +54,10 @@ class DamageConfig:
     whole : float
         Bandwidth extension: share of clips that keep their band, so that the model leaves
         alone what is whole.
+    codec : str
+        Post-filter: the model file of the codec whose sound it gets.
+    kbps : tuple of int
+        Post-filter: rates of the codec, drawn per clip.
     peak_db : tuple of float
         Peak of what the model gets around -6 dBFS; a level follower is not exact.
     """
@@ -57,6 +65,8 @@ class DamageConfig:
     band_hz: tuple[float, float] = (3300.0, 4000.0)
     edge_hz: tuple[float, float] = (50.0, 500.0)
     whole: float = 0.1
+    codec: str = ""
+    kbps: tuple[int, ...] = (6, 1)
     peak_db: tuple[float, float] = (-6.0, 4.0)
 
 
@@ -96,13 +106,14 @@ def draw_restoring(
     *,
     clips: int,
     seconds: float,
+    codec: Sublime | None = None,
 ) -> Restoring:
     """Draw one batch.
 
     Parameters
     ----------
     bank : SoundBank
-        At the model's rate, on the device to compute on.
+        At the model's rate, or the codec's, on the device to compute on.
     simulation : DegradationConfig
         Noise and rooms, of which a task keeps its own.
     damage : DamageConfig
@@ -115,27 +126,23 @@ def draw_restoring(
         Size of the batch.
     seconds : float
         Length of a clip, cut to whole hops.
-
-    Raises
-    ------
-    ArgumentError
-        For a task whose clips cannot be made from recordings alone.
+    codec : Sublime, optional
+        Of a post-filter, on the same device.
     """
-    if model.task not in _SIMULATED:
-        known = ", ".join(_SIMULATED)
-        raise ArgumentError(f"task: {model.task!r} needs clips of its own, expected one of {known}")
     kept = _SIMULATED[model.task]
     left_out: dict[str, Any] = dict.fromkeys(set(_DAMAGES) - set(kept), 0.0)
+    simulation = replace(simulation, **left_out)
     samples = max(1, int(seconds * model.sample_rate) // model.hop_length) * model.hop_length
-    batch = degrade(
-        bank,
-        replace(simulation, **left_out),
-        draw,
-        clips=clips,
-        samples=samples,
-        sample_rate=model.sample_rate,
-    )
-    given, target = batch.noisy, batch.target
+    if codec is None:
+        batch = degrade(
+            bank, simulation, draw, clips=clips, samples=samples, sample_rate=model.sample_rate
+        )
+        given, target = batch.noisy, batch.target
+    else:
+        given, target = _coded(
+            bank, simulation, damage, draw, codec, clips=clips, seconds=samples / model.sample_rate
+        )
+        given, target = (resampled(x, samples) for x in (given, target))
     if model.task == "bwe":
         given = _narrowed(given, damage, draw, model.sample_rate)
     peak = NOMINAL_PEAK * decibels(draw.uniform(*damage.peak_db, clips, 1))
@@ -143,6 +150,42 @@ def draw_restoring(
     noise = draw.normal(clips, samples // model.hop_length, 2, model.bins) * 0.5**0.5
     tau = draw.uniform(0, 1, clips)
     return Restoring(given * gain, target * gain, noise, tau, model.sample_rate)
+
+
+@torch.no_grad()
+def _coded(
+    bank: SoundBank,
+    simulation: DegradationConfig,
+    damage: DamageConfig,
+    draw: Draw,
+    codec: Sublime,
+    *,
+    clips: int,
+    seconds: float,
+) -> tuple[Tensor, Tensor]:
+    """Draw clips at the codec's rate and send them through it, each at one of its rates."""
+    c = codec.config
+    samples = round(seconds * c.sample_rate)
+    # The codec is done with a sample a few frames after it came.
+    frames = -(-samples // c.hop_length) + _CODEC_FRAMES
+    batch = degrade(
+        bank,
+        simulation,
+        draw,
+        clips=clips,
+        samples=frames * c.hop_length,
+        sample_rate=c.sample_rate,
+    )
+    codes, _ = codec.encode(batch.target)
+    choice = draw.uniform(0, len(damage.kbps), clips).long()
+    given = torch.empty_like(batch.target[:, :samples])
+    for i, kbps in enumerate(damage.kbps):
+        mine = choice == i
+        if mine.any():
+            heard = codes[mine][..., : c.n_groups if kbps == CODEC_KBPS[0] else c.n_groups_a]
+            sound, _ = aligned(codec.decode(heard)[0], batch.target[mine], codec)
+            given[mine] = sound[:, :samples]
+    return given, batch.target[:, :samples]
 
 
 def _narrowed(audio: Tensor, damage: DamageConfig, draw: Draw, rate: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import SubbandBatchNorm
+from voxhop.training.spectral_losses import SpectralLosses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOMENTUM: Final = 0.02  # of running statistics: batches are small
 _WINDOWS: Final = (256, 512, 768, 1024)  # of the predictor's spectral loss, Hann, half overlap
+_SHORTEST: Final = 128  # of the mel spectra of sound
 _QUANTILE: Final = 0.997
 _SMOOTHING_BINS: Final = 3.0
 _LEAST_SIGMA: Final = 0.02
@@ -43,6 +45,7 @@ class StreamFMObjective(nn.Module):
     def __init__(self, model: StreamFM, teacher: tuple[StreamFM, str] | None = None) -> None:
         super().__init__()
         self.model = model
+        self.spectra_of_sound = SpectralLosses(model.config.sample_rate, shortest=_SHORTEST)
         # In a tuple: it is no part of what is trained, saved and averaged.
         self.teacher = teacher
         if teacher is not None:
@@ -51,7 +54,13 @@ class StreamFMObjective(nn.Module):
             norm.momentum = _MOMENTUM
 
     def forward(
-        self, batch: Restoring, *, predict: bool = False, calls: int = 0
+        self,
+        batch: Restoring,
+        *,
+        predict: bool = False,
+        calls: int = 0,
+        sound: bool = False,
+        settled: bool = False,
     ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
 
@@ -64,9 +73,14 @@ class StreamFMObjective(nn.Module):
         calls : int
             Learn to give with so many Euler steps what the teacher gives with its solver from
             the same noise. 0: flow matching.
+        sound : bool
+            With so many steps, learn by how the result sounds instead.
+        settled : bool
+            Norms keep the statistics that they have.
         """
+        self.model.train(self.training and not (settled or calls))
         if calls:
-            return self._distilling_terms(batch, calls)
+            return (self._sound_terms if sound else self._distilling_terms)(batch, calls)
         return self._predictor_terms(batch) if predict else self._flow_terms(batch)
 
     def flow_error(self, batch: Restoring) -> Tensor:
@@ -98,8 +112,8 @@ class StreamFMObjective(nn.Module):
         assert self.teacher is not None  # noqa: S101 - the recipe makes one for such phases
         model, (teacher, solver) = self.model, self.teacher
         teacher.to(batch.given.device)
-        # Statistics of a call are those of its time; the teacher's are of all times.
-        model.eval()
+        # Statistics of a call are those of its time, the teacher's are of all times: hence no
+        # norm of either learns any here.
         z = unit_noise(batch)
         y, _ = spectra(model, batch)
         with torch.no_grad():
@@ -110,10 +124,21 @@ class StreamFMObjective(nn.Module):
         distance = (error.real.square() + error.imag.square()).mean() / 2
         return {"loss": distance, "distance": distance}
 
+    def _sound_terms(self, batch: Restoring, calls: int) -> dict[str, Tensor]:
+        """Mel spectra say how it sounds; the compressed spectrum keeps what was there in place."""
+        model = self.model
+        y, x = spectra(model, batch)
+        base = y if model.pred is None else model.predict(y)[0].detach()
+        found, _ = model.solve(base, y, unit_noise(batch), euler(calls))
+        error = found - x
+        distance = (error.real.square() + error.imag.square()).mean() / 2
+        audio = model.synthesis(found)[0][:, model.config.hop_length :]
+        mel, _ = self.spectra_of_sound(audio, batch.target[:, : audio.shape[1]])
+        return {"loss": mel + distance, "mel": mel, "distance": distance}
+
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:
         model = self.model
         assert model.pred is not None  # noqa: S101 - the recipe refuses a phase without one
-        model.pred.train(self.training)
         y, _ = spectra(model, batch)
         H = model.config.hop_length
         audio = model.synthesis(model.predict(y)[0])[0][:, H:]

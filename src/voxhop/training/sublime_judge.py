@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from voxhop.reference.sublime import Sublime
 from voxhop.training.draw import Draw
+from voxhop.training.spectral_losses import SpectralLosses
 from voxhop.training.sublime_data import draw_batch
-from voxhop.training.sublime_losses import SpectralLosses
 from voxhop.training.sublime_objective import aligned, usage
 
 if TYPE_CHECKING:

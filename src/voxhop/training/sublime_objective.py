@@ -18,7 +18,7 @@ from voxhop.reference.memory import Memory
 from voxhop.reference.savq import log_weights, rwss
 from voxhop.reference.sublime import offset_rows
 from voxhop.training.discriminators import Discriminators
-from voxhop.training.sublime_losses import SpectralLosses, own_spectrum
+from voxhop.training.spectral_losses import SpectralLosses, own_spectrum
 
 if TYPE_CHECKING:
     from voxhop.reference.sublime import Sublime

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import distributed
 
 from voxhop.errors import ArgumentError
 from voxhop.export.streamfm import read_streamfm, write_streamfm
+from voxhop.export.sublime import read_sublime
 from voxhop.reference import StreamFM
 from voxhop.reference.decouple import decoupled_state
 from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
+from voxhop.training.degrade import bank_rate
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.restoring import draw_restoring
@@ -22,13 +25,13 @@ from voxhop.training.streamfm_objective import StreamFMObjective, measure_sigma
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     import torch
     from torch import Tensor, nn
 
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
+    from voxhop.reference import Sublime
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -42,7 +45,7 @@ _SIGMA_KEY, _SETTLING_KEY = 2, 3
 class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     """See `Recipe`."""
 
-    losses = ("loss", "flow", "wave", "spectral", "distance")
+    losses = ("loss", "flow", "wave", "spectral", "mel", "distance")
     panels = (
         Panel("less log-spectral distance, %", {"score": "than the flow's start"}),
         Panel("log-spectral distance, dB", {"lsd": "restored", "lsd_start": "start"}),
@@ -50,6 +53,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         Panel("error of the velocity at", {f"flow_{tau:g}": f"{tau:g}" for tau in TIMES}),
         Panel("SI-SDR, dB", {"si_sdr": "restored"}),
     )
+
+    _codec: Sublime | None = None  # what a post-filter hears
 
     def model(self) -> StreamFM:
         """Return a model with random weights, norms not folded."""
@@ -62,7 +67,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             # A step moves one of two networks, which gradients between processes do not know.
             raise ArgumentError("model: a predictor trains in one process, expected no others")
         teacher = None
-        if any(phase.calls for phase in self.config.phases):
+        if any(phase.distils for phase in self.config.phases):
             # As the run begins, whatever it resumes to.
             teacher = (copy.deepcopy(model), self.config.teacher_solver)
             if teacher[1] not in model.tableaus:
@@ -73,7 +78,10 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
         c = self.config
-        rate = c.model.sample_rate
+        rate = bank_rate(c.model.sample_rate)
+        if c.damage.codec:
+            self._codec = read_sublime(Path(c.damage.codec)).eval().to(device)
+            rate = bank_rate(self._codec.config.sample_rate)
         return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
 
     def begin(self, objective: nn.Module, bank: SoundBank, new: AbstractSet[str]) -> None:
@@ -104,7 +112,12 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Say which of the two networks learns, and whether it learns from a teacher."""
         del progress, share
-        return {"predict": phase.predict, "calls": phase.calls}
+        return {
+            "predict": phase.predict,
+            "calls": phase.calls,
+            "sound": phase.sound,
+            "settled": phase.settled,
+        }
 
     def judge(self, device: torch.device) -> StreamFMJudge:
         """Return the validation of this run."""
@@ -112,8 +125,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         key = Draw(limits.seed, 0, device=device)
         clips = self._drawn(self.load("valid", device), key, limits.per_scenario, limits.seconds)
         train, phase = self.load("train", device), c.phases[-1]
-        # Who learns from a teacher keeps its statistics.
-        batches = 0 if phase.calls else c.settling_batches
+        # Who learns from a teacher, or with settled norms, keeps its statistics.
+        batches = 0 if phase.calls or phase.settled else c.settling_batches
         settling = [
             self._drawn(
                 train, Draw(c.seed, k, _SETTLING_KEY, device=device), phase.clips, phase.seconds
@@ -161,9 +174,17 @@ multiply-accumulates per hop, all calls of the network together."""
 
     def _drawn(self, bank: SoundBank, draw: Draw, clips: int, seconds: float) -> Restoring:
         c = self.config
-        return draw_restoring(
-            bank, c.simulation, c.damage, draw, c.model, clips=clips, seconds=seconds
+        batch = draw_restoring(
+            bank,
+            c.simulation,
+            c.damage,
+            draw,
+            c.model,
+            clips=clips,
+            seconds=seconds,
+            codec=self._codec,
         )
+        return batch._replace(tau=batch.tau * c.latest)
 
     @classmethod
     def read(cls, path: Path) -> StreamFM:

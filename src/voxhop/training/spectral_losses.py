@@ -1,4 +1,4 @@
-"""Spectral distances that Sublime learns by: mel spectra, cepstra, and the vocoder's own spectrum.
+"""Spectral distances to learn by: mel spectra, cepstra, and the spectrum of Sublime's vocoder.
 
 B clips, N samples, M mels, F bins, T frames.
 """
