@@ -457,6 +457,28 @@ def test_a_run_distils_the_weights_it_starts_from(finished, tiny, tmp_path):
         Trainer(wrong)
 
 
+def test_a_run_learns_a_tableau_alone(finished, tiny, tmp_path):
+    start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 12.0\noutput = "{tmp_path}"'
+    own = tiny.replace('"euler2"', '"learned"\nlearned_from = "ralston3"')
+    (tmp_path / "run.toml").write_text(f"{start}\n{own}tableau = true\n")
+    assert main(["train", str(tmp_path / "run.toml")]) == 0
+    trained, first = load_model(tmp_path / "best.pt"), load_model(finished / "best.pt")
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[name]), name
+    tableau = trained.solvers()["learned"]
+    assert tableau.stages == 3
+    assert tableau != trained.solvers()["ralston3"]
+    with voxhop.load(tmp_path / "voxhop-streamfm-f32.gguf") as model:
+        assert model.metadata["streamfm.solver.default"] == "learned"
+        with model.session(seed=3) as session:
+            sound = session.process_hop(np.full(128, 0.1, np.float32))
+    again = load_model(tmp_path / "voxhop-streamfm-f32.gguf")
+    assert again.learned is None
+    with torch.no_grad():
+        expected = trained.eval()(torch.full((1, 128), 0.1), seed=3)[0][0].numpy()
+    assert np.allclose(sound, expected, atol=1e-5)
+
+
 def test_weights_come_from_checkpoints_only(finished: Path):
     assert any(name.endswith("running_mean") for name in read_weights(finished / "best.pt"))
     with pytest.raises(ArgumentError, match="norms are folded"):
@@ -479,6 +501,9 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("settling_batches = 0", "settling_batches"),
         ("latest = 0.0", "latest"),
         ("[[phases]]\nsound = true", "sound"),
+        ("[[phases]]\ntableau = true", "tableau"),
+        ("[model]\nlearned_from = 'ralston2'", "tableau"),
+        ("initial = 'x.pt'\n[[phases]]\ntableau = true", "learned_from"),
         ("[model]\ntask = 'codec_pf'", "damage.codec"),
         ("[damage]\ncodec = 'x.gguf'", "damage.codec"),
         ("[damage]\nkbps = [9]", "damage.kbps"),

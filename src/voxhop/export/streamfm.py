@@ -44,7 +44,7 @@ _PLAIN = (
 
 def streamfm_metadata(model: StreamFM) -> dict[str, Any]:
     """Return the ``streamfm.*`` metadata of a model, tableaus included."""
-    c = model.config
+    c, solvers = model.config, model.solvers()
     values: dict[str, Any] = {name: getattr(c, name) for name in _PLAIN}
     values |= {
         "version": VERSION,
@@ -60,9 +60,9 @@ def streamfm_metadata(model: StreamFM) -> dict[str, Any]:
         "has_predictor": c.predictor,
         "condition": "e_and_y" if c.predictor else "y",
         "solver.default": c.default_solver,
-        "solver.names": list(model.tableaus),
+        "solver.names": list(solvers),
     }
-    for name, t in model.tableaus.items():
+    for name, t in solvers.items():
         values[f"solver.{name}.a"] = [value for row in t.a for value in row]
         values[f"solver.{name}.b"], values[f"solver.{name}.c"] = list(t.b), list(t.c)
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}

@@ -6,6 +6,7 @@ q stages: k_i = v(x_0 + sum_{j<i} a_ij k_j, c_i), x_1 = x_0 + sum_i b_i k_i.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -100,6 +101,10 @@ def _tableau(a: list[list[float]], b: list[float], c: list[float]) -> Tableau:
         tuple(float(value) for value in b),
         tuple(float(value) for value in c),
     )
+
+
+LEARNED: Final = "learned"
+"""Name of a learned tableau among a model's."""
 
 
 class LearnedTableau(nn.Module):

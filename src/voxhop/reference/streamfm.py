@@ -6,6 +6,7 @@ whole clips and single hops are the same computation.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from voxhop.errors import ArgumentError, ShapeError
 from voxhop.reference.mel import Mel
 from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.philox import complex_normal
-from voxhop.reference.solvers import Tableau, named_tableaus
+from voxhop.reference.solvers import LEARNED, LearnedTableau, Tableau, named_tableaus
 from voxhop.reference.streamfm_unet import UNet
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class StreamFM(nn.Module):
         melvoc = config.task == "melvoc"
         self.mel = Mel(config.bins, config.n_mels, config.sample_rate) if melvoc else None
         self.tableaus: dict[str, Tableau] = named_tableaus()
+        self.learned: LearnedTableau | None = None
+        if config.learned_from:
+            self.learned = LearnedTableau(self.tableau(config.learned_from))
         self.register_buffer("sigma_y", torch.full((config.bins,), config.sigma_y))
         window = periodic_window(config.window, config.n_fft)
         self.register_buffer("window", window, persistent=False)
@@ -84,7 +88,7 @@ class StreamFM(nn.Module):
         state
             What the previous call returned; None starts from silence.
         solver
-            A name of ``tableaus`` or a tableau; the file's default when None.
+            A name of ``solvers()`` or a tableau; the file's default when None.
         noise : Tensor, (B or 1, T, 2, F), optional
             Real and imaginary parts, variance 1/2 each; drawn by ``seed`` and frame index
             when None.
@@ -97,7 +101,8 @@ class StreamFM(nn.Module):
             In streamed time: call t gives the samples before its own.
         state : StreamFMState
         """
-        tableau = self._tableau(solver)
+        if not isinstance(solver, Tableau):
+            solver = self.tableau(solver or self.config.default_solver)
         y, history = self._corrupted(audio, state)
         T = y.shape[2]
         frame = 0 if state is None else state.frame
@@ -113,7 +118,7 @@ class StreamFM(nn.Module):
         base, past = y, None
         if self.pred is not None:
             base, past = self.predict(y, None if state is None else state.predictor)
-        x, stages = self.solve(base, y, z, tableau, None if state is None else state.stages)
+        x, stages = self.solve(base, y, z, solver, None if state is None else state.stages)
         out, overlap = self.synthesis(x, None if state is None else state.overlap)
         return out, StreamFMState(history, past, stages, overlap, frame + T)
 
@@ -215,7 +220,8 @@ class StreamFM(nn.Module):
         """Return the same model with norms folded into fixed maps."""
         if self.folded:
             return self
-        model = StreamFM(self.config, folded=True)
+        # What was learned is a tableau like others from now on.
+        model = StreamFM(replace(self.config, learned_from=""), folded=True)
         model.to(self.sigma_y.dtype)
         for name in ("flow", "pred"):
             network = getattr(self, name)
@@ -225,13 +231,26 @@ class StreamFM(nn.Module):
             assert model.mel is not None  # noqa: S101
             model.mel.load_state_dict(self.mel.state_dict())
         model.sigma_y.copy_(self.sigma_y)
-        model.tableaus = dict(self.tableaus)
+        model.tableaus = self.solvers()
         return model.eval()
 
-    def _tableau(self, solver: str | Tableau | None) -> Tableau:
-        if isinstance(solver, Tableau):
-            return solver
-        name = solver or self.config.default_solver
+    def solvers(self) -> dict[str, Tableau]:
+        """Return all tableaus by name, with the learned one as it is at present."""
+        found = dict(self.tableaus)
+        if self.learned is not None:
+            found[LEARNED] = self.learned.tableau()
+        return found
+
+    def tableau(self, name: str) -> Tableau:
+        """Return a solver by its name.
+
+        Raises
+        ------
+        ArgumentError
+            For one that is not there.
+        """
+        if name == LEARNED and self.learned is not None:
+            return self.learned.tableau()
         if name not in self.tableaus:
             raise ArgumentError(f"solver: {name!r}, expected one of {', '.join(self.tableaus)}")
         return self.tableaus[name]

@@ -40,6 +40,11 @@ class StreamFMConfig:
         Spread of the noise at the clean end and at the corrupted end.
     input_gain_db
         Gain that brings a nominal input to the level of training.
+    default_solver
+        A solver's name.
+    learned_from
+        Solver that a learned one (`LEARNED`) starts from; "" for none. A file has tableaus
+        alone, wherever they came from.
     """
 
     task: str = "stft_pr"
@@ -59,6 +64,7 @@ class StreamFMConfig:
     n_mels: int = 80
     input_gain_db: float = 0.0
     default_solver: str = "euler5"
+    learned_from: str = ""
 
     def __post_init__(self) -> None:
         halvings = 1 << (len(self.ch_mult) - 1)

@@ -61,6 +61,8 @@ class Phase:
         Stream.FM: learn to give with so many calls what the first weights give with more.
     sound : bool
         Stream.FM: with so many calls, learn by how the result sounds instead.
+    tableau : bool
+        Stream.FM: the learned tableau alone learns, by how its result sounds.
     settled : bool
         Stream.FM: norms keep the statistics that they have, so steps may be of few clips.
     delay, deep : float
@@ -80,6 +82,7 @@ class Phase:
     predict: bool = False
     calls: int = 0
     sound: bool = False
+    tableau: bool = False
     settled: bool = False
     delay: float = 1.0
     deep: float = 1.0
@@ -323,8 +326,14 @@ class StreamFMTrainingConfig(RunConfig):
         distils = {phase.distils for phase in self.phases}
         if len(distils) > 1 or (True in distils and not self.initial):
             raise ArgumentError("phases: calls, expected in all of them, with initial weights")
+        tableaus = {phase.tableau for phase in self.phases}
+        if tableaus != {bool(self.model.learned_from)} or (True in tableaus and not self.initial):
+            raise ArgumentError(
+                "phases: tableau, expected in all, with initial weights and learned_from in "
+                "the model, or in none"
+            )
         predicts = any(phase.predict for phase in self.phases)
-        if predicts != (self.model.predictor and True not in distils):
+        if predicts != (self.model.predictor and True not in distils | tableaus):
             raise ArgumentError("phases: predict, expected in one where a predictor is to learn")
         if (self.model.task == "codec_pf") != bool(self.damage.codec):
             raise ArgumentError("damage.codec: expected a codec's model for task 'codec_pf' alone")

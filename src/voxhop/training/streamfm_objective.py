@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from voxhop.reference import StreamFM
+    from voxhop.reference.solvers import Tableau
+    from voxhop.reference.streamfm import Steps
     from voxhop.training.restoring import Restoring
 
 _MOMENTUM: Final = 0.02  # of running statistics: batches are small
@@ -48,6 +50,9 @@ class StreamFMObjective(nn.Module):
         self.spectra_of_sound = SpectralLosses(model.config.sample_rate, shortest=_SHORTEST)
         # In a tuple: it is no part of what is trained, saved and averaged.
         self.teacher = teacher
+        if model.learned is not None:
+            model.requires_grad_(requires_grad=False)
+            model.learned.requires_grad_(requires_grad=True)
         if teacher is not None:
             teacher[0].eval().requires_grad_(requires_grad=False)
         for norm in norms_of(model):
@@ -60,6 +65,7 @@ class StreamFMObjective(nn.Module):
         predict: bool = False,
         calls: int = 0,
         sound: bool = False,
+        tableau: bool = False,
         settled: bool = False,
     ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
@@ -75,12 +81,21 @@ class StreamFMObjective(nn.Module):
             the same noise. 0: flow matching.
         sound : bool
             With so many steps, learn by how the result sounds instead.
+        tableau : bool
+            Learn the model's own tableau alone, by how its result sounds.
         settled : bool
             Norms keep the statistics that they have.
         """
-        self.model.train(self.training and not (settled or calls))
+        self.model.train(self.training and not (settled or calls or tableau))
+        if tableau:
+            learned = self.model.learned
+            assert learned is not None  # noqa: S101 - the configuration asks for one
+            terms = self._sound_terms(batch, learned())
+            return terms | {"loss": terms["loss"] + learned.penalty()}
+        if sound:
+            return self._sound_terms(batch, euler(calls))
         if calls:
-            return (self._sound_terms if sound else self._distilling_terms)(batch, calls)
+            return self._distilling_terms(batch, calls)
         return self._predictor_terms(batch) if predict else self._flow_terms(batch)
 
     def flow_error(self, batch: Restoring) -> Tensor:
@@ -118,18 +133,18 @@ class StreamFMObjective(nn.Module):
         y, _ = spectra(model, batch)
         with torch.no_grad():
             base = y if teacher.pred is None else teacher.predict(y)[0]
-            wanted, _ = teacher.solve(base, y, z, teacher.tableaus[solver])
+            wanted, _ = teacher.solve(base, y, z, teacher.tableau(solver))
         found, _ = model.solve(base, y, z, euler(calls))
         error = found - wanted
         distance = (error.real.square() + error.imag.square()).mean() / 2
         return {"loss": distance, "distance": distance}
 
-    def _sound_terms(self, batch: Restoring, calls: int) -> dict[str, Tensor]:
+    def _sound_terms(self, batch: Restoring, tableau: Tableau | Steps) -> dict[str, Tensor]:
         """Mel spectra say how it sounds; the compressed spectrum keeps what was there in place."""
         model = self.model
         y, x = spectra(model, batch)
         base = y if model.pred is None else model.predict(y)[0].detach()
-        found, _ = model.solve(base, y, unit_noise(batch), euler(calls))
+        found, _ = model.solve(base, y, unit_noise(batch), tableau)
         error = found - x
         distance = (error.real.square() + error.imag.square()).mean() / 2
         audio = model.synthesis(found)[0][:, model.config.hop_length :]

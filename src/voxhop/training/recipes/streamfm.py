@@ -70,8 +70,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         if any(phase.distils for phase in self.config.phases):
             # As the run begins, whatever it resumes to.
             teacher = (copy.deepcopy(model), self.config.teacher_solver)
-            if teacher[1] not in model.tableaus:
-                known = ", ".join(model.tableaus)
+            if teacher[1] not in model.solvers():
+                known = ", ".join(model.solvers())
                 raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
         return StreamFMObjective(model, teacher)
 
@@ -89,8 +89,10 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         del new  # noise is no parameter
         assert isinstance(objective, StreamFMObjective)  # noqa: S101 - made by `objective`
         c = self.config
-        if c.model.task != "bwe" or objective.teacher is not None:
-            return  # a teacher's noise is what its pupil learns with
+        # A teacher's noise is what its pupil learns with, and a tableau with that of its network.
+        given = objective.teacher is not None or objective.model.learned is not None
+        if c.model.task != "bwe" or given:
+            return
         device = bank.rooms.device
         batches = (
             self._drawn(bank, Draw(c.seed, k, _SIGMA_KEY, device=device), 8, 2.0)
@@ -116,6 +118,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             "predict": phase.predict,
             "calls": phase.calls,
             "sound": phase.sound,
+            "tableau": phase.tableau,
             "settled": phase.settled,
         }
 
@@ -125,8 +128,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         key = Draw(limits.seed, 0, device=device)
         clips = self._drawn(self.load("valid", device), key, limits.per_scenario, limits.seconds)
         train, phase = self.load("train", device), c.phases[-1]
-        # Who learns from a teacher, or with settled norms, keeps its statistics.
-        batches = 0 if phase.calls or phase.settled else c.settling_batches
+        kept = phase.calls or phase.tableau or phase.settled  # statistics
+        batches = 0 if kept else c.settling_batches
         settling = [
             self._drawn(
                 train, Draw(c.seed, k, _SETTLING_KEY, device=device), phase.clips, phase.seconds
