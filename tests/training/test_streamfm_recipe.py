@@ -479,10 +479,19 @@ def test_a_run_learns_a_tableau_alone(finished, tiny, tmp_path):
     assert np.allclose(sound, expected, atol=1e-5)
 
 
-def test_weights_come_from_checkpoints_only(finished: Path):
-    assert any(name.endswith("running_mean") for name in read_weights(finished / "best.pt"))
+def test_a_model_file_trains_on_with_settled_norms_alone(finished: Path, tiny, tmp_path):
+    path = finished / "voxhop-streamfm-f32.gguf"
+    start = f'initial = "{path}"\naudio_seconds = 8.0\noutput = "{tmp_path}"'
     with pytest.raises(ArgumentError, match="norms are folded"):
-        read_weights(finished / "voxhop-streamfm-f32.gguf")
+        initial_model(read(tmp_path, f"{start}\n{tiny}"))
+    model = initial_model(read(tmp_path, f"{start}\n{tiny}settled = true\n")).eval()
+    audio = torch.randn(1, 12 * 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = load_model(path)(audio, seed=1)[0]
+        assert torch.allclose(model(audio, seed=1)[0], expected, atol=1e-6)
+        trained = load_model(finished / "best.pt").eval()(audio, seed=1)[0]
+    assert torch.allclose(expected, trained, atol=1e-5)
+    assert any(name.endswith("running_mean") for name in read_weights(finished / "best.pt"))
 
 
 def test_a_configuration_comes_back(config, tmp_path: Path):

@@ -15,6 +15,8 @@ from torch.nn import functional
 from voxhop.reference.streamfm_config import FREQ_GROUPS, band_groups, channel_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxhop.reference.memory import Memory
 
 NORM_EPS = 1e-5
@@ -182,7 +184,9 @@ class SubbandBatchNorm(nn.Module):
         """(B, C, F, T) -> (B, C, F, T)."""
         if not self.training:
             return subband_map(x, *self.folded())
-        y, mean, var = _GroupedNorm.apply(x, self.weight, self.bias, self.groups[0])
+        y, mean, var = _GroupedNorm.apply(  # type: ignore[no-untyped-call]
+            x, self.weight, self.bias, self.groups[0]
+        )
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
@@ -221,6 +225,32 @@ def subband_map(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return rows[:groups].repeat_interleave(F // groups, 0).T[None, :, :, None]
 
     return x * expand(scale) + expand(shift)
+
+
+def unfolded_state(folded: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of a network with norms that are the maps of a folded one.
+
+    Their statistics are those of signals of mean 0 and deviation 1, to be kept: what the maps
+    were made of is not known.
+
+    Parameters
+    ----------
+    folded : mapping
+        State dict of a folded network.
+    wanted : mapping
+        State dict of one with norms, for names and shapes; values are not used.
+    """
+    found = {}
+    for name, value in folded.items():
+        path, _, leaf = name.rpartition(".")
+        rows = wanted.get(f"{path}.running_var")
+        if rows is None or leaf not in ("scale", "shift"):
+            found[name] = value
+            continue
+        found[f"{path}.{'weight' if leaf == 'scale' else 'bias'}"] = value[: rows.shape[1]].T
+        found[f"{path}.running_mean"] = torch.zeros_like(rows)
+        found[f"{path}.running_var"] = torch.ones_like(rows) - NORM_EPS
+    return found
 
 
 def fir_down(x: Tensor) -> Tensor:

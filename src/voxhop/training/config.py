@@ -95,6 +95,11 @@ class Phase:
         return self.calls > 0 and not self.sound
 
     @property
+    def keeps_norms(self) -> bool:
+        """Whether norms keep the statistics that they have."""
+        return self.settled or self.tableau or self.distils
+
+    @property
     def vocoder_only(self) -> bool:
         """Whether codes are given, and only what they sound like is trained."""
         return self.adversarial or self.frozen

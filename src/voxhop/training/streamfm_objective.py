@@ -86,7 +86,9 @@ class StreamFMObjective(nn.Module):
         settled : bool
             Norms keep the statistics that they have.
         """
-        self.model.train(self.training and not (settled or calls or tableau))
+        # Statistics of a call are those of its time, a teacher's are of all times.
+        distils = calls > 0 and not sound
+        self.model.train(self.training and not (settled or tableau or distils))
         if tableau:
             learned = self.model.learned
             assert learned is not None  # noqa: S101 - the configuration asks for one
@@ -127,8 +129,6 @@ class StreamFMObjective(nn.Module):
         assert self.teacher is not None  # noqa: S101 - the recipe makes one for such phases
         model, (teacher, solver) = self.model, self.teacher
         teacher.to(batch.given.device)
-        # Statistics of a call are those of its time, the teacher's are of all times: hence no
-        # norm of either learns any here.
         z = unit_noise(batch)
         y, _ = spectra(model, batch)
         with torch.no_grad():

@@ -13,6 +13,7 @@ from voxhop.export.streamfm import read_streamfm, write_streamfm
 from voxhop.export.sublime import read_sublime
 from voxhop.reference import StreamFM
 from voxhop.reference.decouple import decoupled_state
+from voxhop.reference.streamfm_blocks import unfolded_state
 from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
 from voxhop.training.degrade import bank_rate
@@ -128,8 +129,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         key = Draw(limits.seed, 0, device=device)
         clips = self._drawn(self.load("valid", device), key, limits.per_scenario, limits.seconds)
         train, phase = self.load("train", device), c.phases[-1]
-        kept = phase.calls or phase.tableau or phase.settled  # statistics
-        batches = 0 if kept else c.settling_batches
+        batches = 0 if phase.keeps_norms else c.settling_batches
         settling = [
             self._drawn(
                 train, Draw(c.seed, k, _SETTLING_KEY, device=device), phase.clips, phase.seconds
@@ -196,24 +196,26 @@ multiply-accumulates per hop, all calls of the network together."""
 
     @classmethod
     def trainable(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights; those of a model file have lost their norms' statistics.
+        """Return the weights as they are: `fitted` unfolds norms."""
+        return weights
+
+    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Unfold a model file's norms, and decouple convolutions where the run's are of a rank.
 
         Raises
         ------
         ArgumentError
-            For these.
+            For folded norms in a run that would give them statistics.
         """
+        own = self.model().state_dict()
         if any(name.endswith("norm0.scale") for name in weights):
-            raise ArgumentError(
-                "initial: norms are folded in a model file, expected a best.pt or last.pt"
-            )
-        return weights
-
-    def fitted(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Decouple dense convolutions where the run's model is of a rank."""
-        if not self.config.model.decoupled_rank:
-            return weights
-        return decoupled_state(weights, self.model().state_dict())
+            if not all(phase.keeps_norms for phase in self.config.phases):
+                raise ArgumentError(
+                    "initial: norms are folded in a model file, expected a best.pt or last.pt, or "
+                    "settled = true in all phases"
+                )
+            weights = unfolded_state(weights, own)
+        return decoupled_state(weights, own) if self.config.model.decoupled_rank else weights
 
     @classmethod
     def write(
