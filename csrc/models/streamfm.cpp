@@ -29,6 +29,7 @@ class StreamFm final : public Network {
     flow_ = bind_fm_network(c_, tensors, "flow", c_.in_channels, true);
     if (c_.predictor) predictor_ = bind_fm_network(c_, tensors, "pred", 2, false);
     bind_sigma(tensors);
+    if (c_.spread_bands > 0) bind_spread(tensors);
     if (c_.task == FmTask::kMel) bind_mel(tensors);
     info_ = configure({})->info;
   }
@@ -85,7 +86,8 @@ class StreamFm final : public Network {
       condition = blocks.concat(b, base, y);
     }
     ggml_tensor * given = b.input("noise", PortType::kValues, 2 * c_.F);
-    ggml_tensor * x = fm_noisy(b, {v.seed, kNoisePort, sigma_.data()}, given, base);
+    ggml_tensor * sigma = spread_ ? fm_spread(b, *spread_, y) : b.constant(sigma_.data(), {c_.F});
+    ggml_tensor * x = fm_noisy(b, {v.seed, kNoisePort}, given, base, sigma);
     b.output("out", fm_synthesis(b, c_, solve(b, blocks, *v.solver, x, condition)));
   }
 
@@ -130,6 +132,19 @@ class StreamFm final : public Network {
     sigma_.assign(w.data, w.data + F);
   }
 
+  void bind_spread(TensorStore & tensors) {
+    const auto bound = [&](const char * name, int64_t columns, int64_t rows) {
+      const Weight w = tensors.bind(name, {columns, rows, 1, 1});
+      return std::vector<float>(w.data, w.data + w.count());
+    };
+    FmSpread s{c_.spread_bands, c_.spread_frames, c_.spread_hidden, {}, {}, {}, {}};
+    s.fc1 = bound("spread.fc1.weight", s.bands * s.frames, s.hidden);
+    s.bias1 = bound("spread.fc1.bias", s.hidden, 1);
+    s.fc2 = bound("spread.fc2.weight", s.hidden, s.bands);
+    s.bias2 = bound("spread.fc2.bias", s.bands, 1);
+    spread_ = std::move(s);
+  }
+
   void bind_mel(TensorStore & tensors) {
     const Shape shape = tensors.shape("mel.fb");  // torch's (F, M)
     FmMel mel;
@@ -171,6 +186,7 @@ class StreamFm final : public Network {
   FmNetwork flow_;
   std::optional<FmNetwork> predictor_;
   std::optional<FmMel> mel_;
+  std::optional<FmSpread> spread_;
   std::vector<float> sigma_;
   ModelInfo info_;
 };

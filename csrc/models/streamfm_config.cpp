@@ -121,6 +121,17 @@ void read_network(const GgufFile & file, StreamFmConfig & c) {
            static_cast<long long>(c.F), static_cast<long long>(deepest));
 }
 
+/// Optional: a noise whose spread follows the damaged spectrum.
+void read_spread(const GgufFile & file, StreamFmConfig & c) {
+  if (!file.has("streamfm.spread_bands")) return;
+  c.spread_bands = file.integer("streamfm.spread_bands", 1, c.F);
+  VH_CHECK(c.F % c.spread_bands == 0, VH_E_MODEL,
+           "metadata streamfm.spread_bands: %lld, expected a divisor of %lld",
+           static_cast<long long>(c.spread_bands), static_cast<long long>(c.F));
+  c.spread_frames = file.integer("streamfm.spread_frames", 1, 64);
+  c.spread_hidden = file.integer("streamfm.spread_hidden", 1, kMaxWidth);
+}
+
 }  // namespace
 
 const Tableau & StreamFmConfig::solver(const std::string & name) const {
@@ -146,6 +157,7 @@ StreamFmConfig read_streamfm_config(const GgufFile & file, const TensorStore & t
   c.input_gain_db = file.find_real("streamfm.input_gain_db", -60, 60).value_or(0.0);
   if (!tensors.has("sigma_y")) c.sigma_y = real(file, "streamfm.sigma_y", 0, 100);
   read_task(file, c);
+  read_spread(file, c);
   read_network(file, c);
   read_solvers(file, c);
   return c;

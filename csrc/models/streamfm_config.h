@@ -35,6 +35,9 @@ struct StreamFmConfig {
   double scale = 1.0;
   double input_gain_db = 0.0;
   double sigma_y = 0.0;
+  int64_t spread_bands = 0;  // 0: sigma_y is the same at all times
+  int64_t spread_frames = 0;
+  int64_t spread_hidden = 0;
   bool root_window = true;  // sqrt-Hann, else Hann
   bool predictor = false;
   FmTask task = FmTask::kDirect;

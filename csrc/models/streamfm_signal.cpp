@@ -1,5 +1,6 @@
 #include "models/streamfm_signal.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -141,11 +142,12 @@ class StepOp final : public CustomOp {
 class NoiseOp final : public CustomOp {
  public:
   NoiseOp(const FmNoise & noise, ExclusiveSlot frame)
-      : seed_(noise.seed), given_(uint64_t{1} << noise.port), sigma_(noise.sigma), frame_(frame) {}
+      : seed_(noise.seed), given_(uint64_t{1} << noise.port), frame_(frame) {}
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     auto * frame = frame_.in<uint64_t>(context);
     const auto * base = static_cast<const float *>(dst->src[1]->data);
+    const auto * sigma = static_cast<const float *>(dst->src[2]->data);
     auto * out = static_cast<float *>(dst->data);
     if ((context.given & given_) != 0) {
       const auto * noise = static_cast<const float *>(dst->src[0]->data);  // re, then im
@@ -156,7 +158,7 @@ class NoiseOp final : public CustomOp {
     } else {
       draw(*frame, out, dst->ne[1]);
     }
-    for (int64_t i = 0; i < 2 * dst->ne[1]; ++i) out[i] = base[i] + out[i] * sigma_[i / 2];
+    for (int64_t i = 0; i < 2 * dst->ne[1]; ++i) out[i] = base[i] + out[i] * sigma[i / 2];
     ++*frame;
   }
 
@@ -176,8 +178,67 @@ class NoiseOp final : public CustomOp {
 
   uint64_t seed_;
   uint64_t given_;
-  const float * sigma_;
   ExclusiveSlot frame_;
+};
+
+class SpreadOp final : public CustomOp {
+ public:
+  SpreadOp(const FmSpread & spread, std::byte * scratch, ExclusiveSlot levels)
+      : s_(spread),
+        told_(reinterpret_cast<float *>(scratch)),
+        hidden_(told_ + spread.frames * spread.bands),
+        levels_(levels) {}
+
+  static size_t scratch_bytes(const FmSpread & s) {
+    return static_cast<size_t>(s.frames * s.bands + s.hidden) * sizeof(float);
+  }
+
+  void run(const HopContext & context, ggml_tensor * dst) noexcept override {
+    auto * past = levels_.in<float>(context);
+    const int64_t before = (s_.frames - 1) * s_.bands;
+    const int64_t share = dst->ne[0] / s_.bands;
+    std::copy_n(past, before, told_);
+    find_levels(static_cast<const float *>(dst->src[0]->data), share, told_ + before);
+    std::copy_n(told_ + s_.bands, before, past);
+    for (int64_t h = 0; h < s_.hidden; ++h) {
+      const double x = row(s_.fc1, s_.bias1, h, told_, s_.frames * s_.bands);
+      hidden_[h] = static_cast<float>(x / (1.0 + std::exp(-x)));
+    }
+    auto * sigma = static_cast<float *>(dst->data);
+    for (int64_t i = 0; i < s_.bands; ++i) {
+      const double log_sigma = row(s_.fc2, s_.bias2, i, hidden_, s_.hidden);
+      const double value = std::exp(std::clamp(log_sigma, kLowest, kHighest));
+      std::fill_n(sigma + i * share, share, static_cast<float>(value));
+    }
+  }
+
+ private:
+  static constexpr double kSilence = 1e-3;
+  inline static const double kLowest = std::log(0.003);
+  static constexpr double kHighest = 0.0;
+
+  void find_levels(const float * y, int64_t share, float * levels) const noexcept {
+    for (int64_t i = 0; i < s_.bands; ++i) {
+      double sum = 0.0;
+      for (int64_t k = 2 * i * share; k < 2 * (i + 1) * share; ++k) {
+        sum += static_cast<double>(y[k]) * static_cast<double>(y[k]);
+      }
+      levels[i] = static_cast<float>(std::log1p(sum / static_cast<double>(share) / kSilence));
+    }
+  }
+
+  static double row(const std::vector<float> & weight, const std::vector<float> & bias, int64_t i,
+                    const float * x, int64_t n) noexcept {
+    auto sum = static_cast<double>(bias[static_cast<size_t>(i)]);
+    const float * w = weight.data() + i * n;
+    for (int64_t k = 0; k < n; ++k) sum += static_cast<double>(w[k]) * static_cast<double>(x[k]);
+    return sum;
+  }
+
+  const FmSpread & s_;
+  float * told_;
+  float * hidden_;
+  ExclusiveSlot levels_;
 };
 
 Stft transform(const StreamFmConfig & c, const char * name, double gain) {
@@ -211,10 +272,18 @@ ggml_tensor * fm_synthesis(HopBuilder & b, const StreamFmConfig & config, ggml_t
   return istft(b, transform(config, "istft", 1.0), z);
 }
 
+ggml_tensor * fm_spread(HopBuilder & b, const FmSpread & spread, ggml_tensor * y) {
+  const int64_t before = (spread.frames - 1) * spread.bands;
+  const ExclusiveSlot levels =
+      b.exclusive("spread.levels", static_cast<size_t>(before) * sizeof(float));
+  std::byte * scratch = b.scratch(SpreadOp::scratch_bytes(spread));
+  return b.custom(std::make_unique<SpreadOp>(spread, scratch, levels), {y->ne[1]}, {y});
+}
+
 ggml_tensor * fm_noisy(HopBuilder & b, const FmNoise & noise, ggml_tensor * given,
-                       ggml_tensor * base) {
+                       ggml_tensor * base, ggml_tensor * sigma) {
   const ExclusiveSlot frame = b.exclusive("noise.frame", sizeof(uint64_t));
-  return b.custom(std::make_unique<NoiseOp>(noise, frame), {2, base->ne[1]}, {given, base});
+  return b.custom(std::make_unique<NoiseOp>(noise, frame), {2, base->ne[1]}, {given, base, sigma});
 }
 
 ggml_tensor * fm_step(HopBuilder & b, ggml_tensor * x, ggml_tensor * slope, double weight) {

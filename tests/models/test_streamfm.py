@@ -27,6 +27,8 @@ CASES = {
     "reverb at 256": {"task": "derev", "n_fft": 256, "default_solver": "midpoint2"},
     "decoupled": {"task": "stft_pr", "decoupled_rank": 2, "default_solver": "rk4_38"},
     "other sizes": {"nf": 12, "ch_mult": (1, 3), "num_res_blocks": 1, "time_dilation": 3},
+    "told spread": {"task": "bwe", "spread_bands": 8, "spread_frames": 3, "spread_hidden": 9},
+    "told spread, one frame": {"spread_bands": 64, "spread_frames": 1, "spread_hidden": 5},
     "power law": {"compress_exponent": 0.3, "compress_scale": 0.5, "input_gain_db": 0.0},
 }
 

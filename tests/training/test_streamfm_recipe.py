@@ -33,6 +33,7 @@ from voxhop.training.state import read_log
 from voxhop.training.streamfm_judge import log_spectral_distance
 from voxhop.training.streamfm_objective import (
     StreamFMObjective,
+    fit_spread,
     measure_sigma,
     norms_of,
     settle_norms,
@@ -220,7 +221,7 @@ def test_noise_is_measured_where_the_band_is_missing(bank):
     model = objective_of().model
     narrow = DamageConfig(band_hz=(3500, 3500), whole=0.0)
     measure_sigma(model, [drawn(bank, "bwe", damage=narrow, key=k) for k in range(4)])
-    sigma_y, sigma_x = sigmas(model)
+    sigma_y, sigma_x = (s.flatten() for s in sigmas(model, torch.zeros(1, 128, 1)))
     assert torch.allclose(sigma_y, 3000 * sigma_x)
     lower, upper = sigma_y[:40], sigma_y[72:120]  # to 2.5 kHz, from 4.5 kHz on
     assert float(lower.max()) == pytest.approx(0.02, abs=1e-4)
@@ -229,6 +230,35 @@ def test_noise_is_measured_where_the_band_is_missing(bank):
     # Three standard deviations of the noise cover what is missing in nearly all clips.
     missing = (y - x)[:, 72:120].abs().square().mean(2).sqrt() / x.abs().max()
     assert float((missing <= upper).float().mean()) > 0.9
+
+
+def test_the_told_spread_follows_what_is_missing(bank):
+    model = StreamFM(StreamFMConfig(task="bwe", **SMALL, spread_bands=16, spread_frames=2))
+    narrow = DamageConfig(band_hz=(3500, 3500), whole=0.0)
+    fit_spread(model, [drawn(bank, "bwe", damage=narrow, key=k) for k in range(4)])
+    y, x = spectra(model, drawn(bank, "bwe", damage=narrow, key=9))
+    with torch.no_grad():
+        sigma, _ = model.start_spread(y)
+    assert float(sigma[:, :48].mean()) < 0.01  # to 3 kHz nothing is missing
+    missing = (x - y)[:, 64:].abs().square().unflatten(1, (8, -1)).mean(2).sqrt()
+    found = sigma[:, 64::8]
+    error = (found / missing.clamp(min=0.003)).log()
+    same = missing.clamp(min=0.003).log()
+    assert float(error.std()) < 0.8 * float((same - same.mean((0, 2), keepdim=True)).std())
+    # Causal, and the same in parts.
+    first, levels = model.start_spread(y[:, :, :20])
+    second, _ = model.start_spread(y[:, :, 20:], levels)
+    assert torch.allclose(torch.cat((first, second), 2), sigma, rtol=1e-4)
+
+
+def test_sound_reaches_what_tells_the_spread(bank):
+    torch.manual_seed(0)
+    model = StreamFM(StreamFMConfig(task="bwe", **SMALL, spread_bands=16))
+    objective, batch = StreamFMObjective(model), drawn(bank, "bwe", clips=2, seconds=0.3)
+    objective(batch)["loss"].backward()
+    assert model.spread.fc1.weight.grad is None  # less noise would match any flow better
+    objective(batch, calls=1, sound=True)["loss"].backward()
+    assert float(model.spread.fc1.weight.grad.abs().max()) > 0
 
 
 def test_settled_norms_are_those_of_the_present_weights(bank):

@@ -40,6 +40,7 @@ _PLAIN = (
     "task", "sample_rate", "n_fft", "window", "compress_exponent", "compress_scale", "nf",
     "num_res_blocks", "time_dilation", "sigma_x", "sigma_y", "decoupled_rank", "input_gain_db",
 )  # fmt: skip
+_SPREAD = ("spread_bands", "spread_frames", "spread_hidden")  # where the first is not 0
 
 
 def streamfm_metadata(model: StreamFM) -> dict[str, Any]:
@@ -62,6 +63,8 @@ def streamfm_metadata(model: StreamFM) -> dict[str, Any]:
         "solver.default": c.default_solver,
         "solver.names": list(solvers),
     }
+    if c.spread_bands:
+        values |= {name: getattr(c, name) for name in _SPREAD}
     for name, t in solvers.items():
         values[f"solver.{name}.a"] = [value for row in t.a for value in row]
         values[f"solver.{name}.b"], values[f"solver.{name}.c"] = list(t.b), list(t.c)
@@ -145,7 +148,10 @@ def _model(reader: gguf.GGUFReader) -> StreamFM:
     for key, expected in fixed.items():
         metadata.expect(key, expected)
     optional = {"input_gain_db"}
-    fields = {name: own(name) for name in _PLAIN if name in metadata or name not in optional}
+    if "spread_bands" not in metadata:
+        optional |= set(_SPREAD)
+    names = (*_PLAIN, *_SPREAD)
+    fields = {name: own(name) for name in names if name in metadata or name not in optional}
     tensors = read_tensors(reader)
     if "mel.fb" in tensors:
         fields["n_mels"] = tensors["mel.fb"].shape[1]

@@ -18,6 +18,7 @@ from voxhop.reference.mel import Mel
 from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.philox import complex_normal
 from voxhop.reference.solvers import LEARNED, LearnedTableau, Tableau, named_tableaus
+from voxhop.reference.streamfm_spread import NoiseSpread
 from voxhop.reference.streamfm_unet import UNet
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StreamFMState(NamedTuple):
     stages: tuple[NetworkState, ...]  # one per solver stage, never shared
     overlap: Tensor  # (B, H): the second half of the last frame
     frame: int  # index of the next frame, which the noise counts by
+    levels: Tensor | None  # of the frames that the noise's spread is told from
 
 
 class StreamFM(nn.Module):
@@ -62,6 +64,11 @@ class StreamFM(nn.Module):
         self.pred = UNet(config, 2, timed=False, folded=folded) if config.predictor else None
         melvoc = config.task == "melvoc"
         self.mel = Mel(config.bins, config.n_mels, config.sample_rate) if melvoc else None
+        self.spread = (
+            NoiseSpread(config.spread_bands, config.spread_frames, config.spread_hidden)
+            if config.spread_bands
+            else None
+        )
         self.tableaus: dict[str, Tableau] = named_tableaus()
         self.learned: LearnedTableau | None = None
         if config.learned_from:
@@ -118,15 +125,26 @@ class StreamFM(nn.Module):
         base, past = y, None
         if self.pred is not None:
             base, past = self.predict(y, None if state is None else state.predictor)
-        x, stages = self.solve(base, y, z, solver, None if state is None else state.stages)
+        sigma, levels = self.start_spread(y, None if state is None else state.levels)
+        x0 = base + sigma * z
+        x, stages = self.solve(x0, base, y, solver, None if state is None else state.stages)
         out, overlap = self.synthesis(x, None if state is None else state.overlap)
-        return out, StreamFMState(history, past, stages, overlap, frame + T)
+        return out, StreamFMState(history, past, stages, overlap, frame + T, levels)
+
+    def start_spread(self, y: Tensor, levels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the spread of the noise at the corrupted end, and what to remember for it.
+
+        (1, F, 1), or (B, F, T) where it is told from y.
+        """
+        if self.spread is None:
+            return self.sigma_y.to(y.real.dtype)[None, :, None], None
+        return self.spread(y, levels)
 
     def solve(
         self,
+        x0: Tensor,
         base: Tensor,
         y: Tensor,
-        z: Tensor,
         tableau: Tableau | Steps,
         states: tuple[NetworkState, ...] | None = None,
     ) -> tuple[Tensor, tuple[NetworkState, ...]]:
@@ -134,8 +152,8 @@ class StreamFM(nn.Module):
 
         Parameters
         ----------
-        base, y, z : Tensor, (B, F, T) complex
-            Start without its noise, input of the model, unit noise.
+        x0, base, y : Tensor, (B, F, T) complex
+            Start with its noise and without, input of the model.
         tableau
             A solver, or (a, b, c) as tensors to learn them.
         states
@@ -144,7 +162,6 @@ class StreamFM(nn.Module):
         if isinstance(tableau, Tableau):
             tableau = tuple(y.real.new_tensor(v) for v in (tableau.a, tableau.b, tableau.c))  # type: ignore[assignment]
         a, b, c = tableau  # type: ignore[misc]
-        x0 = base + self.sigma_y.to(y.real.dtype)[None, :, None] * z
         slopes: list[Tensor] = []
         left = []
         for i in range(len(b)):
@@ -227,9 +244,10 @@ class StreamFM(nn.Module):
             network = getattr(self, name)
             if network is not None:
                 getattr(model, name).load_state_dict(network.folded_state())
-        if self.mel is not None:
-            assert model.mel is not None  # noqa: S101
-            model.mel.load_state_dict(self.mel.state_dict())
+        for name in ("mel", "spread"):
+            own = getattr(self, name)
+            if own is not None:
+                getattr(model, name).load_state_dict(own.state_dict())
         model.sigma_y.copy_(self.sigma_y)
         model.tableaus = self.solvers()
         return model.eval()

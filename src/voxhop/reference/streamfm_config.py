@@ -38,6 +38,9 @@ class StreamFMConfig:
         0 for dense 3x3 convolutions, else the depthwise kernels per input channel.
     sigma_x, sigma_y
         Spread of the noise at the clean end and at the corrupted end.
+    spread_bands, spread_frames, spread_hidden
+        Where `spread_bands` is not 0, sigma_y is told from the corrupted spectrum: bands, frames
+        that are looked at, units between the two layers.
     input_gain_db
         Gain that brings a nominal input to the level of training.
     default_solver
@@ -62,6 +65,9 @@ class StreamFMConfig:
     predictor: bool = False
     decoupled_rank: int = 0
     n_mels: int = 80
+    spread_bands: int = 0
+    spread_frames: int = 4
+    spread_hidden: int = 64
     input_gain_db: float = 0.0
     default_solver: str = "euler5"
     learned_from: str = ""
@@ -80,6 +86,15 @@ class StreamFMConfig:
             (0 < self.compress_exponent <= 1, f"compress_exponent: {self.compress_exponent}"),
             (self.compress_scale > 0, f"compress_scale: {self.compress_scale}"),
             (self.decoupled_rank >= 0, f"decoupled_rank: {self.decoupled_rank}"),
+            (
+                self.spread_bands == 0
+                or (self.spread_bands > 0 and self.bins % self.spread_bands == 0),
+                f"spread_bands: {self.spread_bands}, expected a divisor of {self.bins}",
+            ),
+            (
+                self.spread_frames > 0 and self.spread_hidden > 0,
+                f"spread_frames, spread_hidden: {self.spread_frames}, {self.spread_hidden}",
+            ),
             (self.time_dilation > 0, f"time_dilation: {self.time_dilation}"),
         )
         for good, message in checks:

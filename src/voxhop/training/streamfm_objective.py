@@ -5,6 +5,7 @@ B clips, F bins, T frames; spectra are complex (B, F, T), compressed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import SubbandBatchNorm
+from voxhop.reference.streamfm_spread import SPREAD_LIMITS
 from voxhop.training.spectral_losses import SpectralLosses
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _SHORTEST: Final = 128  # of the mel spectra of sound
 _QUANTILE: Final = 0.997
 _SMOOTHING_BINS: Final = 3.0
 _LEAST_SIGMA: Final = 0.02
+_FITTING_STEPS: Final = 2000
+_FITTING_ROWS: Final = 512
 _SIGMAS: Final = 3000.0  # sigma_y over sigma_x, per band
 
 
@@ -112,7 +116,7 @@ class StreamFMObjective(nn.Module):
             with torch.no_grad():
                 base = model.predict(y)[0]
         z = unit_noise(batch)
-        sigma_y, sigma_x = (s[None, :, None] for s in sigmas(model))
+        sigma_y, sigma_x = (s.detach() for s in sigmas(model, y))
         x0, x1 = base + sigma_y * z, x + sigma_x * z
         tau = batch.tau[:, None, None]
         v, _ = model.velocity((1 - tau) * x0 + tau * x1, base, y, batch.tau, None)
@@ -133,8 +137,10 @@ class StreamFMObjective(nn.Module):
         y, _ = spectra(model, batch)
         with torch.no_grad():
             base = y if teacher.pred is None else teacher.predict(y)[0]
-            wanted, _ = teacher.solve(base, y, z, teacher.tableau(solver))
-        found, _ = model.solve(base, y, z, euler(calls))
+            sigma, _ = teacher.start_spread(y)
+            x0 = base + sigma * z
+            wanted, _ = teacher.solve(x0, base, y, teacher.tableau(solver))
+        found, _ = model.solve(x0, base, y, euler(calls))
         error = found - wanted
         distance = (error.real.square() + error.imag.square()).mean() / 2
         return {"loss": distance, "distance": distance}
@@ -144,7 +150,8 @@ class StreamFMObjective(nn.Module):
         model = self.model
         y, x = spectra(model, batch)
         base = y if model.pred is None else model.predict(y)[0].detach()
-        found, _ = model.solve(base, y, unit_noise(batch), tableau)
+        sigma, _ = model.start_spread(y)
+        found, _ = model.solve(base + sigma * unit_noise(batch), base, y, tableau)
         error = found - x
         distance = (error.real.square() + error.imag.square()).mean() / 2
         audio = model.synthesis(found)[0][:, model.config.hop_length :]
@@ -176,14 +183,14 @@ def unit_noise(batch: Restoring) -> Tensor:
     return torch.view_as_complex(batch.noise.permute(0, 3, 1, 2).contiguous())
 
 
-def sigmas(model: StreamFM) -> tuple[Tensor, Tensor]:
-    """Return the spread of the noise at the corrupted and at the clean end, (F) each.
+def sigmas(model: StreamFM, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the spread of the noise at the corrupted and at the clean end, to go with y.
 
-    Measured per band they keep their ratio (section 3.4 of the specification); given as one
-    number each they are the configuration's.
+    Measured per band or told from y they keep their ratio (section 3.4 of the specification);
+    given as one number each they are the configuration's.
     """
-    sigma_y = model.sigma_y
-    if model.config.task == "bwe":
+    sigma_y, _ = model.start_spread(y)
+    if model.config.task == "bwe" or model.spread is not None:
         return sigma_y, sigma_y / _SIGMAS
     return sigma_y, torch.full_like(sigma_y, model.config.sigma_x)
 
@@ -203,6 +210,42 @@ def measure_sigma(model: StreamFM, batches: Iterable[Restoring]) -> None:
     r = _quantile(torch.cat(rms), 0)
     beta = 1 / _quantile(torch.cat(loud), 0).clamp(min=1e-6)
     model.sigma_y.copy_(_smooth(beta * r).clamp(min=_LEAST_SIGMA))
+
+
+def fit_spread(model: StreamFM, batches: Iterable[Restoring]) -> None:
+    """Fit the spread that is told from the corrupted spectrum to what the damage does.
+
+    By least squares of ln sigma against half the logarithm of the power of X - Y, band by band and
+    frame by frame; drawn alike every time.
+    """
+    spread = model.spread
+    assert spread is not None  # noqa: S101 - the caller asked
+    low, high = SPREAD_LIMITS
+    given, wanted = [], []
+    with torch.no_grad():
+        for batch in batches:
+            y, x = spectra(model, batch)
+            silence = (spread.frames - 1, 0)
+            given.append(functional.pad(spread.levels(y), silence).unfold(2, spread.frames, 1))
+            lost = (x - y).abs().square().unflatten(1, (spread.bands, -1)).mean(2)
+            wanted.append((lost + low**2).log() / 2)
+    # Clips and frames side by side: (n, I, K) and (n, I).
+    told = torch.cat([v.transpose(1, 2).flatten(0, 1) for v in given])
+    aims = torch.cat([v.transpose(1, 2).flatten(0, 1) for v in wanted])
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        spread.fc2.bias.copy_(aims.mean(0).clamp(math.log(low), math.log(high)))
+        spread.fc2.weight.mul_(0.1)
+    optimizer = torch.optim.Adam(spread.parameters(), lr=2e-3)
+    with torch.enable_grad():
+        for _ in range(_FITTING_STEPS):
+            rows = torch.randint(len(told), (_FITTING_ROWS,), generator=generator)
+            rows = rows.to(told.device)
+            found = spread.log_sigma(told[rows])[..., 0]
+            loss = (found - aims[rows]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 
 
 @torch.no_grad()

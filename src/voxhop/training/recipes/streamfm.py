@@ -21,7 +21,7 @@ from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.restoring import draw_restoring
 from voxhop.training.streamfm_judge import TIMES, StreamFMJudge
-from voxhop.training.streamfm_objective import StreamFMObjective, measure_sigma
+from voxhop.training.streamfm_objective import StreamFMObjective, fit_spread, measure_sigma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,12 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
 
     _codec: Sublime | None = None  # what a post-filter hears
 
+    @property
+    def partial(self) -> bool:
+        """Matching the flow leaves out what tells its noise."""
+        matched = any(not (phase.calls or phase.tableau) for phase in self.config.phases)
+        return bool(self.config.model.spread_bands) and matched
+
     def model(self) -> StreamFM:
         """Return a model with random weights, norms not folded."""
         return StreamFM(self.config.model)
@@ -86,20 +92,23 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         return load_bank(c.data, split, c.rooms, seed=c.seed, sample_rate=rate).to(device)
 
     def begin(self, objective: nn.Module, bank: SoundBank, new: AbstractSet[str]) -> None:
-        """Measure the noise per band of bandwidth extension."""
-        del new  # noise is no parameter
+        """Measure how much noise the flow starts with: per band, or told from the spectrum."""
         assert isinstance(objective, StreamFMObjective)  # noqa: S101 - made by `objective`
         c = self.config
         # A teacher's noise is what its pupil learns with, and a tableau with that of its network.
         given = objective.teacher is not None or objective.model.learned is not None
-        if c.model.task != "bwe" or given:
+        if objective.model.spread is not None:
+            if "spread.fc1.weight" not in new:
+                return
+        elif c.model.task != "bwe" or given:
             return
         device = bank.rooms.device
         batches = (
             self._drawn(bank, Draw(c.seed, k, _SIGMA_KEY, device=device), 8, 2.0)
             for k in range(-(-c.sigma_clips // 8))
         )
-        measure_sigma(objective.model, batches)
+        fit = measure_sigma if objective.model.spread is None else fit_spread
+        fit(objective.model, batches)
 
     def draw(
         self, bank: SoundBank, draw: Draw, *, step: int, clips: int, seconds: float
