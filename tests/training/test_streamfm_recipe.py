@@ -441,6 +441,14 @@ def test_calls_learn_by_their_sound(bank):
     assert found[-1] < 0.97 * found[0]
 
 
+def test_a_file_of_what_learned_by_its_sound_has_that_solver_alone(finished, tiny, tmp_path):
+    start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 4.0\noutput = "{tmp_path}"'
+    (tmp_path / "run.toml").write_text(f"{start}\n{tiny}calls = 2\nsound = true\n")
+    assert main(["train", str(tmp_path / "run.toml")]) == 0
+    with voxhop.load(tmp_path / "voxhop-streamfm.gguf") as model:
+        assert next(o.choices for o in model.options if o.name == "solver") == ("euler2",)
+
+
 def test_what_sounds_right_has_no_loss(bank, monkeypatch):
     objective, batch = objective_of("derev"), drawn(bank, "derev", clips=2)
     y, x = spectra(objective.model, batch)
@@ -540,6 +548,7 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("settling_batches = 0", "settling_batches"),
         ("latest = 0.0", "latest"),
         ("[[phases]]\nsound = true", "sound"),
+        ("[[phases]]\ncalls = 2\nsound = true", "default_solver: 'euler5'"),
         ("[[phases]]\ntableau = true", "tableau"),
         ("[model]\nlearned_from = 'ralston2'", "tableau"),
         ("initial = 'x.pt'\n[[phases]]\ntableau = true", "learned_from"),

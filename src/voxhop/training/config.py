@@ -328,6 +328,12 @@ class StreamFMTrainingConfig(RunConfig):
         super().__post_init__()
         if any(phase.sound and not phase.calls for phase in self.phases):
             raise ArgumentError("phases: sound, expected with the calls that make it")
+        last, solver = self.phases[-1], self.model.default_solver
+        if last.sound and solver != f"euler{last.calls}":
+            raise ArgumentError(
+                f"model.default_solver: {solver!r}, expected what the last phase learns by: "
+                f"'euler{last.calls}'"
+            )
         distils = {phase.distils for phase in self.phases}
         if len(distils) > 1 or (True in distils and not self.initial):
             raise ArgumentError("phases: calls, expected in all of them, with initial weights")

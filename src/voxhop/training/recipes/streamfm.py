@@ -13,6 +13,7 @@ from voxhop.export.streamfm import read_streamfm, write_streamfm
 from voxhop.export.sublime import read_sublime
 from voxhop.reference import StreamFM
 from voxhop.reference.decouple import decoupled_state
+from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import unfolded_state
 from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
@@ -64,8 +65,15 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
         return bool(self.config.model.spread_bands) and matched
 
     def model(self) -> StreamFM:
-        """Return a model with random weights, norms not folded."""
-        return StreamFM(self.config.model)
+        """Return a model with random weights, norms not folded.
+
+        What learned by the sound of some calls knows no other times of the flow, so no other
+        solver goes with it.
+        """
+        model, last = StreamFM(self.config.model), self.config.phases[-1]
+        if last.sound:
+            model.tableaus = {self.config.model.default_solver: euler(last.calls)}
+        return model
 
     def objective(self, model: nn.Module) -> StreamFMObjective:
         """Return the losses of flow and predictor."""
