@@ -63,7 +63,8 @@ def test_every_file_is_what_its_links_make(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("short")
-def test_without_a_restorer_it_says_so(tmp_path, capsys):
+def test_without_a_restorer_it_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("voxhop.files.restorers.installed", tuple)
     assert main(["demo", "--chain", "--model", str(CODEC), "-o", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "no restoring model is installed" in said

@@ -69,7 +69,9 @@ def test_list_says_what_is_installed(capsys):
     assert "euler5 (5), " in phase[1]
     assert main(["restore", "--list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    (model,) = found["models"]
+    packaged, model = found["models"]
+    assert packaged["name"] == "voxhop-streamfm-bwe"
+    assert packaged["solvers"] == {"euler1": 1}
     assert model["task"] == "phase"
     assert model["solvers"]["ralston3+2"] == 5
     assert [task["name"] for task in found["tasks"]][:4] == ["bwe", "derev", "codec", "enhance"]
@@ -103,7 +105,7 @@ def test_standard_streams(here):
         (2, ["restore", "mic.wav"], "expected a recording and -o OUT"),
         (2, LINE, "neither a model nor a task"),
         (2, [*LINE, "--task", "polish"], "task: 'polish', expected one of bwe, derev"),
-        (1, [*LINE, "--task", "bwe"], "task bwe: no model for it is installed"),
+        (1, [*LINE, "--task", "derev"], "task derev: no model for it is installed"),
         (2, [*LINE, "--task", "bwe", "--model", "MODEL"], "its task is phase, expected bwe"),
         (2, [*LINE, "--model", voxhop.DEFAULT_MODEL], "restores nothing"),
         (2, [*LINE, "--task", "phase", "--solver", "euler1"], "expected one of the two"),

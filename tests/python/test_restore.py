@@ -1,10 +1,12 @@
 """`voxhop.restore`: whole recordings through a model with one input."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 import voxhop
 from gguf_bytes import STRING, decode
@@ -44,6 +46,30 @@ def test_quiet_recordings_are_restored_like_loud_ones(model, speech, restored):
     assert np.abs(quiet * 100 - restored).max() < 1e-3 * np.abs(restored).max()
     as_is = voxhop.restore(speech * np.float32(0.01), sample_rate=16000, model=model, level=False)
     assert np.abs(as_is * 100 - restored).max() > 0.1 * np.abs(restored).max()
+
+
+def test_telephone_speech_gets_its_upper_band():
+    """The package's own model, on a talker that it has not heard."""
+    demo = Path(voxhop.__file__).parent / "demo"
+    first, last = json.loads((demo / "segments.json").read_text())["near end"]
+    wide, rate = soundfile.read(demo / "mic.flac", dtype="float32")
+    wide = wide[round(first * rate) : round(last * rate)]
+    narrow = soxr.resample(wide, rate, 8000, "VHQ")
+    out = voxhop.restore(narrow, sample_rate=8000, task="bwe")
+    assert len(out) == 2 * len(narrow)
+
+    def band(x, low, high):
+        spectrum = np.fft.rfft(x[: len(out)])
+        hertz = np.linspace(0, 8000, len(spectrum))
+        return spectrum[(hertz >= low) & (hertz < high)]
+
+    def level(x, low, high):
+        return 10 * np.log10(np.mean(np.abs(band(x, low, high)) ** 2))
+
+    for low, high in ((4200, 5500), (5500, 7500)):
+        assert abs(level(out, low, high) - level(wide, low, high)) < 10
+    error = np.linalg.norm(band(out, 100, 3300) - band(wide, 100, 3300))
+    assert error < 0.1 * np.linalg.norm(band(wide, 100, 3300))
 
 
 def test_level_is_followed_as_a_stream_has_it(model, speech):

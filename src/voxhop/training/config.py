@@ -307,6 +307,9 @@ class StreamFMTrainingConfig(RunConfig):
         the norms before weights are scored and kept.
     teacher_solver : str
         What phases with `calls` learn to give; files say the model's `default_solver`.
+    keep : float
+        In phases with `sound`: weight of the squared error of the compressed spectrum, which holds
+        in place what was there, beside the mel spectra's.
     latest : float
         Times of the flow are drawn below it. The error of a velocity is largest at the end,
         where no solver asks for it.
@@ -321,40 +324,58 @@ class StreamFMTrainingConfig(RunConfig):
     sigma_clips: int = 512
     settling_batches: int = 40
     teacher_solver: str = "euler5"
+    keep: float = 1.0
     latest: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse phases without a network."""
+        """Refuse phases that do not fit each other or the model, and values out of range."""
         super().__post_init__()
-        if any(phase.sound and not phase.calls for phase in self.phases):
-            raise ArgumentError("phases: sound, expected with the calls that make it")
-        last, solver = self.phases[-1], self.model.default_solver
-        if last.sound and solver != f"euler{last.calls}":
-            raise ArgumentError(
+        phases, model, kbps = self.phases, self.model, self.damage.kbps
+        last, solver = phases[-1], model.default_solver
+        distils = {phase.distils for phase in phases}
+        tableaus = {phase.tableau for phase in phases}
+        predicts = any(phase.predict for phase in phases)
+        checks = (
+            (
+                all(phase.calls or not phase.sound for phase in phases),
+                "phases: sound, expected with the calls that make it",
+            ),
+            (
+                not last.sound or solver == f"euler{last.calls}",
                 f"model.default_solver: {solver!r}, expected what the last phase learns by: "
-                f"'euler{last.calls}'"
-            )
-        distils = {phase.distils for phase in self.phases}
-        if len(distils) > 1 or (True in distils and not self.initial):
-            raise ArgumentError("phases: calls, expected in all of them, with initial weights")
-        tableaus = {phase.tableau for phase in self.phases}
-        if tableaus != {bool(self.model.learned_from)} or (True in tableaus and not self.initial):
-            raise ArgumentError(
-                "phases: tableau, expected in all, with initial weights and learned_from in "
-                "the model, or in none"
-            )
-        predicts = any(phase.predict for phase in self.phases)
-        if predicts != (self.model.predictor and True not in distils | tableaus):
-            raise ArgumentError("phases: predict, expected in one where a predictor is to learn")
-        if (self.model.task == "codec_pf") != bool(self.damage.codec):
-            raise ArgumentError("damage.codec: expected a codec's model for task 'codec_pf' alone")
-        if not self.damage.kbps or not set(self.damage.kbps) <= set(CODEC_KBPS):
-            found = list(self.damage.kbps)
-            raise ArgumentError(f"damage.kbps: {found}, expected some of {list(CODEC_KBPS)}")
-        if not 0 < self.latest <= 1:
-            raise ArgumentError(f"latest: {self.latest}, expected above 0 and at most 1")
-        if self.sigma_clips < 1 or self.settling_batches < 1:
-            raise ArgumentError("sigma_clips, settling_batches: expected 1 or more")
+                f"'euler{last.calls}'",
+            ),
+            (
+                len(distils) == 1 and (self.initial or True not in distils),
+                "phases: calls, expected in all of them, with initial weights",
+            ),
+            (
+                tableaus == {bool(model.learned_from)} and (self.initial or True not in tableaus),
+                "phases: tableau, expected in all, with initial weights and learned_from in the "
+                "model, or in none",
+            ),
+            (
+                predicts == (model.predictor and True not in distils | tableaus),
+                "phases: predict, expected in one where a predictor is to learn",
+            ),
+            (
+                (model.task == "codec_pf") == bool(self.damage.codec),
+                "damage.codec: expected a codec's model for task 'codec_pf' alone",
+            ),
+            (
+                kbps and set(kbps) <= set(CODEC_KBPS),
+                f"damage.kbps: {list(kbps)}, expected some of {list(CODEC_KBPS)}",
+            ),
+            (self.keep >= 0, f"keep: {self.keep}, expected 0 or more"),
+            (0 < self.latest <= 1, f"latest: {self.latest}, expected above 0 and at most 1"),
+            (
+                self.sigma_clips > 0 and self.settling_batches > 0,
+                "sigma_clips, settling_batches: expected 1 or more",
+            ),
+        )
+        for good, message in checks:
+            if not good:
+                raise ArgumentError(message)
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,19 @@ class StreamFMObjective(nn.Module):
     teacher : tuple of StreamFM and str, optional
         What the model learns from in steps with ``calls``, the same with its first weights, and
         by which solver.
+    keep : float
+        Weight of the compressed spectrum's error beside how the result sounds.
     """
 
-    def __init__(self, model: StreamFM, teacher: tuple[StreamFM, str] | None = None) -> None:
+    def __init__(
+        self,
+        model: StreamFM,
+        teacher: tuple[StreamFM, str] | None = None,
+        *,
+        keep: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.keep = model, keep
         self.spectra_of_sound = SpectralLosses(model.config.sample_rate, shortest=_SHORTEST)
         # In a tuple: it is no part of what is trained, saved and averaged.
         self.teacher = teacher
@@ -156,7 +164,7 @@ class StreamFMObjective(nn.Module):
         distance = (error.real.square() + error.imag.square()).mean() / 2
         audio = model.synthesis(found)[0][:, model.config.hop_length :]
         mel, _ = self.spectra_of_sound(audio, batch.target[:, : audio.shape[1]])
-        return {"loss": mel + distance, "mel": mel, "distance": distance}
+        return {"loss": mel + self.keep * distance, "mel": mel, "distance": distance}
 
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:
         model = self.model

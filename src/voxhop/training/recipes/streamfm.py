@@ -88,7 +88,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             if teacher[1] not in model.solvers():
                 known = ", ".join(model.solvers())
                 raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
-        return StreamFMObjective(model, teacher)
+        return StreamFMObjective(model, teacher, keep=self.config.keep)
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
