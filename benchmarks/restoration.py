@@ -27,7 +27,7 @@ from kept_page import keep_notes, machine_text
 from targets import Target, met, target_table
 
 import voxhop
-from voxhop.files.restorers import task_of
+from voxhop.files.restorers import solver_of, task_of
 from voxhop.training import acoustics
 from voxhop.training.bank import DataConfig, load_bank
 from voxhop.training.degrade import DegradationConfig, degrade
@@ -36,8 +36,6 @@ from voxhop.training.rooms import RoomConfig
 from voxhop.training.streamfm_judge import log_spectral_distance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from voxhop.training.bank import SoundBank
@@ -73,6 +71,7 @@ class Study:
     """All rows, and what could not be measured."""
 
     models: dict[str, str] = field(default_factory=dict)  # task: name
+    solvers: dict[str, list[str]] = field(default_factory=dict)  # task: the first has to reach it
     clips: int = 0
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -99,11 +98,14 @@ def main() -> int:
         with voxhop.load(name) as model:
             task = task_of(model).name
             study.models[task] = model.info.name or name
+            study.solvers[task] = (
+                args.solvers.split(",") if args.solvers else [solver_of(model, None, None)]
+            )
             for condition, (given, target) in damaged(bank, task, args.clips).items():
                 _say(f"{task}, {condition}")
                 means = _means(given, target, usable, kept)
                 study.rows.append(Row(task, condition, GIVEN, means))
-                for solver in args.solvers.split(","):
+                for solver in study.solvers[task]:
                     _say(f"{task}, {condition}: {solver}")
                     out = np.stack(
                         [
@@ -114,7 +116,7 @@ def main() -> int:
                     means = _means(out, target, usable, kept)
                     study.rows.append(Row(task, condition, solver, means))
                     kept.save()
-    text = page(study, args.solvers.split(","))
+    text = page(study)
     if args.write:
         out_path = Path(args.write)
         out_path.write_text(keep_notes(out_path, text), encoding="utf-8")
@@ -196,7 +198,7 @@ def _means(
     return means
 
 
-def page(study: Study, solvers: Sequence[str]) -> str:
+def page(study: Study) -> str:
     """Return the page in Markdown."""
     names = ", ".join(f"{name} (`{task}`)" for task, name in study.models.items())
     lines = [
@@ -213,7 +215,9 @@ def page(study: Study, solvers: Sequence[str]) -> str:
         "",
         "## Targets",
         "",
-        target_table([t for task in study.models for t in targets(study, task, solvers[0])]),
+        target_table(
+            [t for task, (s, *_) in study.solvers.items() for t in targets(study, task, s)]
+        ),
     ]
     for task, condition in dict.fromkeys((row.task, row.condition) for row in study.rows):
         rows = [row for row in study.rows if (row.task, row.condition) == (task, condition)]
@@ -283,7 +287,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--packed", default=".cache/training", help="packed recordings")
     parser.add_argument("--cache", default=".cache/codec", help="scores that were found before")
     parser.add_argument("--clips", type=int, default=16, help="of each condition (default 16)")
-    parser.add_argument("--solvers", default="euler4,euler2", help="the first has to reach it")
+    parser.add_argument("--solvers", help="such as euler4,euler2 (default: the model's own)")
     parser.add_argument("--measures", help="such as lsd,pesq (default: all)")
     parser.add_argument("--write", help="page to make, its figures as JSON beside it")
     return parser.parse_args()

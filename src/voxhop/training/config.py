@@ -342,8 +342,10 @@ class StreamFMTrainingConfig(RunConfig):
             ),
             (
                 not last.sound or solver == f"euler{last.calls}",
-                f"model.default_solver: {solver!r}, expected what the last phase learns by: "
-                f"'euler{last.calls}'",
+                (
+                    f"model.default_solver: {solver!r}, expected what the last phase learns by: "
+                    f"'euler{last.calls}'"
+                ),
             ),
             (
                 len(distils) == 1 and (self.initial or True not in distils),
@@ -351,8 +353,10 @@ class StreamFMTrainingConfig(RunConfig):
             ),
             (
                 tableaus == {bool(model.learned_from)} and (self.initial or True not in tableaus),
-                "phases: tableau, expected in all, with initial weights and learned_from in the "
-                "model, or in none",
+                (
+                    "phases: tableau, expected in all, with initial weights and learned_from in the "
+                    "model, or in none"
+                ),
             ),
             (
                 predicts == (model.predictor and True not in distils | tableaus),
