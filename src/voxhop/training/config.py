@@ -354,8 +354,8 @@ class StreamFMTrainingConfig(RunConfig):
             (
                 tableaus == {bool(model.learned_from)} and (self.initial or True not in tableaus),
                 (
-                    "phases: tableau, expected in all, with initial weights and learned_from in the "
-                    "model, or in none"
+                    "phases: tableau, expected in all, with initial weights and learned_from in "
+                    "the model, or in none"
                 ),
             ),
             (
