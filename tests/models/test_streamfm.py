@@ -159,6 +159,21 @@ def test_streams_of_one_model(loaded):
         assert np.array_equal(np.concatenate([x[0] for x in both]), expected)
 
 
+def test_what_tells_the_spread_is_part_of_the_state(tmp_path):
+    config = StreamFMConfig(nf=4, n_fft=128, spread_bands=16, default_solver="euler1")
+    write_streamfm(random_streamfm(config, 4), tmp_path / "m.gguf")
+    audio = speech_like(20 * 64)
+    model = voxhop.load(tmp_path / "m.gguf")
+    with voxhop.Session(model, seed=1) as session:
+        expected = run(session, audio)
+        session.reset()
+        assert np.array_equal(run(session, audio[: 12 * 64]), expected[: 12 * 64])
+        blob = session.state()
+        with voxhop.Session(model, seed=1) as other:
+            other.load_state(blob)
+            assert np.array_equal(run(other, audio[12 * 64 :]), expected[12 * 64 :])
+
+
 def test_latency_by_sweep(loaded):
     audio = speech_like(8 * 256)
     audio[3 * 256 + 255] = np.nan  # times the window's first sample, 0, it is still NaN
@@ -203,6 +218,8 @@ def damaged(path, key, value):
         ("window", "kaiser", "window"),
         ("in_channels", 6, "in_channels"),
         ("sigma_y", None, "sigma_y: missing"),
+        ("spread_bands", 7, "spread_bands: 7, expected a divisor of"),
+        ("spread_bands", 8, "spread_frames: missing"),
         ("ch_mult", [1, 2, 2, 4], "shape"),
         ("decoupled_rank", 2, r"dw\.weight: missing|dw\.weight"),
         ("freq_groups", 8, "freq_groups"),
