@@ -456,8 +456,10 @@ def test_what_sounds_right_has_no_loss(bank, monkeypatch):
     monkeypatch.setattr(objective.model, "velocity", lambda *_: (x - start, {}))
     terms = objective(batch, calls=2, sound=True)
     assert float(terms["distance"]) < 1e-10
-    off = StreamFMObjective(objective.model, keep=0.5)(batch, calls=1, sound=True)
-    assert float(off["loss"]) == pytest.approx(float(off["mel"] + 0.5 * off["distance"]))
+    assert float(terms["levels"]) < 1e-3
+    off = StreamFMObjective(objective.model, keep=0.5, levels=0.2)(batch, calls=1, sound=True)
+    sum_of_terms = off["mel"] + 0.5 * off["distance"] + 0.2 * off["levels"]
+    assert float(off["loss"]) == pytest.approx(float(sum_of_terms))
     assert float(terms["mel"]) < 1e-3
     monkeypatch.setattr(objective.model, "velocity", lambda *_: (1.1 * x - start, {}))
     assert float(objective(batch, calls=2, sound=True)["mel"]) > 1e-2
@@ -550,6 +552,7 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("settling_batches = 0", "settling_batches"),
         ("latest = 0.0", "latest"),
         ("keep = -1.0", "keep"),
+        ("levels = -1.0", "levels"),
         ("[[phases]]\nsound = true", "sound"),
         ("[[phases]]\ncalls = 2\nsound = true", "default_solver: 'euler5'"),
         ("[[phases]]\ntableau = true", "tableau"),

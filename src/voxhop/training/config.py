@@ -307,9 +307,10 @@ class StreamFMTrainingConfig(RunConfig):
         the norms before weights are scored and kept.
     teacher_solver : str
         What phases with `calls` learn to give; files say the model's `default_solver`.
-    keep : float
-        In phases with `sound`: weight of the squared error of the compressed spectrum, which holds
-        in place what was there, beside the mel spectra's.
+    keep, levels : float
+        In phases with `sound`: weights beside the mel spectra's. The squared error of the
+        compressed spectrum holds in place what was there; levels bin by bin make what is new less
+        rough.
     latest : float
         Times of the flow are drawn below it. The error of a velocity is largest at the end,
         where no solver asks for it.
@@ -325,6 +326,7 @@ class StreamFMTrainingConfig(RunConfig):
     settling_batches: int = 40
     teacher_solver: str = "euler5"
     keep: float = 1.0
+    levels: float = 0.05
     latest: float = 1.0
 
     def __post_init__(self) -> None:
@@ -370,7 +372,10 @@ class StreamFMTrainingConfig(RunConfig):
                 kbps and set(kbps) <= set(CODEC_KBPS),
                 f"damage.kbps: {list(kbps)}, expected some of {list(CODEC_KBPS)}",
             ),
-            (self.keep >= 0, f"keep: {self.keep}, expected 0 or more"),
+            (
+                min(self.keep, self.levels) >= 0,
+                f"keep, levels: {self.keep}, {self.levels}, expected 0 or more",
+            ),
             (0 < self.latest <= 1, f"latest: {self.latest}, expected above 0 and at most 1"),
             (
                 self.sigma_clips > 0 and self.settling_batches > 0,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _MOMENTUM: Final = 0.02  # of running statistics: batches are small
 _WINDOWS: Final = (256, 512, 768, 1024)  # of the predictor's spectral loss, Hann, half overlap
 _SHORTEST: Final = 128  # of the mel spectra of sound
+_LEVEL_WINDOWS: Final = (320, 512, 640)
+_LEVEL_FLOOR: Final = 1e-6  # of a bin's power: -60 dB of full scale
 _QUANTILE: Final = 0.997
 _SMOOTHING_BINS: Final = 3.0
 _LEAST_SIGMA: Final = 0.02
@@ -46,8 +48,9 @@ class StreamFMObjective(nn.Module):
     teacher : tuple of StreamFM and str, optional
         What the model learns from in steps with ``calls``, the same with its first weights, and
         by which solver.
-    keep : float
-        Weight of the compressed spectrum's error beside how the result sounds.
+    keep, levels : float
+        Weights beside how the result sounds: of the compressed spectrum's error, and of differences
+        of levels, bin by bin, in bels.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class StreamFMObjective(nn.Module):
         teacher: tuple[StreamFM, str] | None = None,
         *,
         keep: float = 1.0,
+        levels: float = 0.05,
     ) -> None:
         super().__init__()
-        self.model, self.keep = model, keep
+        self.model, self.keep, self.levels = model, keep, levels
         self.spectra_of_sound = SpectralLosses(model.config.sample_rate, shortest=_SHORTEST)
         # In a tuple: it is no part of what is trained, saved and averaged.
         self.teacher = teacher
@@ -163,8 +167,11 @@ class StreamFMObjective(nn.Module):
         error = found - x
         distance = (error.real.square() + error.imag.square()).mean() / 2
         audio = model.synthesis(found)[0][:, model.config.hop_length :]
-        mel, _ = self.spectra_of_sound(audio, batch.target[:, : audio.shape[1]])
-        return {"loss": mel + self.keep * distance, "mel": mel, "distance": distance}
+        target = batch.target[:, : audio.shape[1]]
+        mel, _ = self.spectra_of_sound(audio, target)
+        levels = torch.stack([_level_error(audio, target, n) for n in _LEVEL_WINDOWS]).mean()
+        loss = mel + self.keep * distance + self.levels * levels
+        return {"loss": loss, "mel": mel, "distance": distance, "levels": levels}
 
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:
         model = self.model
@@ -289,6 +296,18 @@ def _magnitude_error(audio: Tensor, target: Tensor, size: int) -> Tensor:
     one, two = (
         torch.stft(a, size, size // 2, window=window, return_complex=True).abs()
         for a in (audio, target)
+    )
+    return (one - two).abs().mean()
+
+
+def _level_error(audio: Tensor, target: Tensor, size: int) -> Tensor:
+    window = torch.hann_window(size, device=audio.device)
+    spectra = (
+        torch.stft(a, size, size // 4, window=window, return_complex=True) for a in (audio, target)
+    )
+    one, two = (
+        ((z.real.square() + z.imag.square()) / window.square().sum() + _LEVEL_FLOOR).log10()
+        for z in spectra
     )
     return (one - two).abs().mean()
 
