@@ -70,6 +70,7 @@ def test_page_needs_nothing_from_elsewhere(url):
     assert models[0] == {"name": voxhop.DEFAULT_MODEL, "purpose": "enhancer", "takes_ref": True}
     assert {model["name"] for model in models if not model["takes_ref"]} == {
         "voxhop-seflow",
+        "voxhop-streamfm-bwe",
         "voxhop-sublime",
     }
 

@@ -120,7 +120,7 @@ def test_a_line_cut_by_a_kill_is_dropped_and_written_again(tmp_path: Path) -> No
 def test_two_processes_average_their_gradients(tmp_path: Path, tiny_toml: str) -> None:
     text = tiny_toml.replace("clips = 2", "clips = 4")
     config_path = write(tmp_path, text, minutes=0.0, audio_seconds=3.0)
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517"]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     command = [*launcher, "-m", "voxhop", "train", str(config_path)]
     assert start(*command).wait(timeout=300) == 0
     assert (tmp_path / "out" / "voxhop-localvqe.gguf").exists()
@@ -154,7 +154,7 @@ def test_no_thread_of_the_process_group_is_left(tmp_path: Path, tiny_toml: str) 
     config = write(tmp_path, tiny_toml, minutes=0.0, audio_seconds=3.0)
     script = tmp_path / "counted.py"
     script.write_text(COUNTED)
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29518"]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     assert start(*launcher, str(script), str(config), str(tmp_path)).wait(timeout=300) == 0
     for rank in ("0", "1"):
         during, after = (tmp_path / rank).read_text().split("then\n")

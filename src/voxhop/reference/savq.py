@@ -15,6 +15,17 @@ from torch.nn import functional
 from voxhop.errors import ArgumentError, ShapeError
 
 
+def nearest(scores: Tensor) -> Tensor:
+    """Return the index of the maximum of the last axis, the lowest of equals.
+
+    A matrix product may round equal columns differently: what lies within a few of the last digits
+    is equal.
+    """
+    best = scores.amax(-1, keepdim=True)
+    room = 4 * torch.finfo(scores.dtype).eps * best.abs().clamp(min=1)
+    return (scores >= best - room).int().argmax(-1)
+
+
 class Attention(NamedTuple):
     """What soft quantisation gives."""
 
@@ -53,7 +64,7 @@ class SAVQ(nn.Module):
 
     def codes(self, queries: Tensor) -> Tensor:
         """(..., G, D) -> index of the nearest key, (..., G) int64; the lowest of equals."""
-        return self.cosines(queries).argmax(-1)
+        return nearest(self.cosines(queries))
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Sum the values of codes.

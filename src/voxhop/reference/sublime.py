@@ -18,7 +18,7 @@ from voxhop.reference.mel import slaney_filters
 from voxhop.reference.memory import Memory, NetworkState
 from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.rms_norm import RMSNorm
-from voxhop.reference.savq import SAVQ
+from voxhop.reference.savq import SAVQ, nearest
 from voxhop.reference.sublime_blocks import BandDecoder, CausalConv2d, ConvBlock, name_histories
 from voxhop.reference.sublime_config import ENCODER_STACK_AFTER, BlockShape, SublimeConfig
 
@@ -268,7 +268,7 @@ class Sublime(nn.Module):
         state : EncoderState
         """
         scores, state = self.scores(audio, state, part=part)
-        return scores.argmax(-1).to(torch.uint8), state
+        return nearest(scores).to(torch.uint8), state
 
     def scores(
         self, audio: Tensor, state: EncoderState | None = None, *, part: str | None = None
