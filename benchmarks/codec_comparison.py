@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +23,10 @@ import soxr
 import torch
 from codec_measures import RATE as SCORE_RATE
 from codec_measures import KeptScores, Measure, measures
+from codec_measures import usable as usable_measures
 from codec_systems import FRAME, RATE, Codec, Codec2, Lyra, Opus, Sublime
 from codec_tables import page
-from kept_page import keep_notes
+from kept_page import write_study
 
 import voxhop
 from voxhop.errors import ArgumentError
@@ -99,7 +99,9 @@ def main() -> int:
     with voxhop.load(args.model) as model:
         found = Comparison(model.info.name or args.model, args.precision, SECONDS)
         codecs = _codecs(args, model, found)
-        usable = _usable(cache, args.measures, found)
+        known = measures(cache)
+        wanted = args.measures.split(",") if args.measures else [m.key for m in known]
+        usable = usable_measures(known, wanted, found.missing)
         sets = {"clean": clean_clips(bank, args.clips)}
         sets |= {kind: degraded_clips(bank, kind, args.degraded_clips) for kind in DEGRADED}
         for condition, (given, target) in sets.items():
@@ -116,10 +118,7 @@ def main() -> int:
         found.code_usage = _usage(model, sets["clean"][0])
     text = page(found, f"python benchmarks/codec_comparison.py {args.model} --data FOLDER")
     if args.write:
-        out = Path(args.write)
-        out.write_text(keep_notes(out, text), encoding="utf-8")
-        figures = json.dumps(dataclasses.asdict(found), indent=1)
-        out.with_suffix(".json").write_text(figures + "\n", encoding="utf-8")
+        write_study(Path(args.write), text, found)
     else:
         sys.stdout.write(text)
     return 0
@@ -194,19 +193,6 @@ def _noted(found: Comparison) -> Iterator[None]:
         found.missing.append(str(error))
 
 
-def _usable(cache: Path, wanted: str | None, found: Comparison) -> dict[str, Measure]:
-    """Return the measures that can be found, by key; note the others."""
-    usable = {}
-    known = {measure.key: measure for measure in measures(cache)}
-    for key in known if wanted is None else wanted.split(","):
-        measure = known[key]
-        if measure.missing:
-            found.missing.append(f"{measure.title}: needs {measure.missing}")
-        else:
-            usable[measure.key] = measure
-    return usable
-
-
 def _uncoded(
     condition: str, given: Sound, target: Sound, usable: dict[str, Measure], kept: KeptScores
 ) -> Row:
@@ -259,9 +245,7 @@ def _means(
     means: dict[str, float | None] = {}
     for key in keys:
         if key in usable:
-            scores = [kept.find(usable[key], a, b) for a, b in zip(heard, wanted, strict=True)]
-            known = [s for s in scores if not np.isnan(s)]
-            means[key] = float(np.mean(known)) if known else None
+            means[key] = kept.mean(usable[key], heard, wanted)
     return means
 
 

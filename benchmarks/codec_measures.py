@@ -88,6 +88,21 @@ def measures(cache: Path) -> list[Measure]:
     ]
 
 
+def usable(
+    known: Sequence[Measure], wanted: Sequence[str], missing: list[str]
+) -> dict[str, Measure]:
+    """Return the wanted measures whose packages are there, by key; tell `missing` of the others."""
+    found = {}
+    by_key = {measure.key: measure for measure in known}
+    for key in wanted:
+        measure = by_key[key]
+        if measure.missing:
+            missing.append(f"{measure.title}: needs {measure.missing}")
+        else:
+            found[key] = measure
+    return found
+
+
 class KeptScores:
     """Scores by what was scored, so that a run again scores only what has changed.
 
@@ -112,6 +127,12 @@ class KeptScores:
             self._scores[key] = None if value is None or math.isnan(value) else float(value)
         found = self._scores[key]
         return math.nan if found is None else found
+
+    def mean(self, measure: Measure, outs: Sound, targets: Sound) -> float | None:
+        """Return the mean over clips, (clips, samples) each, that have a score; None for none."""
+        scores = [self.find(measure, a, b) for a, b in zip(outs, targets, strict=True)]
+        known = [score for score in scores if not math.isnan(score)]
+        return float(np.mean(known)) if known else None
 
     def save(self) -> None:
         """Write them."""

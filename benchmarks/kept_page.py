@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
+
 _NOTES = re.compile(r"^## Notes\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -23,6 +27,13 @@ def keep_notes(path: Path, text: str) -> str:
         return text
     head, mark, rest = text.partition("\n## ")
     return f"{head}\n{found[0].rstrip()}\n{mark}{rest}"
+
+
+def write_study(path: Path, text: str, study: DataclassInstance) -> None:
+    """Write a page over its last version, notes kept, and beside it all figures as JSON."""
+    path.write_text(keep_notes(path, text), encoding="utf-8")
+    figures = json.dumps(dataclasses.asdict(study), indent=1)
+    path.with_suffix(".json").write_text(figures + "\n", encoding="utf-8")
 
 
 def machine_text() -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import soxr
 import torch
-from codec_measures import RATE, KeptScores, Measure, measures
-from kept_page import keep_notes, machine_text
+from codec_measures import RATE, KeptScores, Measure, measures, usable
+from kept_page import machine_text, write_study
 from targets import Target, met, target_table
 
 import voxhop
@@ -93,7 +92,9 @@ def main() -> int:
     bank = load_bank(data, "valid", RoomConfig(count=40), seed=0, sample_rate=RATE)
     kept = KeptScores(Path(args.cache) / "restoration-scores.json")
     study = Study(clips=args.clips)
-    usable = _usable(Path(args.cache), args.measures, study)
+    known = _known(Path(args.cache))
+    wanted = args.measures.split(",") if args.measures else KEYS
+    found = usable(known, wanted, study.missing)
     for name in args.models:
         with voxhop.load(name) as model:
             task = task_of(model).name
@@ -103,7 +104,7 @@ def main() -> int:
             )
             for condition, (given, target) in damaged(bank, task, args.clips).items():
                 _say(f"{task}, {condition}")
-                means = _means(given, target, usable, kept)
+                means = {k: kept.mean(m, given, target) for k, m in found.items()}
                 study.rows.append(Row(task, condition, GIVEN, means))
                 for solver in study.solvers[task]:
                     _say(f"{task}, {condition}: {solver}")
@@ -113,15 +114,12 @@ def main() -> int:
                             for clip in given
                         ]
                     )
-                    means = _means(out, target, usable, kept)
+                    means = {k: kept.mean(m, out, target) for k, m in found.items()}
                     study.rows.append(Row(task, condition, solver, means))
                     kept.save()
     text = page(study)
     if args.write:
-        out_path = Path(args.write)
-        out_path.write_text(keep_notes(out_path, text), encoding="utf-8")
-        figures = json.dumps(dataclasses.asdict(study), indent=1)
-        out_path.with_suffix(".json").write_text(figures + "\n", encoding="utf-8")
+        write_study(Path(args.write), text, study)
     else:
         sys.stdout.write(text)
     return 0
@@ -173,33 +171,14 @@ def _lsd(out: Sound, target: Sound) -> float:
     return float(log_spectral_distance(*pair))
 
 
-def _usable(cache: Path, wanted: str | None, study: Study) -> dict[str, Measure]:
-    """Return the measures that can be found, by key; note the others."""
-    known = {measure.key: measure for measure in measures(cache)}
-    known["lsd"] = Measure("lsd", "LSD dB", (), _lsd)
-    usable = {}
-    for key in KEYS if wanted is None else wanted.split(","):
-        measure = known[key]
-        if measure.missing:
-            study.missing.append(f"{measure.title}: needs {measure.missing}")
-        else:
-            usable[key] = measure
-    return usable
-
-
-def _means(
-    out: Sound, target: Sound, usable: dict[str, Measure], kept: KeptScores
-) -> dict[str, float | None]:
-    means: dict[str, float | None] = {}
-    for key, measure in usable.items():
-        scores = [kept.find(measure, a, b) for a, b in zip(out, target, strict=True)]
-        known = [score for score in scores if not np.isnan(score)]
-        means[key] = float(np.mean(known)) if known else None
-    return means
+def _known(cache: Path) -> list[Measure]:
+    """Return all measures."""
+    return [*measures(cache), Measure("lsd", "LSD dB", (), _lsd)]
 
 
 def page(study: Study) -> str:
     """Return the page in Markdown."""
+    named = {measure.key: measure.title for measure in _known(Path())}
     names = ", ".join(f"{name} (`{task}`)" for task, name in study.models.items())
     lines = [
         "# Restoring models",
@@ -222,7 +201,7 @@ def page(study: Study) -> str:
     for task, condition in dict.fromkeys((row.task, row.condition) for row in study.rows):
         rows = [row for row in study.rows if (row.task, row.condition) == (task, condition)]
         keys = list(rows[0].means)
-        titles = ["LSD dB" if key == "lsd" else _titles()[key] for key in keys]
+        titles = [named[key] for key in keys]
         lines += [
             f"## `{task}`, {condition}",
             "",
@@ -274,10 +253,6 @@ def targets(study: Study, task: str, solver: str) -> list[Target]:
 def _cell(row: Row, key: str) -> str:
     value = row.means[key]
     return "-" if value is None else f"{value:.{_DIGITS.get(key, 2)}f}"
-
-
-def _titles() -> dict[str, str]:
-    return {measure.key: measure.title for measure in measures(Path())}
 
 
 def _arguments() -> argparse.Namespace:

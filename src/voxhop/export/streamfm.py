@@ -148,9 +148,7 @@ def _model(reader: gguf.GGUFReader) -> StreamFM:
     for key, expected in fixed.items():
         metadata.expect(key, expected)
     optional = {"input_gain_db"}
-    if "spread_bands" not in metadata:
-        optional |= set(_SPREAD)
-    names = (*_PLAIN, *_SPREAD)
+    names = (*_PLAIN, *_SPREAD) if "spread_bands" in metadata else _PLAIN
     fields = {name: own(name) for name in names if name in metadata or name not in optional}
     tensors = read_tensors(reader)
     if "mel.fb" in tensors:

@@ -57,7 +57,7 @@ class NoiseSpread(nn.Module):
     def levels(self, y: Tensor) -> Tensor:
         """(B, F, T) complex -> l of single frames, (B, I, T)."""
         power = y.real.square() + y.imag.square()
-        means = power.unflatten(1, (self.bands, -1)).mean(2)
+        means = power.reshape(len(power), self.bands, -1, power.shape[2]).mean(2)
         return torch.log1p(means / SPREAD_EPS)
 
     def log_sigma(self, window: Tensor) -> Tensor:

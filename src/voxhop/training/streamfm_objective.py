@@ -132,8 +132,7 @@ class StreamFMObjective(nn.Module):
         x0, x1 = base + sigma_y * z, x + sigma_x * z
         tau = batch.tau[:, None, None]
         v, _ = model.velocity((1 - tau) * x0 + tau * x1, base, y, batch.tau, None)
-        error = v - (x1 - x0)
-        return (error.real.square() + error.imag.square()).mean((1, 2)) / 2
+        return _half_square(v - (x1 - x0)).mean((1, 2))
 
     def _flow_terms(self, batch: Restoring) -> dict[str, Tensor]:
         if self.model.pred is not None:
@@ -153,8 +152,7 @@ class StreamFMObjective(nn.Module):
             x0 = base + sigma * z
             wanted, _ = teacher.solve(x0, base, y, teacher.tableau(solver))
         found, _ = model.solve(x0, base, y, euler(calls))
-        error = found - wanted
-        distance = (error.real.square() + error.imag.square()).mean() / 2
+        distance = _half_square(found - wanted).mean()
         return {"loss": distance, "distance": distance}
 
     def _sound_terms(self, batch: Restoring, tableau: Tableau | Steps) -> dict[str, Tensor]:
@@ -164,8 +162,7 @@ class StreamFMObjective(nn.Module):
         base = y if model.pred is None else model.predict(y)[0].detach()
         sigma, _ = model.start_spread(y)
         found, _ = model.solve(base + sigma * unit_noise(batch), base, y, tableau)
-        error = found - x
-        distance = (error.real.square() + error.imag.square()).mean() / 2
+        distance = _half_square(found - x).mean()
         audio = model.synthesis(found)[0][:, model.config.hop_length :]
         target = batch.target[:, : audio.shape[1]]
         mel, _ = self.spectra_of_sound(audio, target)
@@ -183,6 +180,10 @@ class StreamFMObjective(nn.Module):
         wave = (audio - target).abs().mean()
         spectral = torch.stack([_magnitude_error(audio, target, n) for n in _WINDOWS]).mean()
         return {"loss": (wave + spectral) / 2, "wave": wave, "spectral": spectral}
+
+
+def _half_square(error: Tensor) -> Tensor:
+    return (error.real.square() + error.imag.square()) / 2
 
 
 def spectra(model: StreamFM, batch: Restoring) -> tuple[Tensor, Tensor]:
@@ -242,7 +243,8 @@ def fit_spread(model: StreamFM, batches: Iterable[Restoring]) -> None:
             y, x = spectra(model, batch)
             silence = (spread.frames - 1, 0)
             given.append(functional.pad(spread.levels(y), silence).unfold(2, spread.frames, 1))
-            lost = (x - y).abs().square().unflatten(1, (spread.bands, -1)).mean(2)
+            power = (x - y).abs().square()
+            lost = power.reshape(len(power), spread.bands, -1, power.shape[2]).mean(2)
             wanted.append((lost + low**2).log() / 2)
     # Clips and frames side by side: (n, I, K) and (n, I).
     told = torch.cat([v.transpose(1, 2).flatten(0, 1) for v in given])
@@ -259,7 +261,7 @@ def fit_spread(model: StreamFM, batches: Iterable[Restoring]) -> None:
             found = spread.log_sigma(told[rows])[..., 0]
             loss = (found - aims[rows]).square().mean()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
 
