@@ -74,8 +74,7 @@ def make_scenes(
         `Scenes` by the name of their kind.
     """
     streams = load_streams(data, "valid", cache=cache)
-    config = RoomConfig(count=clips, rt60_s=(RT60_S, RT60_S))
-    rooms = cached_rooms(config, seed=ROOM_SEED, folder=cache)[:, :, PEAK_SAMPLE:]
+    rooms = draw_rooms(clips, cache)
     rng = np.random.default_rng(seed)
     found: dict[str, list[tuple[Array, Array, Array]]] = {}
     for index in range(clips):
@@ -93,18 +92,14 @@ def _clip(
     time = np.arange(n) / SAMPLE_RATE
     noise = LEVEL * 10 ** (NOISE_DB / 20) * rng.standard_normal(n)
 
-    def heard(far: Array, path: int, later: float = 0.0) -> Array:
-        silence = np.zeros(round((DELAY_S + later) * SAMPLE_RATE))
-        return np.concatenate((silence, fftconvolve(far, room[path])))[:n]
-
-    far = _levelled(_crop(streams["speech"], 7 * index, n, rng))
-    still = _levelled(heard(far, LOUDSPEAKER))
-    moved = _levelled(heard(far, MOVED))
+    far = levelled(crop(streams["speech"], 7 * index, n, rng))
+    still = echo_of(far, room[LOUDSPEAKER])
+    moved = echo_of(far, room[MOVED])
     late = np.roll(moved, round(JUMP_S * SAMPLE_RATE))
-    talker = fftconvolve(_crop(streams["speech"], 7 * index + 3, n, rng), room[TALKER])[:n]
-    talker = _levelled(talker) * (time > TALKS_FROM_S)
-    bent = _levelled(heard(np.tanh(DRIVE * far / np.abs(far).max()), LOUDSPEAKER))
-    music = _levelled(_crop(streams["music"], index, n, rng))
+    talker = fftconvolve(crop(streams["speech"], 7 * index + 3, n, rng), room[TALKER])[:n]
+    talker = levelled(talker) * (time > TALKS_FROM_S)
+    bent = echo_of(np.tanh(DRIVE * far / np.abs(far).max()), room[LOUDSPEAKER])
+    music = levelled(crop(streams["music"], index, n, rng))
     changed = np.clip((time - CHANGES_AT_S) / 0.02, 0, 1)
     there = 0.5 - 0.5 * np.cos(2 * np.pi * time / MOVE_PERIOD_S)
 
@@ -115,7 +110,7 @@ def _clip(
     louder = 10**0.5
     return [
         ("speech", (far, still, noise)),
-        ("music", (music, _levelled(heard(music, LOUDSPEAKER)), noise)),
+        ("music", (music, echo_of(music, room[LOUDSPEAKER]), noise)),
         ("bent loudspeaker", (far, bent, noise)),
         ("moving", (far, moving, noise)),
         ("change", (far, between(still, moved, changed), noise)),
@@ -127,12 +122,27 @@ def _clip(
     ]
 
 
-def _crop(streams: Streams, source: int, n: int, rng: np.random.Generator) -> Array:
+def draw_rooms(count: int, cache: Path) -> Array:
+    """Return the responses of so many rooms, (rooms, places, taps); see `voxhop.training.rooms`."""
+    config = RoomConfig(count=count, rt60_s=(RT60_S, RT60_S))
+    return np.asarray(cached_rooms(config, seed=ROOM_SEED, folder=cache)[:, :, PEAK_SAMPLE:])
+
+
+def echo_of(far: Array, response: Array) -> Array:
+    """Return the echo of a signal through a linear path, after `DELAY_S` and at `LEVEL`."""
+    silence = np.zeros(round(DELAY_S * SAMPLE_RATE))
+    heard: Array = np.concatenate((silence, fftconvolve(far, response)))[: len(far)]
+    return levelled(heard)
+
+
+def crop(streams: Streams, source: int, n: int, rng: np.random.Generator) -> Array:
+    """Return `n` samples of a source of the corpus from a place that is drawn, in [-1, 1]."""
     which = source % len(streams.lengths)
     length = int(streams.lengths[which])
     index = (int(rng.integers(length)) + np.arange(n)) % length
     return np.asarray(streams.samples[streams.starts[which] + index], np.float64) / 32768
 
 
-def _levelled(x: Array) -> Array:
+def levelled(x: Array) -> Array:
+    """Return a signal whose active parts have the RMS `LEVEL`."""
     return x * (LEVEL / active_rms(x.astype(np.float32)))

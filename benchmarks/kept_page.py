@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import voxhop
@@ -13,7 +14,6 @@ from voxhop.figures.machine import cpu_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from _typeshed import DataclassInstance
 
@@ -40,6 +40,11 @@ def machine_text() -> str:
     """Return where figures were made: CPU, instruction sets, version."""
     isas = ", ".join(voxhop.cpu_isas())
     return f"{cpu_name()} ({isas}), voxhop {voxhop.__version__}"
+
+
+def model_name(model: str) -> str:
+    """Return what the row of a model is called that is given by name or path."""
+    return Path(model).stem if model.endswith(".gguf") else model
 
 
 def hop_page(

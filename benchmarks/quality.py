@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hop_times import hop_times
-from kept_page import keep_notes, machine_text
+from kept_page import keep_notes, machine_text, model_name
 from targets import Means, model_targets, small_targets, target_table
 
 import voxhop
@@ -60,7 +60,7 @@ def main() -> int:
     """Score, compare with the targets, write."""
     args = _arguments()
     args.out.mkdir(parents=True, exist_ok=True)
-    model, small = _name(args.model), "" if args.no_small else _name(args.small)
+    model, small = model_name(args.model), "" if args.no_small else model_name(args.small)
     results = _scored(args, args.cases, small, without_ref=True)
     real = None if args.real is None else _scored(args, args.real, small, without_ref=False)
     of = Means(results)
@@ -99,11 +99,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _name(model: str) -> str:
-    """Return what a model's row is called."""
-    return Path(model).stem if model.endswith(".gguf") else model
-
-
 def _scored(args: argparse.Namespace, folder: Path, small: str, *, without_ref: bool) -> Results:
     model = f"voxhop,model={args.model}"
     systems = ["unprocessed", "webrtc", "speex", model]
@@ -136,7 +131,7 @@ def _page_text(
     args: argparse.Namespace, results: Results, real: Results | None, table: str, cost: str
 ) -> str:
     head = HEAD.format(
-        model=_name(args.model),
+        model=model_name(args.model),
         cases=len(results.cases),
         machine=machine_text(),
         table=table,
