@@ -55,6 +55,8 @@ TONES_HZ = (50.0, 100.0, 400.0, 1000.0, 3000.0)
 HUM_HZ = tuple(50.0 * k for k in range(1, 11))
 PAUSE_S = 2.0
 OFFSET = 0.2
+MUST = ("*must*", "32 / 42", "35", "+8", *["-20 (0.5)"] * (len(TONES_HZ) + 1), "-58")
+GOAL = ("*goal*", "40 / 50", "45", "+12", *["-30 (0.5)"] * (len(TONES_HZ) + 1), "as without")
 HEAD = """\
 # Systems in plain rooms
 
@@ -252,6 +254,7 @@ def _page(study: Study) -> str:
             f"{row.offset:.0f} ({row.no_offset:.0f})",
         ]
         lines.append(f"| {' | '.join((name, *cells))} |")
+    lines += [f"| {' | '.join(row)} |" for row in (MUST, GOAL)]
     return head + "\n".join(lines) + "\n\nBehind a tone, in brackets: the talker's change.\n"
 
 

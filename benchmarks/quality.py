@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     add("--model", default=voxhop.DEFAULT_MODEL, help="name or path; the default model")
     add("--small", default=SMALL_MODEL, help="name or path of the small sibling")
     add("--no-small", action="store_true", help="leave the small sibling out")
-    add("--real", type=Path, help="folder with the three real clips")
+    add("--real", type=Path, help="folder with real recordings")
     add("--write", type=Path, help="page of the repository to write again")
     add("--jobs", type=int, default=2)
     add("--limit", type=int, help="first N clips of each scenario, for a try")
@@ -138,7 +138,7 @@ def _page_text(
         cost=cost,
     )
     text = head.rstrip() + "\n\n## All cases\n\n" + _tables(results)
-    return text if real is None else text + "\n## Three real clips\n\n" + _tables(real)
+    return text if real is None else text + "\n## Real recordings\n\n" + _tables(real)
 
 
 def _tables(results: Results) -> str:
