@@ -1,6 +1,7 @@
 """What the linear canceller does by itself, in simulated rooms.
 
-    python benchmarks/canceller_study.py --data CORPUS --cache FOLDER [--clips 8] [--json FILE]
+    python benchmarks/canceller_study.py --data CORPUS --cache FOLDER [--clips 8] [--follow]
+        [--json FILE]
 
 CORPUS is a training corpus (see docs/training.md). Prints a row per kind of scene: ERLE of the
 echo alone, what the talker lost, recovery after a change, and the loudest 100 ms against the
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="of each kind")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a clip")
     parser.add_argument("--partitions", type=int, default=32, help="of 16 ms")
+    parser.add_argument("--follow", action="store_true", help="with the follower")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn")
     parser.add_argument("--json", type=Path, help="write the rows there, too")
     args = parser.parse_args()
@@ -53,7 +55,7 @@ def main() -> None:
         args.data, args.cache, clips=args.clips, seconds=args.seconds, seed=args.seed
     )
     rows = {}
-    with identity(args.partitions) as model, identity(0) as network:
+    with identity(args.partitions, follow=args.follow) as model, identity(0) as network:
         for name, part in scenes.items():
             row = rows[name] = measure(part, model, network)
             figures = ", ".join(f"{key} {value:.2f}" for key, value in row.items())
@@ -62,7 +64,7 @@ def main() -> None:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def identity(partitions: int) -> voxhop.Model:
+def identity(partitions: int, *, follow: bool = False) -> voxhop.Model:
     """Return a network that gives back what the canceller leaves, or, for 0, what it hears."""
     config = LocalVQEConfig(
         mic_channels=(2, 4, 4, 4, 4, 4),
@@ -71,6 +73,7 @@ def identity(partitions: int) -> voxhop.Model:
         bottleneck_hidden=8,
         d_max=4,
         echo_partitions=partitions,
+        echo_follower=follow,
     )
     network = LocalVQE(config)
     network.identity_mask_(0.0)

@@ -191,8 +191,13 @@ class LocalVqe final : public Network {
 
     ggml_tensor * heard = blocks.analysis(b, w_.mic_analysis, mic);
     ggml_tensor * spectrum = heard;
-    if (c_.echo_partitions > 0) spectrum = cancel(b, blocks, mic, ref, heard);
+    ggml_tensor * verdict = nullptr;
+    if (c_.echo_partitions > 0) spectrum = cancel(b, blocks, mic, ref, heard, verdict);
     ggml_tensor * ref_spectrum = blocks.analysis(b, w_.ref_analysis, ref);
+    if (c_.echo_follower) {
+      const EchoFollower follower{"echo_follower", c_.echo_partitions};
+      spectrum = echo_follower(b, follower, spectrum, ref_spectrum, verdict);
+    }
     ggml_tensor * far = blocks.features(b, c_.power_law, ref_spectrum);
     for (const EncoderBlock & block : w_.far) {
       far = encode(b, blocks, block, far);
@@ -235,15 +240,16 @@ class LocalVqe final : public Network {
     return blocks.conv_block(b, block.resblock, blocks.conv_block(b, block.conv, x));
   }
 
-  /// The microphone's spectrum without the linear part of the echo.
+  /// The microphone's spectrum without the linear part of the echo; the filter's verdict.
   ggml_tensor * cancel(HopBuilder & b, const BlockSet & blocks, ggml_tensor * mic,
-                       ggml_tensor * ref, ggml_tensor * heard) const {
+                       ggml_tensor * ref, ggml_tensor * heard, ggml_tensor *& verdict) const {
     EchoEstimate echo = blocks.echo_filter(b, {"echo_filter", c_.echo_partitions}, mic, ref);
     const auto spectrum_of = [&](const char * name, ggml_tensor * samples) {
       Filterbank bank = w_.mic_analysis;
       bank.name = name;
       return blocks.analysis(b, bank, samples);
     };
+    verdict = echo.verdict;
     echo.after = spectrum_of("echo_after", echo.after);
     echo.steady = spectrum_of("echo_steady", echo.steady);
     echo.quick = spectrum_of("echo_quick", echo.quick);

@@ -107,6 +107,10 @@ LocalVqeConfig read_localvqe_config(const GgufFile & file, const TensorStore & t
   c.H = file.integer("localvqe.bottleneck_hidden", 1, int64_t{1} << 20);
   c.power_law = static_cast<float>(file.find_real("localvqe.power_law_c", 0.0, 1.0).value_or(0.3));
   c.echo_partitions = read_frontend(file, c);
+  c.echo_follower = file.find_boolean("localvqe.frontend.follower").value_or(false);
+  VH_CHECK(c.echo_partitions > 0 || !c.echo_follower, VH_E_MODEL,
+           "metadata localvqe.frontend.follower: true without localvqe.frontend.partitions, "
+           "expected both");
   c.mic = read_channels(file, "localvqe.mic_channels", kMicStages, c.echo_partitions > 0 ? 4 : 2);
   c.far = read_channels(file, "localvqe.far_channels", kFarStages);
   c.shuffle = read_shuffle(file);

@@ -26,6 +26,7 @@ struct LocalVqeConfig {
   std::vector<int64_t> far;
   Shuffle shuffle = Shuffle::kHalves;
   int64_t echo_partitions = 0;             // of the linear canceller in front; 0: none
+  bool echo_follower = false;              // behind its gate
   std::optional<double> comfort_noise_db;  // below the microphone's noise floor
 
   /// Whether the microphone's encoder also sees the echo that the canceller took.

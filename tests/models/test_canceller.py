@@ -30,11 +30,14 @@ CHANGE = 120  # hop of a path change that both filters and the restart take part
 SETS = [("stock", "auto"), *(("fused", isa) for isa in voxhop.cpu_isas())]
 
 
-def model_of(partitions, inputs=2, seed=3):
+def model_of(partitions, inputs=2, seed=3, *, follow=False):
     """Return a network that gives back what the canceller leaves."""
     torch.manual_seed(seed)
     config = LocalVQEConfig(
-        mic_channels=(inputs, 4, 4, 4, 4, 4), echo_partitions=partitions, **NARROW
+        mic_channels=(inputs, 4, 4, 4, 4, 4),
+        echo_partitions=partitions,
+        echo_follower=follow,
+        **NARROW,
     )
     model = LocalVQE(config)
     model.identity_mask_(0.0)
@@ -48,6 +51,8 @@ def files(tmp_path_factory):
     for partitions in (0, 16, 32, 48):
         paths[partitions] = folder / f"{partitions}.gguf"
         write_gguf(model_of(partitions), paths[partitions])
+    paths["follower"] = folder / "follower.gguf"
+    write_gguf(model_of(16, follow=True), paths["follower"])
     return paths
 
 
@@ -94,6 +99,17 @@ def test_engine_is_the_reference(files, call, expected, partitions, kernels, isa
     assert relative_rms(out, expected(partitions)) < tolerances.CANCELLER_RELATIVE_RMS
 
 
+@pytest.mark.parametrize(("kernels", "isa"), SETS)
+@pytest.mark.parametrize("later", [0, 2500])
+def test_follower_is_the_reference(files, call, kernels, isa, later):
+    """Where the echo comes early, and where the follower has to look for it."""
+    mic = np.concatenate((np.zeros(later, "f4"), call[0]))[: len(call[0])]
+    out = run(files["follower"], mic, call[1], kernels=kernels, isa=isa)
+    expected = reference(files["follower"], mic, call[1])
+    assert relative_rms(out, expected) < tolerances.CANCELLER_RELATIVE_RMS
+    assert relative_rms(run(files[16], mic, call[1]), expected) > 1e-2
+
+
 def test_echo_is_gone(files, call):
     with_it, without = (run(files[p], *call) for p in (32, 0))
     settled = slice(80 * HOP, CHANGE * HOP)
@@ -102,9 +118,10 @@ def test_echo_is_gone(files, call):
     assert np.sum(with_it[relearned] ** 2) < 0.12 * np.sum(without[relearned] ** 2)
 
 
-def test_silent_reference_leaves_every_bit(files, call):
+@pytest.mark.parametrize("name", [32, "follower"])
+def test_silent_reference_leaves_every_bit(files, call, name):
     mic, silence = call[0], np.zeros_like(call[0])
-    assert np.array_equal(run(files[32], mic, silence), run(files[0], mic, silence))
+    assert np.array_equal(run(files[name], mic, silence), run(files[0], mic, silence))
 
 
 def test_network_sees_the_echo_beside_what_is_left(tmp_path, call):
@@ -136,11 +153,12 @@ def test_new_inputs_start_from_the_old_network(tmp_path, call):
     assert relative_rms(was, mic) > 1e-2  # the network does something
 
 
-def test_state_continues_elsewhere(files, call):
+@pytest.mark.parametrize("name", [16, "follower"])
+def test_state_continues_elsewhere(files, call, name):
     mic, ref = call
     cut = 130 * HOP
-    whole = run(files[16], mic, ref)
-    with voxhop.load(files[16]) as model, model.session() as first:
+    whole = run(files[name], mic, ref)
+    with voxhop.load(files[name]) as model, model.session() as first:
         for start in range(0, cut, HOP):
             first.process_hop(mic[start : start + HOP], ref[start : start + HOP])
         blob = first.state()
@@ -157,12 +175,13 @@ def test_state_continues_elsewhere(files, call):
         assert np.array_equal(again, whole[:HOP])
 
 
-def test_broken_samples_restart_it(files, call):
+@pytest.mark.parametrize("name", [16, "follower"])
+def test_broken_samples_restart_it(files, call, name):
     mic, ref = (x.copy() for x in call)
     for samples, at in ((mic, 20), (ref, 40)):
         samples[at * HOP + 7] = np.nan
         samples[(at + 5) * HOP + 7] = 1e30
-    out = run(files[16], mic, ref)
+    out = run(files[name], mic, ref)
     late = slice(100 * HOP, CHANGE * HOP)
     assert np.all(np.isfinite(out[late]))
     assert np.sum(out[late] ** 2) < 0.05 * np.sum(call[0][late] ** 2)
@@ -178,6 +197,16 @@ def test_other_tails_are_refused_by_name(tmp_path, partitions):
     path.write_bytes(data[:at] + partitions.to_bytes(4, "little") + data[at + 4 :])
     with pytest.raises(voxhop.ModelFileError, match=r"localvqe\.frontend\.partitions"):
         voxhop.load(path)
+
+
+def test_follower_without_a_canceller_is_refused_by_name(files, tmp_path):
+    path = tmp_path / "alone.gguf"
+    data = files["follower"].read_bytes()
+    path.write_bytes(data.replace(b"localvqe.frontend.partitions", b"localvqe.frontend.partitionz"))
+    with pytest.raises(voxhop.ModelFileError, match=r"localvqe\.frontend\.follower: true without"):
+        voxhop.load(path)
+    with pytest.raises(voxhop.ModelFileError, match="echo_follower"):
+        read_gguf(path)
 
 
 def test_rate_is_the_networks(files):

@@ -16,7 +16,6 @@ constexpr float kRestartShare = 0.5f;     // of the microphone's power
 constexpr float kWorseShare = 1.6f;       // worse than no filter: counts twice
 constexpr int32_t kRestartHops = 6;
 constexpr int32_t kLocateHops = 40;  // after a restart
-constexpr float kLeastEvidence = 0.5f;
 constexpr int32_t kRestartPause = 60;
 constexpr float kPlaying = 1e-4f;   // energy of a hop of a sounding reference or microphone
 constexpr float kSilence = 1e-20f;  // a decaying power is cut off there
@@ -39,11 +38,13 @@ int32_t counted(int32_t hops, bool holds) noexcept {
 void EchoVerdict::write(float * floats) const noexcept {
   std::fill_n(floats, kVerdictFloats, 0.0f);
   const bool values[] = {take, lost, restart, heard};
-  for (const bool value : values) *floats++ = value ? 1.0f : 0.0f;
+  for (int i = 0; i < 4; ++i) floats[i] = values[i] ? 1.0f : 0.0f;
+  floats[kVerdictPlace] = static_cast<float>(place);
 }
 
-EchoVerdict decide(EchoDecision & s, const EchoErrors & hop, float evidence) noexcept {
+EchoVerdict decide(EchoDecision & s, const EchoErrors & hop, int place) noexcept {
   EchoVerdict verdict{};
+  verdict.place = place;
   smooth(s.mic, hop.mic);
   smooth(s.steady, hop.steady);
   smooth(s.quick, hop.quick);
@@ -58,8 +59,8 @@ EchoVerdict decide(EchoDecision & s, const EchoErrors & hop, float evidence) noe
   const bool worse = playing && s.quick > kWorseShare * s.mic;
   s.bad_hops = std::clamp(s.bad_hops + (worse ? 2 : bad ? 1 : -1), 0, kRestartHops);
   s.pause_hops = std::max(s.pause_hops - 1, 0);
-  verdict.restart = s.bad_hops >= kRestartHops && s.pause_hops == 0 && s.mic > kPlaying &&
-                    evidence >= kLeastEvidence;
+  verdict.restart =
+      s.bad_hops >= kRestartHops && s.pause_hops == 0 && s.mic > kPlaying && place >= 0;
   if (verdict.restart) {
     s.quick = s.mic;
     s.bad_hops = 0;

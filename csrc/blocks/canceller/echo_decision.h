@@ -18,19 +18,21 @@ struct EchoErrors {
 };
 
 constexpr int kVerdictFloats = 16;
+constexpr int kVerdictPlace = 4;  // which of them is the place
 
 struct EchoVerdict {
   bool take;     // the steady filter takes the quick one's weights
   bool lost;     // then the quick filter takes the steady one's
   bool restart;  // then the quick filter starts again from nothing
   bool heard;    // the quick filter's estimate is the better one
+  int place;     // partition in which the echo is strongest; -1 when nothing is known
 
-  /// As 16 floats for the gate: take, lost, restart, heard, zeros.
+  /// As 16 floats for gate and follower: take, lost, restart, heard, place, zeros.
   void write(float * floats) const noexcept;
 };
 
-/// `evidence` says how clearly the echo was located; without it nothing starts again.
-EchoVerdict decide(EchoDecision & state, const EchoErrors & hop, float evidence) noexcept;
+/// `place` says in which partition the echo is; without one nothing starts again.
+EchoVerdict decide(EchoDecision & state, const EchoErrors & hop, int place) noexcept;
 
 /// Hops since the quick filter started again, or 0 when that is too long ago to matter.
 int hops_since_restart(const EchoDecision & state) noexcept;

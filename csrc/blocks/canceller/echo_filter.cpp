@@ -119,7 +119,7 @@ class EchoFilterOp final : public CustomOp {
     hop.quick = energy(quick + kHop);
     const EchoLocation location = where(head, m, work);
     const EchoPlace place = locate_echo(kernels_, location);
-    const EchoVerdict verdict = decide(head.decision, hop, place.evidence);
+    const EchoVerdict verdict = decide(head.decision, hop, place.strongest);
     verdict.write(aside_.verdict);
     if (verdict.take) copy(m.quick, quick, m.steady, steady);
     if (verdict.lost) copy(m.steady, steady, m.quick, quick);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "blocks/canceller/canceller.h"
+#include "blocks/canceller/echo_frames.h"
 
 namespace voxhop {
 namespace {
@@ -18,17 +19,6 @@ constexpr float kLowest = 1e-20f;  // below it a decaying sum is cut off
 float settled(float value) noexcept {
   const float size = value < 0.0f ? -value : value;
   return size >= kLowest && size <= kHighest ? value : 0.0f;
-}
-
-// Re<a, b> over `count` floats of (re, im) pairs.
-float dot(const float * a, const float * b, int64_t count) noexcept {
-  float sums[2 * kBandBins] = {};
-  for (int64_t i = 0; i < count; i += 2 * kBandBins) {
-    for (int64_t j = 0; j < 2 * kBandBins; ++j) sums[j] += a[i + j] * b[i + j];
-  }
-  float sum = 0.0f;
-  for (const float part : sums) sum += part;
-  return sum;
 }
 
 // How well a filter's estimate fitted in a band: smoothed Re<D, Y> and <Y, Y>.
@@ -85,11 +75,7 @@ class EchoGateOp final : public CustomOp {
       out[2 * f] = gain * after[2 * f];
       out[2 * f + 1] = gain * after[2 * f + 1];
     }
-    // Where subtracting all adds energy to the frame, what fits best is subtracted.
-    const float fits = dot(mic, out, count), energy = dot(out, out, count);
-    const float best = std::clamp(fits / std::max(energy, kFitFloor), 0.0f, 1.0f);
-    const float share = energy > 2.0f * fits ? best : 1.0f;
-    for (int64_t i = 0; i < count; ++i) out[i] = mic[i] - share * out[i];
+    subtract_no_louder(mic, count, out);
   }
 
  private:

@@ -12,7 +12,7 @@ constexpr int kLocateFrom = 8, kLocateBins = 128;
 
 struct EchoPlace {
   float share[EchoFilter::kMost];  // of the echo's energy in each partition; sums to 1 or 0
-  float evidence;                  // how far the strongest one stands out
+  int strongest;                   // partition; -1 where none stands out
 };
 
 /// Place from `spectra`, smoothed cross-spectra of kLocateBins x partitions. The energy of

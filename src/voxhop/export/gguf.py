@@ -76,6 +76,8 @@ def gguf_metadata(config: LocalVQEConfig) -> dict[str, MetadataValue]:
         values["comfort_noise_db"] = config.comfort_noise_db
     if config.echo_partitions:
         values["frontend.partitions"] = config.echo_partitions
+    if config.echo_follower:
+        values["frontend.follower"] = True
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 

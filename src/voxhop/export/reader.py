@@ -102,6 +102,7 @@ def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
         shuffle=_own(reader, "shuffle", str),  # type: ignore[arg-type]  # checked by the config
         comfort_noise_db=_comfort_noise_db(reader),
         echo_partitions=_own(reader, "frontend.partitions", int),
+        echo_follower=_flag(reader, "frontend.follower"),
     )
 
 
@@ -109,6 +110,15 @@ def _comfort_noise_db(reader: gguf.GGUFReader) -> float | None:
     if f"{ARCHITECTURE}.comfort_noise_db" not in reader.fields:
         return None
     return _own(reader, "comfort_noise_db", float)
+
+
+def _flag(reader: gguf.GGUFReader, key: str) -> bool:
+    """Return a truth of the model, which absence denies."""
+    field = reader.fields.get(f"{ARCHITECTURE}.{key}")
+    found = False if field is None else field.contents()
+    if not isinstance(found, bool):
+        raise ModelFileError(f"{ARCHITECTURE}.{key}: {type(found).__name__}, expected bool")
+    return found
 
 
 def _channels(reader: gguf.GGUFReader, key: str) -> tuple[int, ...]:

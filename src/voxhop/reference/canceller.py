@@ -1,4 +1,4 @@
-"""A linear echo canceller: two partitioned frequency-domain Kalman filters and a gate.
+"""A linear echo canceller: two partitioned frequency-domain Kalman filters, a gate, a follower.
 
 B batch, T hops, S hop (256 samples), K transform (512), F = 257 bins of the filters, P
 partitions of S taps. See ``docs/canceller.md`` for the design and what was measured.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxhop.errors import ShapeError
+from voxhop.reference.echo_follower import FollowerState, follow_echo
 from voxhop.reference.echo_gate import EchoEstimate, GateState, Verdicts, gate_echo
 from voxhop.reference.echo_location import Location, Place, locate, no_location, place_of
 from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
@@ -110,6 +111,7 @@ class CancellerState(NamedTuple):
     decision: Decision
     location: Location
     gate: GateState | None  # None until `Canceller.cancel` has run
+    follower: FollowerState | None  # the same, and None without one
 
 
 class CancellerOutput(NamedTuple):
@@ -126,6 +128,8 @@ class Canceller:
     ----------
     partitions
         P, 16, 32 or 48: a tail of 256, 512 or 768 ms.
+    follow
+        Whether a follower takes what these filters are too slow for.
 
     Raises
     ------
@@ -133,10 +137,11 @@ class Canceller:
         For another number of partitions.
     """
 
-    def __init__(self, partitions: int = 32) -> None:
+    def __init__(self, partitions: int = 32, *, follow: bool = False) -> None:
         if partitions not in PARTITIONS:
             raise ValueError(f"partitions: {partitions}, expected 16, 32 or 48")
         self.partitions = partitions
+        self.follow = follow
 
     def cancel(
         self,
@@ -172,7 +177,15 @@ class Canceller:
         estimate, new = self.estimate(mic, ref, state)
         past = None if state is None else state.gate
         residual, echo, gate = gate_echo(analysis, heard, estimate, past)
-        return CancellerOutput(residual, echo), new._replace(gate=gate)
+        new = new._replace(gate=gate)
+        if self.follow:
+            played, _ = analysis(ref, None if state is None else state.reference)
+            follower = None if state is None else state.follower
+            residual, follower = follow_echo(
+                residual, played, estimate.place, self.partitions, follower
+            )
+            echo, new = heard - residual, new._replace(follower=follower)
+        return CancellerOutput(residual, echo), new
 
     @torch.no_grad()
     def estimate(
@@ -188,15 +201,17 @@ class Canceller:
             state = self._first(mic)
         estimates: list[tuple[Tensor, Tensor, Tensor]] = []
         verdicts: list[Verdicts] = []
+        places: list[Tensor] = []
         for start in range(0, mic.shape[1], FILTERBANK_HOP):
             part = slice(start, start + FILTERBANK_HOP)
             hop, state = self._hop(mic[:, part], ref[:, part], state)
             estimates.append(hop[:3])
             verdicts.append(hop.verdicts)
+            places.append(hop.place)
         after, steady, quick = (torch.cat([hop[i] for hop in estimates], 1) for i in range(3))
         flags = zip(*verdicts, strict=True)
         seen = Verdicts(*(torch.stack(flag, 1) for flag in flags))
-        return EchoEstimate(after, steady, quick, seen), state
+        return EchoEstimate(after, steady, quick, seen, torch.stack(places, 1)), state
 
     def _first(self, mic: Tensor) -> CancellerState:
         hop = mic.new_zeros(mic.shape[0], FILTERBANK_HOP)
@@ -210,7 +225,7 @@ class Canceller:
         )
         decision = Decision(still, still, still, none, none, none, none)
         location = no_location(spectra)
-        return CancellerState(0, hop, spectra, steady, quick, decision, location, None)
+        return CancellerState(0, hop, spectra, steady, quick, decision, location, None, None)
 
     def _prior(self, rule: FilterRule, like: Tensor) -> Tensor:
         """(1, P, 1): rooms decay."""
@@ -247,10 +262,18 @@ class Canceller:
         after = _without_pauses(d, d - _where(heard, quick_left, left))
         sounds = (d.square().sum(1) > SOUNDING) & (x.square().sum(1) > SOUNDING)
         location = locate(state.location, spectra, _spectrum(d), sounds)
-        new = CancellerState(
-            state.hop + 1, x, spectra, steady, quick, decision, location, state.gate
+        new = state._replace(
+            hop=state.hop + 1,
+            reference=x,
+            spectra=spectra,
+            steady=steady,
+            quick=quick,
+            decision=decision,
+            location=location,
         )
-        return EchoEstimate(after, *before, Verdicts(take, lost, restart, heard)), new
+        known = place.evidence >= LEAST_EVIDENCE
+        strongest = torch.where(known, place.share.argmax(1), -1)
+        return EchoEstimate(after, *before, Verdicts(take, lost, restart, heard), strongest), new
 
     def _doubt(
         self, uncertainty: Tensor, place: Place, decision: Decision, restart: Tensor

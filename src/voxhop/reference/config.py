@@ -52,6 +52,8 @@ class LocalVQEConfig:
         Partitions of 16 ms of the linear canceller in front of the network, 16, 32 or 48;
         0 for none. With it, four input channels of ``mic_channels`` mean that the network
         sees the echo that was taken beside what is left.
+    echo_follower
+        Whether the canceller has a follower for what moves fast.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class LocalVQEConfig:
     shuffle: Shuffle = "halves"
     comfort_noise_db: float | None = None
     echo_partitions: int = 0
+    echo_follower: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible values by name."""
@@ -104,6 +107,9 @@ class LocalVQEConfig:
         partitions = self.echo_partitions
         ok = partitions in (0, *PARTITIONS) and not (partitions and self.version == 1)
         _require("echo_partitions", partitions, "0, or 16, 32 or 48 from version 2 on", ok=ok)
+        follower = self.echo_follower
+        ok = follower in (True, False) and (partitions > 0 or not follower)
+        _require("echo_follower", follower, "true only with echo_partitions", ok=ok)
 
     @property
     def sees_echo(self) -> bool:

@@ -65,12 +65,15 @@ class EchoEstimate(NamedTuple):
     steady, quick
         By each filter before it saw the hop: what can be compared with the hop.
     verdicts
+    place : Tensor of int64, (B,) or, of many hops, (B, T)
+        Partition in which the echo is strongest; -1 where nothing is known.
     """
 
     after: Tensor
     steady: Tensor
     quick: Tensor
     verdicts: Verdicts
+    place: Tensor
 
 
 def gate_echo(
@@ -120,7 +123,7 @@ def gate_echo(
         steady = _moved(take, quick, steady)
         quick = _moved(restart, nothing, _moved(lost, steady, quick))
         taken = estimate[:, t] * _between(gain)[..., None]
-        taken = taken * _no_louder(mic[:, t], taken)
+        taken = taken * no_louder(mic[:, t], taken)
         echoes.append(taken)
         residuals.append(mic[:, t] - taken)
     return torch.stack(residuals, 1), torch.stack(echoes, 1), GateState(audio, steady, quick)
@@ -154,8 +157,14 @@ def _between(gains: Tensor) -> Tensor:
     return gains[:, low] + (at - low) * (gains[:, high] - gains[:, low])
 
 
-def _no_louder(mic: Tensor, echo: Tensor) -> Tensor:
-    """Gain (B, 1, 1): one, or the best one where subtracting all adds energy to the frame."""
+def no_louder(mic: Tensor, echo: Tensor) -> Tensor:
+    """Tell what of an echo to subtract from a frame, (B, F, 2) both.
+
+    Returns
+    -------
+    gain : Tensor, (B, 1, 1)
+        One, or the best one where subtracting all adds energy to the frame.
+    """
     fits, energy = _dot(mic, echo).sum(1), _dot(echo, echo).sum(1)
     best = (fits / energy.clamp(min=FIT_FLOOR)).clamp(0, 1)
     return torch.where(energy > 2 * fits, best, torch.ones_like(best))[:, None, None]

@@ -13,7 +13,9 @@ from voxhop.reference.localvqe import LocalVQE
 _FIRST = "mic_enc1"
 
 
-def with_canceller(model: LocalVQE, partitions: int, *, echo_inputs: bool = False) -> LocalVQE:
+def with_canceller(
+    model: LocalVQE, partitions: int, *, echo_inputs: bool = False, follow: bool = False
+) -> LocalVQE:
     """Return a copy of a model that hears the microphone through the canceller.
 
     Parameters
@@ -27,6 +29,8 @@ def with_canceller(model: LocalVQE, partitions: int, *, echo_inputs: bool = Fals
         start for training. The first norm counts the new inputs too, so its gain falls by the
         square root of two: without an echo the copy then computes what the model computed, but
         for a mean that features hardly have.
+    follow
+        Whether the canceller has a follower for what moves fast.
 
     Raises
     ------
@@ -36,7 +40,9 @@ def with_canceller(model: LocalVQE, partitions: int, *, echo_inputs: bool = Fals
     widths = model.config.mic_channels
     if echo_inputs:
         widths = (2 * widths[0], *widths[1:])
-    config = replace(model.config, echo_partitions=partitions, mic_channels=widths)
+    config = replace(
+        model.config, echo_partitions=partitions, echo_follower=follow, mic_channels=widths
+    )
     state = dict(model.state_dict())
     if echo_inputs:
         state = with_echo_inputs(state)

@@ -96,7 +96,11 @@ class LocalVQE(nn.Module):
         version, mic, far = config.version, config.mic_channels, config.far_channels
         analysis, synthesis = dct_basis() if version == 1 else stft_basis()
         self.encoder = Analysis(analysis)
-        self.canceller = Canceller(config.echo_partitions) if config.echo_partitions else None
+        self.canceller = (
+            Canceller(config.echo_partitions, follow=config.echo_follower)
+            if config.echo_partitions
+            else None
+        )
         for i in range(1, ENCODER_STAGES + 1):
             # The third stage sees the aligned far-end features next to its own.
             c_in = mic[2] + far[2] if i == FAR_STAGES + 1 else mic[i - 1]

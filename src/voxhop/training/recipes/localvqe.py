@@ -109,9 +109,10 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         samples = int(seconds * SAMPLE_RATE) // HOP * HOP + warm.samples
         scenario = draw_scenarios(simulation, draw, clips)
         batch = simulate(bank, simulation, draw, samples=samples, scenario=scenario)
-        if not self.config.model.echo_partitions:
+        model = self.config.model
+        if not model.echo_partitions:
             return batch
-        canceller = Canceller(self.config.model.echo_partitions)
+        canceller = Canceller(model.echo_partitions, follow=model.echo_follower)
         known = warmed(canceller, warm, draw, batch) if warm.samples else batch
         return cancelled(canceller, known)
 

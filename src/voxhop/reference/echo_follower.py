@@ -1,0 +1,126 @@
+"""Takes from a spectrum what of an echo moves or bends too fast for the long filters.
+
+B batch, T frames, F = 256 bins, P partitions of the tail, L = 8 of them. A short Kalman filter per
+bin, in the frames of the network's own filterbank: see ``docs/canceller.md``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from voxhop.reference.echo_gate import no_louder
+
+FOLLOWED_HOPS = 8
+BEFORE_ECHO = 2
+FARTHEST = 4
+PRIOR = 0.1
+FORGET = 0.1
+SHARED = 0.1
+LEAST_PATH = 1e-4
+UNCERTAINTY_FLOOR = 1e-10
+NEAR_SMOOTHING = 0.8
+NEAR_SHARE = 0.5
+NEAR_FLOOR = 1e-6
+
+
+class FollowerState(NamedTuple):
+    """What a stream remembers between frames."""
+
+    first: Tensor  # (B,) int64, the newest hop that is looked at
+    spectra: Tensor  # (B, P, F) complex, of the reference, newest first
+    weights: Tensor  # (B, L, F) complex
+    uncertainty: Tensor  # (B, L, F)
+    near: Tensor  # (B, F), smoothed power of what is not echo
+
+
+@torch.no_grad()
+def follow_echo(
+    residual: Tensor, ref: Tensor, place: Tensor, partitions: int, state: FollowerState | None
+) -> tuple[Tensor, FollowerState]:
+    """Take from frames what eight hops of the reference still explain.
+
+    The weights have seen a frame before it is told what is left of it. None becomes louder.
+
+    Parameters
+    ----------
+    residual, ref : Tensor, (B, T, F, 2)
+        What the long filters have left of the microphone's frames, and the reference's frames.
+    place : Tensor of int64, (B, T)
+        Partition in which the echo is strongest; -1 where nothing is known.
+    partitions
+        P.
+    state
+        What the previous call returned; None starts from silence.
+
+    Returns
+    -------
+    left : Tensor, (B, T, F, 2)
+    state : FollowerState
+    """
+    d, x = (torch.view_as_complex(z.contiguous()) for z in (residual, ref))
+    if state is None:
+        state = _first(d, partitions)
+    left = []
+    for t in range(d.shape[1]):
+        spectra = torch.cat((x[:, t, None], state.spectra[:, :-1]), 1)
+        state = _moved(state._replace(spectra=spectra), place[:, t])
+        state, echo = _adapt(state, d[:, t])
+        taken = torch.view_as_real(echo)
+        left.append(residual[:, t] - no_louder(residual[:, t], taken) * taken)
+    return torch.stack(left, 1), state
+
+
+def _first(like: Tensor, partitions: int) -> FollowerState:
+    bins = like.real[:, 0]
+    first = torch.zeros(len(like), dtype=torch.int64, device=like.device)
+    spectra = like.new_zeros(len(like), partitions, like.shape[2])
+    weights = spectra[:, :FOLLOWED_HOPS]
+    prior = torch.full_like(weights.real, PRIOR)
+    return FollowerState(first, spectra, weights, prior, torch.zeros_like(bins))
+
+
+def _moved(state: FollowerState, place: Tensor) -> FollowerState:
+    """Look where the echo is; what was learned of other hops is forgotten."""
+    last = state.spectra.shape[1] - FOLLOWED_HOPS
+    wanted = (place - BEFORE_ECHO).clamp(0, last)
+    ahead = place - state.first
+    moves = (place >= 0) & ((ahead < 1) | (ahead > FARTHEST)) & (wanted != state.first)
+    rows = moves[:, None, None]
+    return state._replace(
+        first=torch.where(moves, wanted, state.first),
+        weights=torch.where(rows, torch.zeros_like(state.weights), state.weights),
+        uncertainty=torch.where(rows, torch.full_like(state.uncertainty, PRIOR), state.uncertainty),
+    )
+
+
+def _adapt(state: FollowerState, d: Tensor) -> tuple[FollowerState, Tensor]:
+    """Adapt to a frame d (B, F) and return the echo that is then found in it."""
+    hops = torch.arange(FOLLOWED_HOPS, device=d.device)
+    at = (state.first[:, None] + hops)[:, :, None].expand(state.weights.shape)
+    x = state.spectra.gather(1, at)
+    power = _power(x)
+    e = d - (state.weights * x).sum(1)
+    near = torch.maximum(state.near, _smoothed(state.near, NEAR_SHARE * _power(e)))
+    total = (state.uncertainty * power).sum(1) + near + NEAR_FLOOR
+    gain = state.uncertainty / total[:, None]
+    weights = state.weights + gain * x.conj() * e[:, None]
+    taps = _power(weights)
+    energy = taps.sum(1, keepdim=True)
+    path = taps + SHARED * (energy / FOLLOWED_HOPS + LEAST_PATH)
+    uncertainty = state.uncertainty * (1 - gain * power) + FORGET * path
+    # In a long silence nothing is learned, and doubt must end somewhere.
+    uncertainty = torch.minimum(uncertainty, PRIOR + energy).clamp(min=UNCERTAINTY_FLOOR)
+    echo = (weights * x).sum(1)
+    near = _smoothed(state.near, _power(d - echo))
+    return FollowerState(state.first, state.spectra, weights, uncertainty, near), echo
+
+
+def _smoothed(old: Tensor, now: Tensor) -> Tensor:
+    return NEAR_SMOOTHING * old + (1 - NEAR_SMOOTHING) * now
+
+
+def _power(z: Tensor) -> Tensor:
+    return z.real.square() + z.imag.square()
