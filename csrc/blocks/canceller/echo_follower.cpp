@@ -14,6 +14,7 @@ namespace {
 constexpr int kHops = static_cast<int>(EchoFollower::kHops);
 constexpr int kBeforeEcho = 2;
 constexpr int kFarthest = 4;
+constexpr uint32_t kMoveHops = 30;
 constexpr float kPrior = 0.1f;
 constexpr float kForget = 0.1f;
 constexpr float kShared = 0.1f;
@@ -29,6 +30,7 @@ struct Head {
   uint32_t frames;
   uint32_t newest;  // row of the newest frame in the ring
   uint32_t first;   // the newest hop that is looked at
+  uint32_t astray;  // frames in a row in which the echo was elsewhere
 };
 
 /// Rows of F floats behind the head.
@@ -93,9 +95,11 @@ class EchoFollowerOp final : public CustomOp {
   // Where the echo is; what was learned of other hops is forgotten.
   void look(Head & head, const Memory & m, int64_t place) const {
     const int64_t first = head.first, ahead = place - first;
-    if (place < 0 || (ahead >= 1 && ahead <= kFarthest)) return;
     const int64_t wanted = std::clamp(place - kBeforeEcho, int64_t{0}, P_ - kHops);
-    if (wanted == first) return;
+    const bool here = place < 0 || (ahead >= 1 && ahead <= kFarthest) || wanted == first;
+    head.astray = here ? 0 : head.astray + 1;
+    if (head.astray < kMoveHops) return;
+    head.astray = 0;
     head.first = static_cast<uint32_t>(wanted);
     forget(m);
   }

@@ -16,6 +16,7 @@ from voxhop.reference.echo_gate import no_louder
 FOLLOWED_HOPS = 8
 BEFORE_ECHO = 2
 FARTHEST = 4
+MOVE_HOPS = 30
 PRIOR = 0.1
 FORGET = 0.1
 SHARED = 0.1
@@ -30,6 +31,7 @@ class FollowerState(NamedTuple):
     """What a stream remembers between frames."""
 
     first: Tensor  # (B,) int64, the newest hop that is looked at
+    astray: Tensor  # (B,) int64, frames in a row in which the echo was elsewhere
     spectra: Tensor  # (B, P, F) complex, of the reference, newest first
     weights: Tensor  # (B, L, F) complex
     uncertainty: Tensor  # (B, L, F)
@@ -79,7 +81,7 @@ def _first(like: Tensor, partitions: int) -> FollowerState:
     spectra = like.new_zeros(len(like), partitions, like.shape[2])
     weights = spectra[:, :FOLLOWED_HOPS]
     prior = torch.full_like(weights.real, PRIOR)
-    return FollowerState(first, spectra, weights, prior, torch.zeros_like(bins))
+    return FollowerState(first, first, spectra, weights, prior, torch.zeros_like(bins))
 
 
 def _moved(state: FollowerState, place: Tensor) -> FollowerState:
@@ -87,10 +89,13 @@ def _moved(state: FollowerState, place: Tensor) -> FollowerState:
     last = state.spectra.shape[1] - FOLLOWED_HOPS
     wanted = (place - BEFORE_ECHO).clamp(0, last)
     ahead = place - state.first
-    moves = (place >= 0) & ((ahead < 1) | (ahead > FARTHEST)) & (wanted != state.first)
+    elsewhere = (place >= 0) & ((ahead < 1) | (ahead > FARTHEST)) & (wanted != state.first)
+    astray = torch.where(elsewhere, state.astray + 1, 0)
+    moves = astray >= MOVE_HOPS
     rows = moves[:, None, None]
     return state._replace(
         first=torch.where(moves, wanted, state.first),
+        astray=astray * ~moves,
         weights=torch.where(rows, torch.zeros_like(state.weights), state.weights),
         uncertainty=torch.where(rows, torch.full_like(state.uncertainty, PRIOR), state.uncertainty),
     )
@@ -115,7 +120,7 @@ def _adapt(state: FollowerState, d: Tensor) -> tuple[FollowerState, Tensor]:
     uncertainty = torch.minimum(uncertainty, PRIOR + energy).clamp(min=UNCERTAINTY_FLOOR)
     echo = (weights * x).sum(1)
     near = _smoothed(state.near, _power(d - echo))
-    return FollowerState(state.first, state.spectra, weights, uncertainty, near), echo
+    return state._replace(weights=weights, uncertainty=uncertainty, near=near), echo
 
 
 def _smoothed(old: Tensor, now: Tensor) -> Tensor:
