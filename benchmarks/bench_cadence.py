@@ -54,11 +54,11 @@ def large_model(folder: Path) -> Path:
 
 
 def ways(threads: int) -> list[voxhop.SessionOptions]:
-    """Return what is timed: the default, and what else a stream may be asked for."""
+    """Return what is timed: what streams take, and what else they may be asked for."""
     wanted = [
         voxhop.SessionOptions(),
-        voxhop.SessionOptions(kernels="direct"),
-        *(voxhop.SessionOptions(precision=p) for p in ("f16", "bf16", "int8")),
+        *(voxhop.SessionOptions(precision=p) for p in ("f32", "f16", "bf16", "int8")),
+        voxhop.SessionOptions(kernels="direct", precision="f32"),
         *(voxhop.SessionOptions(isa="avx2", precision=p) for p in ("f32", "f16", "int8")),
         voxhop.SessionOptions(kernels="stock"),
     ]
@@ -73,6 +73,8 @@ def name_of(session: voxhop.Session | PublicEngine) -> str:
         return f"pylocalvqe {session.version}"
     info = session.info
     words = f"{info.kernels} {info.isa} {info.precision}"
+    if session.options == voxhop.SessionOptions():
+        return f"default settings: {words}"
     return f"{words}, {info.threads} threads" if info.threads > 1 else words
 
 

@@ -46,7 +46,7 @@ def main() -> int:
 
 def every_way(model: str) -> list[voxhop.SessionOptions]:
     """Return the instruction sets in f32, the precisions on the best one, and stock."""
-    wanted = [voxhop.SessionOptions(isa=isa) for isa in voxhop.cpu_isas()]
+    wanted = [voxhop.SessionOptions(isa=isa, precision="f32") for isa in voxhop.cpu_isas()]
     wanted += [voxhop.SessionOptions(precision=p) for p in ("f16", "bf16", "int8")]
     wanted += [voxhop.SessionOptions(kernels="stock")]
     with voxhop.load(model) as loaded:

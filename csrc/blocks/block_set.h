@@ -250,10 +250,12 @@ class BlockSet {
 };
 
 /// The block set for vh_session_options' kernels, isa and precision, after their values
-/// have been checked. Throws VH_E_ARGUMENT for unknown names and VH_E_UNSUPPORTED for
-/// what this build or CPU lacks.
+/// have been checked. The precision "auto" is `measured`, on every CPU: results differ between
+/// machines by rounding of sums only. Stock kernels, which have no other, compute in f32 then.
+/// Throws VH_E_ARGUMENT for unknown names and VH_E_UNSUPPORTED for what this build or CPU lacks.
 std::shared_ptr<const BlockSet> make_block_set(const std::string & kernels, const std::string & isa,
-                                               const std::string & precision);
+                                               const std::string & precision,
+                                               const std::string & measured);
 
 /// Instruction sets that fused kernels of this build can use on this CPU, best first,
 /// comma separated; "" when the build has none.

@@ -165,6 +165,10 @@ int64_t vh_model_memory(const vh_model * model) {
   return info.memory_hops * info.hop_samples;
 }
 
+const char * vh_model_precision(const vh_model * model) {
+  return model == nullptr ? nullptr : model->engine.info().precision.c_str();
+}
+
 size_t vh_model_port_count(const vh_model * model) {
   return model == nullptr ? 0 : voxhop::port_count(model->engine.info());
 }

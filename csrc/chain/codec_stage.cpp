@@ -136,6 +136,7 @@ void CodecStage::set_options(const vh_option * values, size_t n) {
 }
 
 void CodecStage::read_metrics(vh_chain_link_metrics & metrics) noexcept {
+  metrics.precision = precision_of(*decoder_);
   metrics.packets = packets_;
   metrics.lost_packets = lost_packets_;
 }

@@ -22,7 +22,8 @@ bool follows(const vh_chain_link & link) {
 ModelStage::ModelStage(const vh_chain_link & link) {
   vh_session * session = nullptr;
   vh_error err{};
-  check(vh_session_open(link.model, link.session, &session, &err), err);
+  const vh_session_options options = known_session_options(link.session);
+  check(vh_session_open(link.model, &options, &session, &err), err);
   session_.reset(session);
   VH_CHECK(makes_audio_of_audio(*session), VH_E_ARGUMENT,
            "link %s: a %s that does not make audio of audio", link.name,
@@ -69,6 +70,7 @@ void ModelStage::set_options(const vh_option * values, size_t n) {
 }
 
 void ModelStage::read_metrics(vh_chain_link_metrics & metrics) noexcept {
+  metrics.precision = precision_of(*session_);
   if (level_) metrics.gain_db = level_->gain_db();
   const int64_t hops =
       ran_ ? read_model_delay(session_.get(), align_weights_, &metrics.delay_confidence) : -1;

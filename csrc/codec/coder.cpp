@@ -8,6 +8,7 @@
 
 #include "codec/container.h"
 #include "core/status.h"
+#include "stream/session_choice.h"
 
 namespace voxhop {
 namespace {
@@ -16,17 +17,13 @@ SessionHandle open_part(const vh_model & model, const char * part,
                         const vh_session_options * options) {
   VH_CHECK(std::strcmp(vh_model_purpose(&model), "codec") == 0, VH_E_UNSUPPORTED,
            "model: for another purpose (%s), expected a codec", vh_model_purpose(&model));
-  vh_session_options chosen;
-  vh_session_options_init(&chosen);
+  vh_session_options chosen = known_session_options(options);
   std::vector<vh_option> values;
-  if (options != nullptr) {
-    VH_CHECK(options->struct_size == sizeof chosen, VH_E_ARGUMENT,
-             "options: struct_size %zu, expected %zu (use vh_session_options_init)",
-             options->struct_size, sizeof chosen);
-    chosen = *options;
-    VH_CHECK(chosen.n_values == 0, VH_E_ARGUMENT,
-             "options: %zu values, expected none: the part is the coder's", chosen.n_values);
-  }
+  VH_CHECK(options == nullptr || options->struct_size == sizeof chosen, VH_E_ARGUMENT,
+           "options: struct_size %zu, expected %zu (use vh_session_options_init)",
+           options->struct_size, sizeof chosen);
+  VH_CHECK(chosen.n_values == 0, VH_E_ARGUMENT,
+           "options: %zu values, expected none: the part is the coder's", chosen.n_values);
   values.push_back({"part", part});
   chosen.values = values.data();
   chosen.n_values = values.size();

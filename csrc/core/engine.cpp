@@ -71,7 +71,8 @@ size_t Engine::weight_bytes() const {
 BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   std::shared_ptr<const Variant> variant = network_->configure(options.values);
   probe_memory();
-  NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision);
+  NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision,
+                                                 variant->info.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
   PackedWeights & packed = packed_.try_emplace(blocks.name, 2 * tensors_.bytes()).first->second;
   HopBuilder builder(packed, options.history_first);

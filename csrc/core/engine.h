@@ -28,8 +28,9 @@ struct NamedBlockSet {
 struct Catalog {
   const ModelDef * models;
   size_t model_count;
+  /// `measured` is what the precision "auto" means for the network.
   NamedBlockSet (*make_block_set)(const std::string & kernels, const std::string & isa,
-                                  const std::string & precision);
+                                  const std::string & precision, const std::string & measured);
 };
 
 struct PlanOptions {

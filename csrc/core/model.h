@@ -45,6 +45,9 @@ struct ModelInfo {
   int64_t macs_per_hop = 0;       // dense transforms
   bool flushes_denormals = true;  // numbers too small to hear are zeros during a hop
   int64_t memory_hops = 0;  // what lies further back changes no output; 0: it may, or is not known
+  /// What "auto" means: the fewest bits whose difference from f32 nobody hears, by measurement
+  /// on trained weights and speech (docs/numerics.md).
+  std::string precision = "f32";
 };
 
 /// How many of `ports` carry audio.

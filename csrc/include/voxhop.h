@@ -132,6 +132,10 @@ VH_API const char * vh_model_purpose(const vh_model * model);
  * never be, or is not known. */
 VH_API int64_t vh_model_memory(const vh_model * model);
 
+/* What the precision "auto" means for the model with its options' defaults, fused kernels: "f32" or
+ * "f16". The same on every CPU. Lives as long as the model. */
+VH_API const char * vh_model_precision(const vh_model * model);
+
 enum {
   VH_PORT_AUDIO = 0,  /* samples, float or int16_t as the call says */
   VH_PORT_VALUES = 1, /* float */
@@ -187,7 +191,9 @@ typedef struct vh_session_options {
   const char * kernels;     /* "auto" (default, = "fused"), "fused", "direct" (fused
                                without fast convolution algorithms) or "stock" */
   const char * isa;         /* "auto" (default) or one of vh_cpu_isas() */
-  const char * precision;   /* "f32" (default), "f16", "bf16" or "int8" */
+  const char * precision;   /* "f32" (default), "f16", "bf16", "int8", or "auto": the model's own,
+                               in which nobody hears a difference from f32 by measurement; what
+                               streams, chains and codecs take that are given no options */
   int32_t n_threads;        /* default 1 */
   int32_t history_first;    /* 1: vh_session_prepare does the past's share; default 0 */
   const vh_option * values; /* n_values options of the model; default none. Callers built
@@ -488,7 +494,7 @@ typedef struct vh_stream_options {
   int32_t gap_guard;      /* 1 (default): while the echo of a lost stretch of the reference
                              passes, no larger share of the microphone than just before
                              comes out; what is louder than the echo was, passes */
-  const vh_session_options * session; /* NULL (default): the defaults */
+  const vh_session_options * session; /* NULL (default): the defaults, in the precision "auto" */
   double highpass_hz; /* corner of a Butterworth high-pass of second order that microphone and
                          reference pass first, 1 to 1000; default 30; 0: off. Callers built
                          without it and what follows may pass the struct_size they know */
@@ -601,6 +607,7 @@ typedef struct vh_stream_metrics {
   int64_t resizes;     /* changes of size by the governor */
   int32_t depth;       /* the size that runs now; 0 without a governor */
   int32_t heads;
+  const char * precision; /* that the sessions compute in; lives as long as the library */
 } vh_stream_metrics;
 
 /* Fills *metrics, whose struct_size the caller has set. Costs nothing until called. */
@@ -661,8 +668,9 @@ typedef struct vh_chain_link {
   size_t struct_size;
   const char * name;                  /* for messages; NULL (default): its number */
   const vh_model * model;             /* must outlive the chain */
-  const vh_session_options * session; /* NULL (default): the defaults. A codec's encoder and decoder
-                                         have the same; which part is for the chain to say */
+  const vh_session_options * session; /* NULL (default): the defaults, in the precision "auto". A
+                                         codec's encoder and decoder have the same; which part is
+                                         for the chain to say */
   int32_t kind;                       /* VH_LINK_*; default VH_LINK_MODEL */
   int32_t comfort_noise;              /* as vh_session_set_comfort_noise; default 1; of a model */
   int32_t level;                      /* VH_LEVEL_*; default VH_LEVEL_AUTO; of a model */
@@ -766,6 +774,8 @@ typedef struct vh_chain_link_metrics {
   double strength; /* as it is set */
   int32_t bypassed;
   int64_t latency_samples; /* what the link adds to the chain's latency; all make the whole */
+  const char * precision;  /* that it computes in (of a codec, its decoder); lives as long as the
+                              library */
 } vh_chain_link_metrics;
 
 /* Fill *metrics, whose struct_size the caller has set. Cost nothing until called. Errors:
@@ -798,7 +808,8 @@ typedef struct vh_codec_decoder vh_codec_decoder;
 
 /* Opens the encoder of a codec's model, which must outlive it; with `enhance` 1 the front-end,
  * which tells the codes of the clean voice from noisy and reverberant speech, one frame later.
- * `options` may be NULL; it has no values. Belongs to one thread at a time.
+ * `options` may be NULL: the defaults, in the precision "auto"; it has no values. Belongs to one
+ * thread at a time.
  * Errors: VH_E_ARGUMENT, VH_E_UNSUPPORTED (no codec, or without this part), VH_E_MEMORY. */
 VH_API int32_t vh_codec_encoder_open(const vh_model * model, int32_t enhance,
                                      const vh_session_options * options, vh_codec_encoder ** out,

@@ -274,6 +274,7 @@ class LocalVqe final : public Network {
     // Its biases keep states away from them, and its published results stay to the bit.
     info.flushes_denormals = false;
     info.memory_hops = memory();
+    info.precision = "f16";
     return info;
   }
 

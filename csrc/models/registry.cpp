@@ -7,8 +7,8 @@ namespace voxhop {
 namespace {
 
 NamedBlockSet named_block_set(const std::string & kernels, const std::string & isa,
-                              const std::string & precision) {
-  auto blocks = make_block_set(kernels, isa, precision);
+                              const std::string & precision, const std::string & measured) {
+  auto blocks = make_block_set(kernels, isa, precision, measured);
   std::string name = std::string(blocks->name()) + "/" + blocks->isa() + "/" + blocks->precision();
   return {std::move(name), std::move(blocks)};
 }

@@ -11,7 +11,7 @@
 namespace voxhop {
 namespace {
 
-constexpr char kRateOption[] = "sample_rate";
+constexpr char kRateOption[] = "sample_rate", kMeasured[] = "auto";
 
 // Of the i-th input or output; negative when there are not so many.
 int32_t port_type(const vh_session & session, size_t i, bool output) {
@@ -96,7 +96,10 @@ int64_t SessionChoice::number(const char * name) const {
 vh_session_options known_session_options(const vh_session_options * options) {
   vh_session_options known;
   vh_session_options_init(&known);
-  if (options == nullptr) return known;
+  if (options == nullptr) {
+    known.precision = kMeasured;
+    return known;
+  }
   std::memcpy(&known, options, std::min(options->struct_size, sizeof known));
   if (known.struct_size >= offsetof(vh_session_options, values)) known.struct_size = sizeof known;
   return known;
@@ -109,6 +112,12 @@ bool makes_audio_of_audio(const vh_session & session) {
 
 bool takes_reference(const vh_session & session) {
   return port_type(session, 1, false) == VH_PORT_AUDIO;
+}
+
+const char * precision_of(const vh_session & session) noexcept {
+  vh_session_info info{};
+  vh_session_get_info(&session, &info, nullptr);
+  return info.precision;
 }
 
 int64_t model_delays(const vh_session & session) {

@@ -34,9 +34,9 @@ class SessionChoice {
   std::string rate_;
 };
 
-/// The caller's options of a session, null for the defaults; fields that a caller built with an
-/// older header does not know have their defaults. A struct_size that never was stays, for
-/// vh_session_open to refuse.
+/// The caller's options of a session, null for the defaults, in the precision "auto"; fields that a
+/// caller built with an older header does not know have their defaults. A struct_size that never
+/// was stays, for vh_session_open to refuse.
 vh_session_options known_session_options(const vh_session_options * options);
 
 /// Whether a hop takes audio first, and gives audio and nothing else.
@@ -47,6 +47,9 @@ inline constexpr char kAlignTap[] = "align.weights";
 
 /// Microphone and reference, or a microphone alone.
 bool takes_reference(const vh_session & session);
+
+/// What it computes in, "f32" and so on; lives as long as the library.
+const char * precision_of(const vh_session & session) noexcept;
 
 /// Delays (hops) that the model's own alignment covers, 0 without one.
 int64_t model_delays(const vh_session & session);

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "stream/model_delay.h"
+#include "stream/session_choice.h"
 #include "stream/stream.h"
 
 namespace voxhop {
@@ -31,6 +32,7 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
     m.depth = static_cast<int32_t>((*sizes_)[sizes_->now()].depth);
     m.heads = static_cast<int32_t>((*sizes_)[sizes_->now()].heads);
   }
+  m.precision = precision_of(*lanes_.front().session());
   read_model_delay(m);
   m.erle_db = meters_.erle_db();
   m.mic_dbfs = meters_.mic_dbfs();

@@ -45,6 +45,10 @@ class ModelInfo:
         What it is for: ``"enhancer"``, ``"codec"`` or ``"restorer"``.
     memory_samples
         What was heard further back changes no output by more than rounding; 0 where it may.
+    precision
+        What the precision ``"auto"`` means, which streams and recordings take: ``"f16"`` where
+        nobody hears a difference from ``"f32"`` by measurement, else ``"f32"``. With the options'
+        defaults and fused kernels, on every CPU.
     d_max
         Alignment window in hops, 0 for a model without one.
     parameter_count
@@ -68,6 +72,7 @@ class ModelInfo:
     weight_bytes: int
     purpose: str
     memory_samples: int
+    precision: str
 
     @property
     def window_ms(self) -> float:
@@ -373,6 +378,7 @@ def _read_info(handle: Any) -> ModelInfo:  # noqa: ANN401 - a vh_model *
         weight_bytes=info.weight_bytes,
         purpose=n.text(n.lib.vh_model_purpose(handle)),
         memory_samples=n.lib.vh_model_memory(handle),
+        precision=n.text(n.lib.vh_model_precision(handle)),
     )
 
 

@@ -33,7 +33,7 @@ def restored(model, speech):
 
 def test_it_is_the_stream_without_its_latency(model, speech, restored):
     padded = np.concatenate((speech, np.zeros(6 * 256 + 120, np.float32)))
-    with voxhop.Session(model) as session:
+    with voxhop.Session(model, precision="auto") as session:
         hops = padded[: len(padded) // 256 * 256].reshape(-1, 256)
         stream = np.concatenate([session.process_hop(x) for x in hops])
     assert restored.dtype == np.float32
@@ -75,7 +75,7 @@ def test_telephone_speech_gets_its_upper_band():
 def test_level_is_followed_as_a_stream_has_it(model, speech):
     """What a program makes of hops with a `LevelFollower` is what the function makes."""
     quiet = speech[: 16 * 256] * np.float32(0.01)
-    with voxhop.Session(model, solver="euler1") as session:
+    with voxhop.Session(model, solver="euler1", precision="auto") as session:
         level = voxhop.LevelFollower(256, 16000, session.latency_samples)
         hops = np.concatenate((quiet, np.zeros(256, np.float32))).reshape(-1, 256)
         out = np.concatenate([level.lower(session.process_hop(level.lift(x))) for x in hops])

@@ -38,7 +38,7 @@ def test_no_rate_of_the_file_is_resampled(model, rate):
     with Stream(model, sample_rate=rate, highpass_hz=0) as stream:
         assert stream.latency_samples == 2 * rate_hop(rate) - 1
         out = aligned(stream, mic)
-    with model.session(sample_rate=rate) as session:
+    with model.session(sample_rate=rate, precision="auto") as session:
         expected = run(session, mic)[session.latency_samples :]
     assert np.array_equal(out[: len(expected)], expected)
     assert np.abs(expected).max() > 1e-4

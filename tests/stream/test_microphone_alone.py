@@ -59,7 +59,7 @@ def test_a_rate_of_the_file_is_the_models_own(seflow, rate, options):
         out = streamed(stream, mic, (160, 37, 1000))
         # One hop to gather but for its last sample, and the window's overlap.
         assert stream.latency_samples == 2 * (rate * 16 // 1000) - 1
-    with seflow.session(sample_rate=rate, **options) as session:
+    with seflow.session(sample_rate=rate, precision="auto", **options) as session:
         assert_is_the_session(out, session, mic)
 
 
@@ -81,7 +81,7 @@ def test_a_restorer_streams_too(restorer):
     mic = speech(16000)
     with Stream(restorer, sample_rate=16000, **RAW) as stream:
         out = streamed(stream, mic, (441,))
-    with restorer.session() as session:
+    with restorer.session(precision="auto") as session:
         assert_is_the_session(out, session, mic)
 
 
@@ -146,6 +146,6 @@ def test_enhance_takes_the_models_options(seflow):
     mic = speech(8000)
     settings = {"sample_rate": 16000, "model": seflow, "highpass_hz": 0, "depth": 1, "heads": 1}
     out = voxhop.enhance(mic, **settings)
-    with seflow.session(depth=1, heads=1) as session:
+    with seflow.session(depth=1, heads=1, precision="auto") as session:
         assert_is_the_session(out, session, mic)
     assert not np.array_equal(voxhop.enhance(mic, **settings | {"depth": 2}), out)

@@ -162,7 +162,7 @@ def test_session_and_stream_give_the_same_samples(model, call):
     with Stream(model, sample_rate=16000, **raw) as stream:
         latency = stream.latency_samples
         out = np.concatenate([stream.process(mic, ref), stream.flush()])[latency:]
-    with model.session() as session:
+    with model.session(precision="auto") as session:
         hops = [
             session.process_hop(mic[at : at + 256], ref[at : at + 256])
             for at in range(0, len(mic), 256)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from voxhop._bindings import native
+
 _COUNTS: Final = ("packets", "lost_packets")  # below zero where a link has none
 
 
@@ -36,6 +38,8 @@ class LinkMetrics:
         As they are set.
     latency_samples
         What the link adds to the latency of the chain, at the output's rate.
+    precision
+        That it computes in, ``"f32"`` and so on; of a codec, its decoder.
     """
 
     name: str
@@ -56,6 +60,7 @@ class LinkMetrics:
     strength: float
     bypassed: bool
     latency_samples: int
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,8 @@ class ChainMetrics:
 
 def link_metrics(raw: Any, name: str, kind: str) -> LinkMetrics:  # noqa: ANN401 - from C
     """Return the figures of a ``vh_chain_link_metrics``."""
-    known: dict[str, Any] = {"name": name, "kind": kind}
+    precision = native().text(raw.precision)
+    known: dict[str, Any] = {"name": name, "kind": kind, "precision": precision}
     for field in fields(LinkMetrics):
         if field.name not in known:
             value = getattr(raw, field.name)

@@ -93,7 +93,7 @@ def _speed(model: str | None) -> dict[str, Any]:
     from voxhop import load  # noqa: PLC0415
 
     hop_ms = []
-    with load(model) if model else load() as loaded, loaded.session() as session:
+    with load(model) if model else load() as loaded, loaded.session(precision="auto") as session:
         mic = np.random.default_rng(0).standard_normal((2, session.hop_length)) * 0.1
         mic = mic.astype(np.float32)
         out = np.empty_like(mic[0])

@@ -71,6 +71,7 @@ def _tell(model: Model, *, tensors: bool) -> None:
         say(f"  echo delay  up to {info.window_ms:g} ms ({info.d_max} hops)")
     say(f"  size        {info.parameter_count:,} parameters, {info.weight_bytes:,} bytes")
     say(f"  cost        {info.macs_per_hop:,} multiply-accumulates per hop")
+    say(f"  precision   {info.precision} in streams and recordings that say none")
     if model.options:
         say("options of a session")
     for option in model.options:

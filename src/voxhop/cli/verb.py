@@ -68,7 +68,10 @@ def add_session_options(parser: argparse.ArgumentParser, *, comfort_noise: bool 
         help="instruction set, as doctor lists them (default auto)",
     )
     group.add_argument(
-        "--precision", default="f32", metavar="P", help="f32 (default), f16, bf16 or int8"
+        "--precision",
+        default="auto",
+        metavar="P",
+        help="f32, f16, bf16, int8 or auto (default): the model's, see info",
     )
     group.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads per hop (default 1)"

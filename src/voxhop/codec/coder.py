@@ -50,7 +50,7 @@ class _Coder(Closing):
             parts = next(o.choices for o in loaded.options if o.name == "part")
             if part not in parts:
                 raise ArgumentError(f"model: holds {', '.join(parts)}, expected the {part}")
-            self._session: Session = loaded.session(part=part, **options)
+            self._session: Session = loaded.session(part=part, **{"precision": "auto", **options})
             self._metadata = dict(loaded.metadata)
 
     @property
@@ -162,7 +162,8 @@ class CodecEncoder(_Coder):
         Use the front-end, which tells the codes of the clean voice from noisy and reverberant
         speech, one frame later.
     **options
-        Of `voxhop.Session`, such as ``precision="f16"``.
+        Of `voxhop.Session`, such as ``precision="f16"``; the precision is ``"auto"`` where none
+        is given.
 
     Raises
     ------
@@ -275,7 +276,7 @@ class CodecDecoder(_Coder):
         6, or 1 to hear the first four codes of each frame only. `CodecDecoder.kbps` may change
         at any time.
     **options
-        Of `voxhop.Session`.
+        As for `CodecEncoder`.
 
     Raises
     ------

@@ -147,7 +147,7 @@ class CodecListener(Closing):
         Frames that may wait; beyond it the oldest are dropped, so that delay does not grow. A
         packet that is further than this from what is expected begins a new stream.
     **options
-        Of `voxhop.Session`.
+        As for `CodecEncoder`.
     """
 
     def __init__(

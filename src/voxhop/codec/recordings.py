@@ -53,6 +53,8 @@ class CodecReport:
         Of the coded file; 0 kbit/s when they change within it.
     coded_bytes
         Its size, header included.
+    precision
+        That it was computed in, ``"f32"`` and so on.
     notes
         What was found wrong with the source, in one line each.
     elapsed_s, speed
@@ -67,6 +69,7 @@ class CodecReport:
     enhanced: bool
     frames: int
     coded_bytes: int
+    precision: str
     notes: tuple[str, ...]
     elapsed_s: float
     speed: float
@@ -225,6 +228,7 @@ def encode_file(
             enhanced=enhance,
             frames=frames,
             coded_bytes=Path(out).stat().st_size,
+            precision=encoder.session.info.precision,
             notes=notes,
             elapsed_s=elapsed,
             speed=reader.seconds / elapsed,
@@ -276,6 +280,7 @@ def decode_file(
         CodecDecoder(model) as decoder,
         AudioWriter(out, rate=rate, channels=1, encoding=encoding) as writer,
     ):
+        precision = decoder.session.info.precision
         for block in _decode(container, decoder, kbps, (0, container.samples)):
             writer.write(block[:, None])
             if progress is not None:
@@ -290,6 +295,7 @@ def decode_file(
         enhanced=container.enhanced,
         frames=container.frames,
         coded_bytes=Path(source).stat().st_size,
+        precision=precision,
         notes=() if container.problem is None else (f"{source}: {container.problem}",),
         elapsed_s=elapsed,
         speed=container.seconds / elapsed,

@@ -55,7 +55,7 @@ class SessionGroup(Opened):
     def __init__(self, model: Model, streams: int, **options: Any) -> None:  # noqa: ANN401 - those of Session
         if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
             raise ArgumentError(f"streams: {streams!r}, expected a whole number from 1")
-        general, own = split_options(options)
+        general, own = split_options({"precision": "f32", **options})
         values = option_values(own)
         native_options = NativeSessionOptions(general, values)
         n = native()

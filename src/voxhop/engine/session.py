@@ -45,7 +45,8 @@ class Session(Opened):
     isa
         ``"auto"`` or one of `voxhop.cpu_isas`, for the fused kernels.
     precision
-        ``"f32"``, ``"f16"``, ``"bf16"`` or ``"int8"``.
+        ``"f32"``, ``"f16"``, ``"bf16"``, ``"int8"``, or ``"auto"``: `ModelInfo.precision`, which
+        streams take.
     threads
         Threads that share a hop, at least 1.
     history_first

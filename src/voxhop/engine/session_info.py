@@ -20,11 +20,15 @@ ALIGN_TAP: Final = "align.weights"
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How a session computes; see `Session` for the values."""
+    """How the sessions of a stream or recording compute; see `Session` for the values.
+
+    Where nothing is said they take the precision of the model (`ModelInfo.precision`); a
+    `Session` or `SessionGroup` of your own takes f32.
+    """
 
     kernels: str = "auto"
     isa: str = "auto"
-    precision: str = "f32"
+    precision: str = "auto"
     threads: int = 1
     history_first: bool = False
     comfort_noise: bool = True
@@ -103,7 +107,7 @@ def read_info(call: Callable[..., None]) -> SessionInfo:
 def computed_by(info: SessionInfo) -> dict[str, str]:
     """Return the options that give the same kernels elsewhere: states are of one kernel set."""
     isa = info.isa if info.kernels == "fused" else "auto"
-    return {"kernels": info.kernels, "isa": isa}
+    return {"kernels": info.kernels, "isa": isa, "precision": info.precision}
 
 
 def read_delay(weights: npt.NDArray[np.floating[Any]], hop_ms: float) -> tuple[float, float]:

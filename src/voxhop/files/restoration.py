@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voxhop.engine.session_info import SessionOptions
 from voxhop.errors import ArgumentError
 from voxhop.files.enhancer import converted
 from voxhop.files.offline import opened
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxhop.engine.session_info import SessionOptions
     from voxhop.files.offline import ModelSource
     from voxhop.media.sources import Source
     from voxhop.models import Model
@@ -53,6 +53,8 @@ class RestoreReport:
         Rate of the recording; rate, channels and length of the output.
     format, subtype
         Of the output, in libsndfile's names.
+    precision
+        That the network was computed in, ``"f32"`` and so on.
     level_in_dbfs, level_out_dbfs
         Mean powers at the model's rate; -inf for digital silence.
     clipped_samples
@@ -78,6 +80,7 @@ class RestoreReport:
     seconds: float
     format: str
     subtype: str
+    precision: str
     level_in_dbfs: float
     level_out_dbfs: float
     clipped_samples: int
@@ -230,6 +233,7 @@ def restore_file(  # noqa: PLR0913 - keyword-only options
             "task": task_of(loaded).name,
             "solver": name,
             "steps": calls(loaded)[str(name)],
+            "precision": done.precision,
             "source_rate": reader.rate,
             "channels": reader.channels,
             "seconds": reader.seconds,
@@ -285,7 +289,7 @@ def _session_options(
     model: Model, solver: str | None, steps: int | None, seed: int, options: SessionOptions | None
 ) -> dict[str, Any]:
     """Return what the sessions are opened with."""
-    given = {} if options is None else asdict(options)
+    given = asdict(options or SessionOptions())
     return given | {"solver": solver_of(model, solver, steps), "seed": seed}
 
 

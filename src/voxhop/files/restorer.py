@@ -65,6 +65,11 @@ class RestoringPass(Closing):
     options
         What the sessions are opened with.
 
+    Attributes
+    ----------
+    precision
+        That the sessions compute in.
+
     Notes
     -----
     Sample i of all output belongs to sample i of the source at the model's rate.
@@ -90,6 +95,7 @@ class RestoringPass(Closing):
             ]
             self._exit = stack.pop_all()
         self._hop, self._to_drop = sessions[0].hop_length, sessions[0].latency_samples
+        self.precision = sessions[0].info.precision
 
     def blocks(self) -> Iterator[Floats]:
         """Yield the restored ``(n, channels)``, possibly empty, until all of it is there."""

@@ -302,6 +302,7 @@ class Stream(Owner):
             values["model_confidence"] = None
         for name in _FLAGS:
             values[name] = bool(values[name])
+        values["precision"] = n.text(raw.precision)
         return StreamMetrics(**values)
 
     @property

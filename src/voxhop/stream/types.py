@@ -122,6 +122,8 @@ class StreamMetrics:
     resizes, depth, heads
         How often the governor changed the size of the network, and what it is now; 0 without
         one.
+    precision
+        That the sessions compute in, ``"f32"`` and so on.
     """
 
     frames: int
@@ -159,3 +161,4 @@ class StreamMetrics:
     resizes: int
     depth: int
     heads: int
+    precision: str

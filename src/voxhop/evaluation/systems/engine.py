@@ -37,7 +37,7 @@ class VoxhopSystem:
     model
         Name or path, as for `voxhop.load`.
     kernels, isa, precision, threads, comfort_noise
-        As for `voxhop.Session`.
+        As for `voxhop.SessionOptions`.
     int16
         Pass int16 in and take int16 out, as most callers do.
     **values
@@ -55,7 +55,7 @@ class VoxhopSystem:
         model: str = DEFAULT_MODEL,
         kernels: str = "auto",
         isa: str = "auto",
-        precision: str = "f32",
+        precision: str = "auto",
         threads: int = 1,
         comfort_noise: bool = True,
         int16: bool = False,
