@@ -6,8 +6,8 @@ Every model of the package (or of ``--models``) hears the clips of a case folder
 other precision, as its users call it: enhancers by `voxhop.enhance`, restorers the clean target
 through 8 kHz by `voxhop.restore`, codecs the clean target. A row has the output against the
 difference in dB, the mean over clips and the worst one; the level of the difference; and means of
-scores in f32 and in the other precision, with the largest move of a clip. Of codes it is counted how
-many change.
+scores in f32 and in the other precision, with the largest move of a clip. Of codes the share that
+changes is counted.
 Needs the extra ``[eval]``.
 """
 

@@ -249,7 +249,7 @@ def test_doctor_knows_the_machine(capsys):
     assert facts["output_is_finite"] is True
     assert re.fullmatch(r"\S.*\d.*, \S+, (release|debug)", facts["build"])
     assert Path(facts["library"]).is_file()
-    assert (facts["threads"], facts["precision"]) == (1, "f32")
+    assert (facts["threads"], facts["precision"]) == (1, "f16")
     assert {"cores", "load", "l2_bytes", "other_ggml", "model", "isa"} <= set(facts)
     assert facts["hop_p50_ms"] > 0
     # Too slow on a busy machine is the only thing that may be wrong here.
