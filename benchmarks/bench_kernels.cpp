@@ -91,6 +91,8 @@ void winograd(const KernelTable & t, const Shape & s, Buffers & b) {
   o.products = b.products.data();
   o.tiles = tiles;
   o.c_out = s.c_out;
+  o.end = tiles;
+  o.end_channel = s.c_out;
   a.patch = a.step = s.c_in;
   a.end = tiles;
   a.act = Act::kNone;
@@ -148,7 +150,7 @@ void add_rows(const KernelTable & t, std::vector<Contender> & all) {
     t.align_scores_f32({frames->data(), 32, 64, 32}, y->data(), 0.125f, y->data() + 8192);
   });
   add("align mix 32x64x40", 32.0 * 64 * 40, [&t, y, frames] {
-    t.align_mix_f32({frames->data(), 32, 64, 40}, y->data(), y->data() + 8192);
+    t.align_mix_f32({frames->data(), 32, 64, 40}, y->data(), 0, 64 * 40, y->data() + 8192);
   });
   auto tables = std::make_shared<FftTables>();
   const std::vector<double> window(FftTables::kSize, 1.0);

@@ -104,8 +104,8 @@ class WeightsOp final : public CustomOp {
     auto * query = reinterpret_cast<float *>(context.scratch);
     float * key = query + bins_ * hidden_;
     float * scores = key + bins_ * hidden_;
-    project(query_, dst->src[0], query);
-    project(key_, dst->src[1], key);
+    project(context, query_, dst->src[0], query);
+    project(context, key_, dst->src[1], key);
     const void * newest = keys_.narrowed(key, context.scratch + narrow_at());
     keys_.window(context, newest, frames_.data());
     // One row of zeros on each side: delays beyond the window.
@@ -113,8 +113,14 @@ class WeightsOp final : public CustomOp {
     std::memset(scores + (d_max_ + 1) * hidden_, 0, sizeof(float) * static_cast<size_t>(hidden_));
     const kernels::AlignArgs a{frames_.data(), d_max_, bins_, hidden_};
     const float scale = 1.0f / std::sqrt(static_cast<float>(bins_));
-    (keys_.half() ? kernels_->align_scores_f16 : kernels_->align_scores_f32)(a, query, scale,
-                                                                             scores + hidden_);
+    const auto score = keys_.half() ? kernels_->align_scores_f16 : kernels_->align_scores_f32;
+    share(context, 1, [&](int piece, int pieces, int, bool) {
+      const int begin = cut(d_max_, 1, piece, pieces);
+      kernels::AlignArgs part = a;
+      part.frames += begin;
+      part.n_frames = cut(d_max_, 1, piece + 1, pieces) - begin;
+      score(part, query, scale, scores + (1 + begin) * hidden_);
+    });
     keys_.push(context, newest);
 
     scores_.window(context, scores, score_frames_.data());
@@ -145,12 +151,13 @@ class WeightsOp final : public CustomOp {
         [&](int k, int c) { return double{weight.data[c * C + k]}; },
         [&](int c) { return double{bias.data[c]}; });
   }
-  void project(const Dense & dense, const ggml_tensor * x, float * out) const {
+  void project(const HopContext & context, const Dense & dense, const ggml_tensor * x,
+               float * out) const {
     kernels::ConvArgs a = dense.args();
     a.taps[0] = data_of(x);
     a.end = bins_;
     a.out = out;
-    dense.run(a);
+    dense.run(context, a);
   }
   int64_t score_elements() const { return int64_t{d_max_ + 2} * hidden_; }
   size_t narrow_at() const {
@@ -184,8 +191,12 @@ class MixOp final : public CustomOp {
     ring_.window(context, newest, frames_.data());
     const kernels::AlignArgs a{frames_.data(), static_cast<int>(frames_.size()),
                                static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0])};
-    (ring_.half() ? kernels_->align_mix_f16 : kernels_->align_mix_f32)(a, data_of(dst->src[1]),
-                                                                       out_of(dst));
+    const auto mix = ring_.half() ? kernels_->align_mix_f16 : kernels_->align_mix_f32;
+    const int n = a.bins * a.channels;
+    share(context, 1, [&](int piece, int pieces, int, bool) {
+      mix(a, data_of(dst->src[1]), cut(n, kernels::kMixStrip, piece, pieces),
+          cut(n, kernels::kMixStrip, piece + 1, pieces), out_of(dst));
+    });
     ring_.push(context, newest);
   }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/worker_pool.h"
-
 namespace voxhop::fused {
 namespace {
 
@@ -19,25 +17,13 @@ size_t floats(size_t n) {
   return align_up(n * sizeof(float));
 }
 
-// Bins that one thread takes at a time: whole tiles of every kernel.
-constexpr int kChunkBins = 16;
-
-template <class Task>
-void in_parallel(const HopContext & context, int chunks, Task task) {
-  if (context.workers != nullptr) {
-    context.workers->run(chunks, [&task](int chunk, int) { task(chunk); });
-  } else {
-    for (int chunk = 0; chunk < chunks; ++chunk) task(chunk);
-  }
-}
-
 // What a state says is checked, for it may come from a file.
 int oldest_of(int32_t stored, int past) {
   return static_cast<int>(static_cast<uint32_t>(stored) % static_cast<uint32_t>(past));
 }
 
-float * at(const HopContext & context, size_t offset) {
-  return reinterpret_cast<float *>(context.scratch + offset);
+float * at(const HopContext & context, int worker, size_t offset) {
+  return reinterpret_cast<float *>(context.scratch_of(worker) + offset);
 }
 
 // What a hop asks for ahead of time, of weights and of the past: together less than a second-level
@@ -206,10 +192,10 @@ void Conv::pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group) {
 void Conv::plan_scratch(HopBuilder & b) {
   const auto padded_row = static_cast<size_t>(bins_in_ + padding_) * static_cast<size_t>(c_in_);
   const int wide_rows = row_type_ == RowType::kF16 ? taps_ : 1;
-  size_t end = static_cast<size_t>(wide_rows) * floats(padded_row);
+  wide_at_ = align_up(sizeof(Entered));
+  size_t end = wide_at_ + static_cast<size_t>(wide_rows) * floats(padded_row);
   narrow_at_ = end;
   if (row_type_ == RowType::kBf16 || row_type_ == RowType::kS8) end += row_bytes_;
-  wide_at_ = 0;
   if (winograd_) {
     const auto tiles = static_cast<size_t>(bins_out_ / kernels::kWinogradTile);
     const auto rows = static_cast<size_t>(points()) * tiles;
@@ -225,11 +211,11 @@ std::byte * Conv::row_in_state(const HopContext & context, int i) const {
   return slot_.in<std::byte>(context) + head_bytes() + static_cast<size_t>(i) * row_bytes_;
 }
 
-float * Conv::newest(const HopContext & context) const {
-  return at(context, wide_at_) + kPadLeft * c_in_;
+float * Conv::newest(const HopContext & context, int worker) const {
+  return at(context, worker, wide_at_) + kPadLeft * c_in_;
 }
 
-Conv::Rows Conv::past_rows(const HopContext & context) const {
+Conv::Rows Conv::past_rows(const HopContext & context, int worker) const {
   Head & head = *slot_.in<Head>(context);
   const int oldest = oldest_of(head.oldest, past());
   const size_t wide_bytes =
@@ -241,7 +227,7 @@ Conv::Rows Conv::past_rows(const HopContext & context) const {
     rows.scale[i] = head.scales()[slot];
     if (row_type_ != RowType::kF16) continue;
     // The newest row comes first in scratch, the widened past behind it.
-    float * wide = at(context, wide_at_ + static_cast<size_t>(i + 1) * wide_bytes);
+    float * wide = at(context, worker, wide_at_ + static_cast<size_t>(i + 1) * wide_bytes);
     std::memset(wide, 0, sizeof(float) * static_cast<size_t>(kPadLeft * c_in_));
     kernels_->from_f16(static_cast<const uint16_t *>(rows.tap[i]), wide + kPadLeft * c_in_,
                        bins_in_ * c_in_);
@@ -252,14 +238,14 @@ Conv::Rows Conv::past_rows(const HopContext & context) const {
   return rows;
 }
 
-void Conv::add_newest(const HopContext & context, Rows & rows) const {
-  float * row = at(context, wide_at_);
+void Conv::add_newest(const HopContext & context, int worker, Rows & rows) const {
+  float * row = at(context, worker, wide_at_);
   const int n = (bins_in_ + padding_) * c_in_;
   const int last = taps_ - 1;
   std::memset(row, 0, sizeof(float) * static_cast<size_t>(kPadLeft * c_in_));
   std::memset(row + (kPadLeft + bins_in_) * c_in_, 0,
               sizeof(float) * static_cast<size_t>((padding_ - kPadLeft) * c_in_));
-  std::byte * narrow = context.scratch + narrow_at_;
+  std::byte * narrow = context.scratch_of(worker) + narrow_at_;
   rows.tap[last] = row;
   rows.scale[last] = 1.0f;
   if (row_type_ == RowType::kBf16) {
@@ -271,33 +257,35 @@ void Conv::add_newest(const HopContext & context, Rows & rows) const {
   }
 }
 
-void Conv::keep_newest(const HopContext & context, const Rows & rows) const {
+// The caller always does a piece, so its newest row is there.
+void Conv::keep_newest(const HopContext & context) const {
   Head & head = *slot_.in<Head>(context);
   const int oldest = oldest_of(head.oldest, past());
   std::byte * slot = row_in_state(context, oldest);
   switch (row_type_) {
     case RowType::kF16:
-      kernels_->to_f16(newest(context), reinterpret_cast<uint16_t *>(slot), bins_in_ * c_in_);
+      kernels_->to_f16(newest(context, 0), reinterpret_cast<uint16_t *>(slot), bins_in_ * c_in_);
       break;
     case RowType::kF32:
-      std::memcpy(slot, at(context, wide_at_), row_elements() * sizeof(float));
+      std::memcpy(slot, at(context, 0, wide_at_), row_elements() * sizeof(float));
       break;
     case RowType::kBf16:
     case RowType::kS8:
       std::memcpy(slot, context.scratch + narrow_at_, row_bytes_);
       break;
   }
-  head.scales()[oldest] = rows.scale[taps_ - 1];
+  head.scales()[oldest] = entered(context, 0).rows.scale[taps_ - 1];
   head.oldest = (oldest + 1) % past();
 }
 
-void Conv::to_points(const HopContext & context, Rows & rows, int first, int last) const {
+void Conv::to_points(const HopContext & context, int worker, int first, int last) const {
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const size_t bytes = floats(static_cast<size_t>(points() * tiles * c_in_));
+  Entered & own = entered(context, worker);
   for (int tap = first; tap < last; ++tap) {
-    float * to = at(context, points_at_ + static_cast<size_t>(tap) * bytes);
-    transforms_.in({static_cast<const float *>(rows.tap[tap]), tiles, c_in_, to});
-    rows.tap[tap] = to;
+    float * to = at(context, worker, points_at_ + static_cast<size_t>(tap) * bytes);
+    transforms_.in({static_cast<const float *>(own.rows.tap[tap]), tiles, c_in_, to});
+    own.rows.tap[tap] = to;
   }
 }
 
@@ -314,8 +302,12 @@ void Conv::finish_with(kernels::Epilogue & to, const Group & group,
   to.out_step = target.step;
 }
 
-// On the session's own thread.
-void Conv::run_asking(const HopContext & context, kernels::ConvArgs a) const {
+// What is asked for ahead is the session's own thread's alone.
+void Conv::run_kernel(const HopContext & context, kernels::ConvArgs a) const {
+  if (context.workers != nullptr) {
+    kernel_.run(a);
+    return;
+  }
   kernels::Ahead ahead[kernels::kAheads] = {
       stretch(context.weights, static_cast<const std::byte *>(a.weights), weight_bytes_,
               kWeightWindow),
@@ -326,109 +318,113 @@ void Conv::run_asking(const HopContext & context, kernels::ConvArgs a) const {
   context.past.asked = reinterpret_cast<const std::byte *>(ahead[1].at);
 }
 
-void Conv::direct(const HopContext & context, const Rows & rows, int first, int last, int group,
-                  const ConvTarget * to) const {
-  const Group & g = groups_[group];
-  float * sums = partial(context, group, bins_out_ * octet_channels());
+void Conv::direct(const HopContext & context, const Part & part) const {
+  const Group & g = groups_[part.group];
+  const Rows & rows = entered(context, part.worker).rows;
+  float * sums = partial(context, part.group, bins_out_ * octet_channels());
   kernels::ConvArgs a;
-  for (int tap = first; tap < last; ++tap) a.taps[tap - first] = rows.tap[tap];
-  a.n_taps = last - first;
+  for (int tap = part.first; tap < part.last; ++tap) a.taps[tap - part.first] = rows.tap[tap];
+  a.n_taps = part.last - part.first;
   a.weight_taps = taps_;
-  a.first_tap = first;
+  a.first_tap = part.first;
   a.patch = filter_bins_ * c_in_;
   a.step = stride_ * c_in_;
   a.weights = g.weights;
   a.c_out = c_out_;
-  a.end = bins_out_;
-  a.tap_scale = rows.scale + first;
+  a.first_octet = part.region.first_octet;
+  a.end_octet = part.region.end_octet;
+  a.begin = part.region.begin;
+  a.end = part.region.end;
+  a.tap_scale = rows.scale + part.first;
   a.channel_scale = g.channel_scale;
-  if (g.offset != nullptr) a.offset = g.offset + first * octet_channels();
-  if (to == nullptr) {
+  if (g.offset != nullptr) a.offset = g.offset + part.first * octet_channels();
+  if (part.to == nullptr) {
     a.out = sums;
     a.out_step = octet_channels();
     a.whole_octets = true;
   } else {
-    if (first > 0) a.init = sums;
-    finish_with(a, g, *to);
+    if (part.first > 0) a.init = sums;
+    finish_with(a, g, *part.to);
   }
-  if (context.workers == nullptr) {
-    run_asking(context, a);
-    return;
-  }
-  in_parallel(context, (bins_out_ + kChunkBins - 1) / kChunkBins, [&](int chunk) {
-    kernels::ConvArgs part = a;
-    part.begin = chunk * kChunkBins;
-    part.end = std::min(bins_out_, part.begin + kChunkBins);
-    kernel_.run(part);
-  });
+  run_kernel(context, a);
 }
 
-void Conv::winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
-                    const ConvTarget * to) const {
-  const Group & g = groups_[group];
+// All points of a region of the outputs, and with a target their transform: no thread waits for
+// another's products.
+void Conv::winograd(const HopContext & context, const Part & part) const {
+  const Group & g = groups_[part.group];
+  const Rows & rows = entered(context, part.worker).rows;
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const int plane = tiles * octet_channels();
-  float * sums = partial(context, group, points() * plane);
-  float * products = to == nullptr ? sums : at(context, products_at_);
+  float * sums = partial(context, part.group, points() * plane);
+  float * products = part.to == nullptr ? sums : at(context, part.worker, products_at_);
   kernels::ConvArgs a;
-  a.n_taps = last - first;
+  a.n_taps = part.last - part.first;
   a.weight_taps = taps_;
-  a.first_tap = first;
+  a.first_tap = part.first;
   a.patch = a.step = c_in_;
   a.c_out = c_out_;
-  a.end = tiles;
+  a.first_octet = part.region.first_octet;
+  a.end_octet = part.region.end_octet;
+  a.begin = part.region.begin;
+  a.end = part.region.end;
   a.out_step = octet_channels();
   a.whole_octets = true;
-  in_parallel(context, points(), [&](int p) {
-    kernels::ConvArgs point = a;
-    for (int tap = first; tap < last; ++tap) {
-      point.taps[tap - first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
+  for (int p = 0; p < points(); ++p) {
+    for (int tap = part.first; tap < part.last; ++tap) {
+      a.taps[tap - part.first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
     }
-    point.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
-    if (to != nullptr && first > 0) point.init = sums + p * plane;
-    point.out = products + p * plane;
-    if (context.workers == nullptr) {
-      run_asking(context, point);
-    } else {
-      kernel_.run(point);
-    }
-  });
-  if (to == nullptr) return;
+    a.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
+    if (part.to != nullptr && part.first > 0) a.init = sums + p * plane;
+    a.out = products + p * plane;
+    run_kernel(context, a);
+  }
+  if (part.to == nullptr) return;
   kernels::WinogradOutArgs o;
   o.products = products;
   o.tiles = tiles;
   o.c_out = c_out_;
-  finish_with(o, g, *to);
+  o.begin = part.region.begin;
+  o.end = part.region.end;
+  o.first_channel = kernels::kOctet * part.region.first_octet;
+  o.end_channel = std::min(c_out_, kernels::kOctet * part.region.end_octet);
+  finish_with(o, g, *part.to);
   transforms_.out(o);
 }
 
-void Conv::run(const HopContext & context, const ConvTarget * groups) const {
-  Rows rows{};
+void Conv::start(const HopContext & context, int worker) const {
   const int first = ahead() ? taps_ - 1 : 0;
-  if (!ahead()) rows = past_rows(context);
-  add_newest(context, rows);
-  const Rows stored = rows;
-  if (winograd_) to_points(context, rows, first, taps_);
-  for (int group = 0; group < n_groups_; ++group) {
-    if (winograd_) {
-      winograd(context, rows, first, taps_, group, groups + group);
-    } else {
-      direct(context, rows, first, taps_, group, groups + group);
-    }
-  }
-  keep_newest(context, stored);
+  Rows & rows = entered(context, worker).rows;
+  rows = ahead() ? Rows{} : past_rows(context, worker);
+  add_newest(context, worker, rows);
+  if (winograd_) to_points(context, worker, first, taps_);
+}
+
+void Conv::compute(const HopContext & context, int worker, const ConvTarget * groups, int piece,
+                   int pieces) const {
+  compute_taps(context, {worker, ahead() ? taps_ - 1 : 0, taps_, 0, {}, groups}, piece, pieces);
+}
+
+void Conv::compute_taps(const HopContext & context, Part part, int piece, int pieces) const {
+  const ConvTarget * groups = part.to;
+  const int bins = winograd_ ? bins_out_ / kernels::kWinogradTile : bins_out_;
+  const WorkLine line(n_groups_, kernels::octets_of(c_out_), kernel_.max_octets, bins);
+  line.regions(piece, pieces, [&](int group, const Region & region) {
+    part.group = group;
+    part.region = region;
+    part.to = groups == nullptr ? nullptr : groups + group;
+    winograd_ ? winograd(context, part) : direct(context, part);
+  });
 }
 
 void Conv::run_ahead(const HopContext & context) const {
-  Rows rows = past_rows(context);
-  if (winograd_) to_points(context, rows, 0, taps_ - 1);
-  for (int group = 0; group < n_groups_; ++group) {
-    if (winograd_) {
-      winograd(context, rows, 0, taps_ - 1, group, nullptr);
-    } else {
-      direct(context, rows, 0, taps_ - 1, group, nullptr);
+  share(context, kPiecesEach, [&](int piece, int pieces, int worker, bool first) {
+    if (first) {
+      entered(context, worker).rows = past_rows(context, worker);
+      if (winograd_) to_points(context, worker, 0, taps_ - 1);
     }
-  }
+    compute_taps(context, {worker, 0, taps_ - 1, 0, {}, nullptr}, piece, pieces);
+  });
 }
 
 }  // namespace voxhop::fused

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "blocks/fused_share.h"
 #include "blocks/fused_target.h"
 
 namespace voxhop::fused {
@@ -52,10 +53,20 @@ class Conv {
 
   Conv(HopBuilder & b, const Target & target, const ConvSpec & spec);
 
-  /// The newest input row, (bins_in, c_in): to be filled before run().
-  float * newest(const HopContext & context) const;
-  /// Computes all groups and moves the newest row into the history.
-  void run(const HopContext & context, const ConvTarget * groups) const;
+  /// Computes all groups and moves the newest row into the history. `enter(row)` fills the
+  /// newest input row, (bins_in, c_in); every thread makes its own, which costs less than to
+  /// wait for another's and to fetch it.
+  template <class Enter>
+  void run(const HopContext & context, const ConvTarget * groups, Enter enter) const {
+    share(context, kPiecesEach, [&](int piece, int pieces, int worker, bool first) {
+      if (first) {
+        enter(newest(context, worker));
+        start(context, worker);
+      }
+      compute(context, worker, groups, piece, pieces);
+    });
+    keep_newest(context);
+  }
 
   bool ahead() const { return ahead_; }
   /// The past rows' share of every output, kept for the next run().
@@ -90,18 +101,42 @@ class Conv {
   void pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group);
   void plan_scratch(HopBuilder & b);
 
-  Rows past_rows(const HopContext & context) const;
-  void add_newest(const HopContext & context, Rows & rows) const;
-  void keep_newest(const HopContext & context, const Rows & rows) const;
-  void to_points(const HopContext & context, Rows & rows, int first, int last) const;
+  // Two, so that a thread that comes late finds its second half, or its first, done by another.
+  static constexpr int kPiecesEach = 2;
+
+  /// What lies at the start of every thread's scratch.
+  struct Entered {
+    Rows rows;  // as the kernels read them
+  };
+
+  /// Taps [first, last) of a part of one group: the finished outputs, or without a target the
+  /// plain sums into the handed-over rows.
+  struct Part {
+    int worker;
+    int first, last;  // taps
+    int group;
+    Region region;
+    const ConvTarget * to;  // of the group, or null
+  };
+
+  Entered & entered(const HopContext & context, int worker) const {
+    return *reinterpret_cast<Entered *>(context.scratch_of(worker));
+  }
+  float * newest(const HopContext & context, int worker) const;
+  /// Once per thread, after its newest row was filled: rows as the kernels read them.
+  void start(const HopContext & context, int worker) const;
+  void compute(const HopContext & context, int worker, const ConvTarget * groups, int piece,
+               int pieces) const;
+  /// A piece of all groups; of `part` the worker, the taps and the first group's target.
+  void compute_taps(const HopContext & context, Part part, int piece, int pieces) const;
+  Rows past_rows(const HopContext & context, int worker) const;
+  void add_newest(const HopContext & context, int worker, Rows & rows) const;
+  void keep_newest(const HopContext & context) const;
+  void to_points(const HopContext & context, int worker, int first, int last) const;
   void finish_with(kernels::Epilogue & to, const Group & group, const ConvTarget & target) const;
-  /// Taps [first, last) of one group; `partial`: the plain sums into the handed-over
-  /// rows, otherwise the finished outputs.
-  void direct(const HopContext & context, const Rows & rows, int first, int last, int group,
-              const ConvTarget * to) const;
-  void run_asking(const HopContext & context, kernels::ConvArgs a) const;
-  void winograd(const HopContext & context, const Rows & rows, int first, int last, int group,
-                const ConvTarget * to) const;
+  void direct(const HopContext & context, const Part & part) const;
+  void run_kernel(const HopContext & context, kernels::ConvArgs a) const;
+  void winograd(const HopContext & context, const Part & part) const;
 
   size_t row_elements() const {
     return static_cast<size_t>(row_bins_) * static_cast<size_t>(c_in_);

@@ -32,11 +32,9 @@ class ConvBlockOp final : public CustomOp {
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * x = dst->src[0];
-    norm_.run(data_of(x), static_cast<int>(x->ne[1]), static_cast<int>(x->ne[0]),
-              conv_->newest(context));
     const ConvTarget to{out_of(dst), residual_ ? data_of(x) : nullptr,
                         static_cast<int>(dst->ne[0])};
-    conv_->run(context, &to);
+    conv_->run(context, &to, [&](float * row) { norm_.run(x, row); });
   }
 
  private:
@@ -52,14 +50,12 @@ class UpsampleOp final : public CustomOp {
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * x = dst->src[0];
-    norm_.run(data_of(x), static_cast<int>(x->ne[1]), static_cast<int>(x->ne[0]),
-              conv_->newest(context));
     const auto C = static_cast<int>(dst->ne[0]);
     const bool halves = shuffle_ == Shuffle::kHalves;
     float * out = out_of(dst);
     const ConvTarget to[] = {{out, nullptr, halves ? C : 2 * C},
                              {out + (halves ? x->ne[1] * C : C), nullptr, halves ? C : 2 * C}};
-    conv_->run(context, to);
+    conv_->run(context, to, [&](float * row) { norm_.run(x, row); });
   }
 
  private:
@@ -89,14 +85,15 @@ class SkipOp final : public CustomOp {
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * encoder = dst->src[1];
-    auto * normed = reinterpret_cast<float *>(context.scratch);
-    norm_.run(data_of(encoder), static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0]), normed);
     kernels::ConvArgs a = dense_.args();
-    a.taps[0] = normed;
     a.end = static_cast<int>(dst->ne[1]);
     a.residual = data_of(dst->src[0]);
     a.out = out_of(dst);
-    dense_.run(a);
+    dense_.run(context, a, [&](int worker, kernels::ConvArgs & own, bool first) {
+      auto * normed = reinterpret_cast<float *>(context.scratch_of(worker));
+      if (first) norm_.run(encoder, normed);
+      own.taps[0] = normed;
+    });
   }
 
  private:

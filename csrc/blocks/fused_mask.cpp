@@ -61,9 +61,8 @@ class MaskHeadOp final : public CustomOp {
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * x = dst->src[0];
     const auto half = static_cast<int>(x->ne[1]);
-    norm_.run(data_of(x), half, static_cast<int>(x->ne[0]), conv_->newest(context));
     const ConvTarget to{planes_, nullptr, kPlanes};
-    conv_->run(context, &to);
+    conv_->run(context, &to, [&](float * row) { norm_.run(x, row); });
 
     const size_t padded = (static_cast<size_t>(dst->ne[1]) + 2) * 2;
     Head & head = *frames_.in<Head>(context);

@@ -27,13 +27,13 @@ class S4dOp final : public CustomOp {
     kernels::ConvArgs a = input_.args();
     a.taps[0] = data_of(dst->src[0]);
     a.out = v;
-    input_.run(a);
+    input_.run(context, a);
     auto * h_re = state_.in<float>(context);
     step(v, h_re, h_re + H_, y);
     a = output_.args();
     a.taps[0] = y;
     a.out = out_of(dst);
-    output_.run(a);
+    output_.run(context, a);
     const float * u = data_of(dst->src[0]);
     float * out = out_of(dst);
     for (int64_t i = 0; i < ggml_nelements(dst); ++i) out[i] += d_[i] * u[i];

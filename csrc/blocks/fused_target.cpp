@@ -66,11 +66,12 @@ RowNorm::RowNorm(HopBuilder & b, const Target & target, const std::optional<Norm
   }
 }
 
-void RowNorm::run(const float * x, int bins, int channels, float * out) const {
+void RowNorm::run(const ggml_tensor * x, float * out) const {
   if (gain_ != nullptr) {
-    kernels_->norm({x, bins, channels, gain_, bias_, out});
+    kernels_->norm(
+        {data_of(x), static_cast<int>(x->ne[1]), static_cast<int>(x->ne[0]), gain_, bias_, out});
   } else {
-    std::memcpy(out, x, sizeof(float) * static_cast<size_t>(bins) * static_cast<size_t>(channels));
+    std::memcpy(out, data_of(x), ggml_nbytes(x));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "blocks/block_set.h"
+#include "blocks/fused_share.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
 
@@ -43,6 +44,27 @@ class Dense {
   /// Arguments for `taps` rows of k / taps elements each, without input and output.
   kernels::ConvArgs args(int taps = 1) const;
   void run(const kernels::ConvArgs & args) const { kernel_.run(args); }
+  /// The same on all threads of the session; `enter(worker, args, first)` gives a thread its
+  /// input, which it may make the first time.
+  template <class Enter>
+  void run(const HopContext & context, const kernels::ConvArgs & args, Enter enter) const {
+    const WorkLine line(1, kernels::octets_of(c_out_), kernel_.max_octets, args.end);
+    share(context, 1, [&](int piece, int pieces, int worker, bool first) {
+      kernels::ConvArgs a = args;
+      enter(worker, a, first);
+      line.regions(piece, pieces, [&](int, const Region & region) {
+        a.first_octet = region.first_octet;
+        a.end_octet = region.end_octet;
+        a.begin = region.begin;
+        a.end = region.end;
+        kernel_.run(a);
+      });
+    });
+  }
+  /// With an input that is there.
+  void run(const HopContext & context, const kernels::ConvArgs & args) const {
+    run(context, args, [](int, kernels::ConvArgs &, bool) {});
+  }
 
  private:
   Dense(const Target & target, int k, int c_out);
@@ -63,7 +85,7 @@ class RowNorm {
  public:
   RowNorm(HopBuilder & b, const Target & target, const std::optional<Norm> & norm);
   /// x (bins, channels) -> out, same shape.
-  void run(const float * x, int bins, int channels, float * out) const;
+  void run(const ggml_tensor * x, float * out) const;
 
  private:
   const kernels::KernelTable * kernels_;

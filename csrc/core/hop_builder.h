@@ -31,10 +31,15 @@ struct HopContext {
   std::byte * state = nullptr;
   std::byte * ahead = nullptr;     // HopBuilder::ahead
   std::byte * scratch = nullptr;   // HopBuilder::shared_scratch, one op at a time
+  size_t scratch_step = 0;         // from one thread's to the next one's
   WorkerPool * workers = nullptr;  // null with one thread
   bool comfort_noise = true;       // whether a block for it adds any
   uint64_t given = 0;              // bit i: the caller gave input i in this hop
   mutable ReadAhead weights, past;
+
+  std::byte * scratch_of(int worker) const {
+    return scratch + static_cast<size_t>(worker) * scratch_step;
+  }
 };
 
 /// State owned by one custom op and updated in place. After VH state loading its bytes
@@ -172,8 +177,8 @@ class HopBuilder {
   /// Memory of the stream for what run_ahead() nodes hand to the hop after them.
   AheadSlot ahead(size_t bytes);
 
-  /// At least `bytes` behind HopContext::scratch while an op runs. All ops share it, so
-  /// that it stays in the cache; its contents are undefined when an op starts.
+  /// At least `bytes` behind HopContext::scratch_of each thread while an op runs. All ops share
+  /// it, so that it stays in the cache; its contents are undefined when an op starts.
   void shared_scratch(size_t bytes);
 
   /// A node of shape `ne` computed by `op`, with `args` (at most 9) as its src.

@@ -41,7 +41,8 @@ void probe_threads(int count) {
 HopPlan::HopPlan(HopGraph graph, int n_threads, bool flushes_denormals)
     : graph_(std::move(graph)), flushes_(flushes_denormals) {
   place();
-  shared_ = AlignedBuffer(graph_.shared_scratch_bytes);
+  graph_.context->scratch_step = align_up(graph_.shared_scratch_bytes);
+  shared_ = AlignedBuffer(graph_.context->scratch_step * static_cast<size_t>(n_threads));
   graph_.context->scratch = shared_.data();
   hop_ = make_program(graph_.hop, n_threads);
   if (graph_.prepare != nullptr) prepare_ = make_program(graph_.prepare, n_threads);
@@ -145,6 +146,14 @@ void HopPlan::run_program(Program & program) {
   VH_CHECK(status == GGML_STATUS_SUCCESS, VH_E_INTERNAL, "ggml: %s", ggml_status_to_string(status));
 }
 
+void HopPlan::call_workers() {
+  if (workers_ == nullptr) return;
+  // The same decision holds for the next prepare().
+  const bool shares = share_policy_.share();
+  graph_.context->workers = shares ? workers_.get() : nullptr;
+  if (shares) workers_->wake();
+}
+
 void HopPlan::prepare() {
   if (!has_prepare() || bound_->prepared()) return;
   const FlushDenormals flush(flushes_);
@@ -161,8 +170,6 @@ void HopPlan::run() {
     run_program(hop_);
     return;
   }
-  // The same decision holds for the next prepare().
-  graph_.context->workers = share_policy_.share() ? workers_.get() : nullptr;
   const auto start = std::chrono::steady_clock::now();
   run_program(hop_);
   share_policy_.took(std::chrono::steady_clock::now() - start);

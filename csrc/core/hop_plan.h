@@ -35,6 +35,8 @@ class HopPlan {
   /// Computes what the bound stream's next hop needs from the past, unless that was done;
   /// its state is read, never written.
   void prepare();
+  /// To be called as soon as a hop is known to come: other threads take a while to wake.
+  void call_workers();
   /// Runs one hop on the bound stream, prepare() included.
   void run();
 

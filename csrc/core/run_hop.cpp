@@ -105,6 +105,7 @@ AudioHop::AudioHop(const ModelInfo & info, const void * mic, const void * ref, v
 void run_hop(HopPlan & plan, State & state, const void * const * inputs, void * const * outputs,
              SampleType samples) {
   plan.bind(state);
+  plan.call_workers();
   uint64_t given = 0;
   for (size_t i = 0; i < plan.inputs().size(); ++i) {
     fill(plan.inputs()[i], inputs[i], samples);

@@ -22,9 +22,10 @@ SessionGroup::SessionGroup(const Engine & engine, const PlanOptions & options, i
 
 template <class Work>
 void SessionGroup::for_active(const uint8_t * active, Work work) {
-  workers_.run(static_cast<int>(states_.size()), [&](int stream, int worker) {
+  workers_.run(static_cast<int>(states_.size()), [&](const WorkerPool::Turn & turn) {
+    const auto stream = static_cast<size_t>(turn.chunk);
     if (active != nullptr && active[stream] == 0) return;
-    work(*plans_[static_cast<size_t>(worker)].plan, static_cast<size_t>(stream));
+    work(*plans_[static_cast<size_t>(turn.worker)].plan, stream);
   });
 }
 

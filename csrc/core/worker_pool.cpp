@@ -24,6 +24,30 @@ void relax() {
 #endif
 }
 
+// A share in one word: job, first chunk, end.
+constexpr int kBits = 20;  // of a chunk
+static_assert(WorkerPool::kMostChunks < 1 << kBits, "must fit");
+constexpr uint64_t kFirstUnit = uint64_t{1} << kBits;
+
+constexpr uint64_t word_of(uint32_t job, int first, int end) {
+  return static_cast<uint64_t>(job) << 2 * kBits | static_cast<uint64_t>(first) << kBits |
+         static_cast<uint64_t>(end);
+}
+constexpr uint64_t job_in(uint64_t word) {
+  return word >> 2 * kBits;
+}
+constexpr int first_in(uint64_t word) {
+  return static_cast<int>(word >> kBits & (kFirstUnit - 1));
+}
+constexpr int end_in(uint64_t word) {
+  return static_cast<int>(word & (kFirstUnit - 1));
+}
+
+// The first chunk of a worker's share.
+constexpr int first_of(int worker, int chunks, int workers) {
+  return static_cast<int>(static_cast<int64_t>(worker) * chunks / workers);
+}
+
 template <class Done>
 bool spin_until(Done done) {
   for (int i = 0; i < kSpins; ++i) {
@@ -35,7 +59,8 @@ bool spin_until(Done done) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(int n_threads, bool flushes_denormals) {
+WorkerPool::WorkerPool(int n_threads, bool flushes_denormals)
+    : shares_(static_cast<size_t>(n_threads)) {
   try {
     for (int i = 1; i < n_threads; ++i) {
       threads_.emplace_back([this, i, flushes_denormals] {
@@ -64,24 +89,34 @@ void WorkerPool::join_all() {
   }
 }
 
+void WorkerPool::wake() {
+  if (sleepers_.load() == 0) return;
+  // The empty lock orders this with a worker that is about to sleep.
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+  }
+  wake_workers_.notify_all();
+}
+
 void WorkerPool::run_job(int chunks, Call call, void * context) {
-  if (threads_.empty() || chunks <= 1) {
-    for (int i = 0; i < chunks; ++i) call(context, i, 0);
+  if (chunks <= 0) return;
+  if (threads_.empty() || chunks == 1) {
+    for (int i = 0; i < chunks; ++i) call(context, {i, 0, i == 0});
     return;
   }
   call_ = call;
   context_ = context;
   unfinished_.store(chunks, std::memory_order_relaxed);
-  const uint64_t number = (job_.load(std::memory_order_relaxed) >> 32) + 1;
-  job_.store(number << 32 | static_cast<uint64_t>(chunks));
-  if (sleepers_.load() > 0) {
-    // The empty lock orders this with a worker that is about to sleep.
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-    }
-    wake_workers_.notify_all();
+  ++number_;
+  // Others first: the caller is here already. Its first chunk is claimed from the start.
+  for (int worker = size() - 1; worker >= 0; --worker) {
+    const int first = worker == 0 ? 1 : first_of(worker, chunks, size());
+    shares_[static_cast<size_t>(worker)].left.store(
+        word_of(number_, first, first_of(worker + 1, chunks, size())));
   }
-  work(0);
+  wake();
+  call(context, {0, 0, true});
+  work(0, 1);
   const auto done = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
   if (spin_until(done)) return;
   std::unique_lock<std::mutex> lock(mutex_);
@@ -90,28 +125,33 @@ void WorkerPool::run_job(int chunks, Call call, void * context) {
   caller_sleeps_.store(false);
 }
 
-void WorkerPool::work(int worker) {
-  uint64_t job = job_.load();
-  while ((job & kChunkMask) != 0) {
-    if (!job_.compare_exchange_weak(job, job - 1)) continue;
-    call_(context_, static_cast<int>((job & kChunkMask) - 1), worker);
-    if (unfinished_.fetch_sub(1) == 1 && caller_sleeps_.load()) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-      }
-      wake_caller_.notify_one();
+void WorkerPool::work(int worker, int done) {
+  for (int i = 0; i < size(); ++i) {
+    const int owner = (worker + i) % size();
+    std::atomic<uint64_t> & left = shares_[static_cast<size_t>(owner)].left;
+    uint64_t word = left.load();
+    while (first_in(word) < end_in(word)) {
+      const bool own = owner == worker;
+      const uint64_t rest = own ? word + kFirstUnit : word - 1;
+      if (!left.compare_exchange_weak(word, rest)) continue;
+      call_(context_, {own ? first_in(word) : end_in(word) - 1, worker, done++ == 0});
+      word = left.load();
     }
-    job = job_.load();
   }
+  if (done == 0 || unfinished_.fetch_sub(done) != done || !caller_sleeps_.load()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+  }
+  wake_caller_.notify_one();
 }
 
 void WorkerPool::worker_loop(int worker) {
+  const std::atomic<uint64_t> & left = shares_[static_cast<size_t>(worker)].left;
   while (!stop_.load(std::memory_order_relaxed)) {
-    const auto seen = static_cast<uint32_t>(job_.load() >> 32);
-    work(worker);
+    const uint64_t seen = job_in(left.load());
+    work(worker, 0);
     const auto news = [&] {
-      return stop_.load(std::memory_order_relaxed) ||
-             static_cast<uint32_t>(job_.load(std::memory_order_acquire) >> 32) != seen;
+      return stop_.load(std::memory_order_relaxed) || job_in(left.load()) != seen;
     };
     if (spin_until(news)) continue;
     std::unique_lock<std::mutex> lock(mutex_);

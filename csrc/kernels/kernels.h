@@ -26,6 +26,9 @@ constexpr int next_panel(int left, int max_octets) {
 
 constexpr int kMaxTaps = 4;
 
+/// An end beyond the octets of any output.
+constexpr int kAllOctets = 1 << 20;
+
 /// Memory that is wanted after a kernel's own: while it computes it asks for one line of it after
 /// the other, and moves `at` on.
 struct Ahead {
@@ -77,8 +80,9 @@ struct ConvArgs : Epilogue {
   int first_tap = 0;               // first_tap + n_taps) are used
   int packed_patch = 0;            // elements of a tap that were packed; 0: `patch` of them
   int c_out = 0;
-  int begin = 0, end = 0;        // bins
-  const float * init = nullptr;  // (bins, 8 * octets)
+  int first_octet = 0, end_octet = kAllOctets;  // of the outputs, at borders of panels
+  int begin = 0, end = 0;                       // bins
+  const float * init = nullptr;                 // (bins, 8 * octets)
   // The places of c_out .. 8 * octets of each bin are free: whole octets may be written.
   bool whole_octets = false;
   // int8 only: value of one unit, per tap and per output channel, and 128 times the sum of a
@@ -162,6 +166,10 @@ struct WinogradOutArgs : Epilogue {
   const float * products = nullptr;
   int tiles = 0;
   int c_out = 0;
+  // What is computed: these tiles and channels, from a whole octet on, at least a vector's
+  // channels or all.
+  int begin = 0, end = 0;
+  int first_channel = 0, end_channel = 0;
 };
 
 struct WinogradKernel {
@@ -175,6 +183,9 @@ struct AlignArgs {
   int n_frames = 0;
   int bins = 0, channels = 0;
 };
+
+/// Elements that align_mix takes at a time on every instruction set: where it may be divided.
+constexpr int kMixStrip = 64;
 
 /// Tables of a 512-point real transform, built once in double precision.
 struct FftTables {
@@ -325,9 +336,11 @@ struct KernelTable {
                            float * scores) = nullptr;
   void (*align_scores_f16)(const AlignArgs & args, const float * query, float scale,
                            float * scores) = nullptr;
-  /// out[bin][c] = sum_frame weights[frame] * frames[frame][bin][c].
-  void (*align_mix_f32)(const AlignArgs & args, const float * weights, float * out) = nullptr;
-  void (*align_mix_f16)(const AlignArgs & args, const float * weights, float * out) = nullptr;
+  /// out[i] = sum_frame weights[frame] * frames[frame][i] for begin <= i < end, bin after bin.
+  void (*align_mix_f32)(const AlignArgs & args, const float * weights, int begin, int end,
+                        float * out) = nullptr;
+  void (*align_mix_f16)(const AlignArgs & args, const float * weights, int begin, int end,
+                        float * out) = nullptr;
   RingKernel ring_f32;
   RingKernel ring_f16;
   RingKernel ring_s8;

@@ -18,10 +18,10 @@ int lost_chunks(voxhop::WorkerPool & pool, int jobs, bool pauses) {
   for (int job = 0; job < jobs; ++job) {
     std::vector<int> hits(static_cast<size_t>(job % 23));
     std::vector<char> bad_worker(hits.size());
-    pool.run(static_cast<int>(hits.size()), [&](int chunk, int worker) {
-      const auto at = static_cast<size_t>(chunk);
+    pool.run(static_cast<int>(hits.size()), [&](const WorkerPool::Turn & turn) {
+      const auto at = static_cast<size_t>(turn.chunk);
       ++hits[at];
-      bad_worker[at] = worker < 0 || worker >= pool.size();
+      bad_worker[at] = turn.worker < 0 || turn.worker >= pool.size();
     });
     for (size_t i = 0; i < hits.size(); ++i) wrong += hits[i] != 1 || bad_worker[i] != 0;
     // Long enough for the workers to go to sleep.

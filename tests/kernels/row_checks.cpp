@@ -218,7 +218,7 @@ void check_align(const KernelTable & table, bool half, Report & report) {
     const AlignArgs a{pointers.data(), frames, bins, channels};
     (half ? table.align_scores_f16 : table.align_scores_f32)(a, query.data(), 0.125f,
                                                              scores.data());
-    (half ? table.align_mix_f16 : table.align_mix_f32)(a, weights.data(), out.data());
+    (half ? table.align_mix_f16 : table.align_mix_f32)(a, weights.data(), 0, n, out.data());
     double worst = 0.0;
     for (int i = 0; i < frames; ++i) {
       for (int c = 0; c < channels; ++c) {

@@ -114,6 +114,31 @@ def test_threads_give_the_same_bits(model, pair, kernels, history_first):
         assert np.array_equal(run(three, *pair), run(one, *pair))
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("precision", ["f32", "f16", "bf16", "int8"])
+def test_threads_give_the_same_bits_in_every_precision(model, pair, precision, isa):
+    """Every thread has panels of its own, and the last piece of one may be done by another."""
+    options = {"precision": precision, "isa": isa}
+    tracks = [track[: 20 * signals.HOP] for track in pair]
+    with voxhop.Session(model, **options) as one:
+        expected = run(one, *tracks)
+    for threads in (2, 5):
+        with voxhop.Session(model, threads=threads, **options) as several:
+            assert np.array_equal(run(several, *tracks), expected)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("version", [1, 3])
+def test_threads_give_the_same_bits_at_odd_widths(version, isa):
+    model = voxhop.load(tiny_localvqe(version, d_max=5, seed=6).encode())
+    pair = [x.astype("f4") for x in signals.echo_pair(30 * model.info.hop_samples, 5, delay=300)]
+    with (
+        voxhop.Session(model, isa=isa) as one,
+        voxhop.Session(model, isa=isa, threads=3) as three,
+    ):
+        assert np.array_equal(run(three, *pair), run(one, *pair))
+
+
 def test_group_rows_equal_sessions(model):
     streams, hops = 5, 20
     rng = np.random.default_rng(2)

@@ -31,11 +31,10 @@ class Conv3x3Op final : public CustomOp {
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * residual = dst->src[1];
-    enter(dst->src[0], conv_->newest(context));
     const ConvTarget to{out_of(dst), residual != nullptr ? data_of(residual) : nullptr,
                         static_cast<int>(ggml_nelements(dst)) / conv_->bins_out(),
                         residual != nullptr ? scale_ : 1.0f};
-    conv_->run(context, &to);
+    conv_->run(context, &to, [&](float * row) { enter(dst->src[0], row); });
   }
 
  private:

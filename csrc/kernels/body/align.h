@@ -70,10 +70,9 @@ void align_scores(const AlignArgs & a, const float * query, float scale, float *
 
 // A strip of 4 vectors stays in registers over all frames.
 template <class T>
-void align_mix(const AlignArgs & a, const float * weights, float * out) {
-  const int n = a.bins * a.channels;
-  int at = 0;
-  for (; at + 4 * kWidth <= n; at += 4 * kWidth) {
+void align_mix(const AlignArgs & a, const float * weights, int begin, int end, float * out) {
+  int at = begin;
+  for (; at + 4 * kWidth <= end; at += 4 * kWidth) {
     Vec s[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     for (int i = 0; i < a.n_frames; ++i) {
       const T * x = static_cast<const T *>(a.frames[i]) + at;
@@ -84,7 +83,7 @@ void align_mix(const AlignArgs & a, const float * weights, float * out) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) v_store(out + at + j * kWidth, s[j]);
   }
-  for (; at < n; ++at) {
+  for (; at < end; ++at) {
     float s = 0.0f;
     for (int i = 0; i < a.n_frames; ++i) {
       s += weights[i] * as_float(static_cast<const T *>(a.frames[i])[at]);

@@ -180,7 +180,9 @@ void conv(const ConvArgs & a) {
   int left = octets_of(a.c_out);
   for (int channel = 0; left > 0;) {
     const int octets = next_panel(left, kMaxOctets);
-    conv_dispatch<Kernel, kMaxOctets>(a, w + k_first * 8 * octets, channel, octets);
+    if (channel >= kOctet * a.end_octet) break;
+    if (channel >= kOctet * a.first_octet)
+      conv_dispatch<Kernel, kMaxOctets>(a, w + k_first * 8 * octets, channel, octets);
     w += k_total * 8 * octets;
     channel += 8 * octets;
     left -= octets;

@@ -103,14 +103,14 @@ void winograd_out(const WinogradOutArgs & a) {
   constexpr int points = winograd_points_of(R);
   const int padded = kOctet * octets_of(a.c_out);
   const ptrdiff_t plane = static_cast<ptrdiff_t>(a.tiles) * padded;
-  for (int tile = 0; tile < a.tiles; ++tile) {
+  for (int tile = a.begin; tile < a.end; ++tile) {
     const float * products = a.products + static_cast<ptrdiff_t>(tile) * padded;
-    for (int c = 0; c < a.c_out; c += kWidth) {
+    for (int c = a.first_channel; c < a.end_channel; c += kWidth) {
       // As in winograd_in: the last vector may overlap the one before it. Residual and
       // output never alias, so a value done twice is the same value.
-      const int last = a.c_out - kWidth;
+      const int last = a.end_channel - kWidth;
       const int at = c <= last ? c : (last > 0 ? last : 0);
-      const int n = a.c_out - at < kWidth ? a.c_out - at : kWidth;
+      const int n = a.end_channel - at < kWidth ? a.end_channel - at : kWidth;
       Vec m[points], y[4];
 #pragma GCC unroll 7
       for (int i = 0; i < points; ++i) m[i] = v_load(products + i * plane + at);
