@@ -83,7 +83,7 @@ void winograd(const KernelTable & t, const Shape & s, Buffers & b) {
   ConvArgs a = conv_args(s, b);
   for (int tap = 0; tap < 4; ++tap) {
     float * points = b.points.data() + tap * kPoints * tiles * s.c_in;
-    t.winograd4.in({static_cast<const float *>(a.taps[tap]), tiles, s.c_in, points});
+    t.winograd4.in({static_cast<const float *>(a.taps[tap]), tiles, s.c_in, points, 0, tiles});
     a.taps[tap] = points;
   }
   WinogradOutArgs o;

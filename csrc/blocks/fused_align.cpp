@@ -114,11 +114,11 @@ class WeightsOp final : public CustomOp {
     const kernels::AlignArgs a{frames_.data(), d_max_, bins_, hidden_};
     const float scale = 1.0f / std::sqrt(static_cast<float>(bins_));
     const auto score = keys_.half() ? kernels_->align_scores_f16 : kernels_->align_scores_f32;
-    share(context, 1, [&](int piece, int pieces, int, bool) {
-      const int begin = cut(d_max_, 1, piece, pieces);
+    share(context, 1, [&](const Piece & piece) {
+      const int begin = cut(d_max_, 1, piece.at, piece.of);
       kernels::AlignArgs part = a;
       part.frames += begin;
-      part.n_frames = cut(d_max_, 1, piece + 1, pieces) - begin;
+      part.n_frames = cut(d_max_, 1, piece.at + 1, piece.of) - begin;
       score(part, query, scale, scores + (1 + begin) * hidden_);
     });
     keys_.push(context, newest);
@@ -193,9 +193,9 @@ class MixOp final : public CustomOp {
                                static_cast<int>(dst->ne[1]), static_cast<int>(dst->ne[0])};
     const auto mix = ring_.half() ? kernels_->align_mix_f16 : kernels_->align_mix_f32;
     const int n = a.bins * a.channels;
-    share(context, 1, [&](int piece, int pieces, int, bool) {
-      mix(a, data_of(dst->src[1]), cut(n, kernels::kMixStrip, piece, pieces),
-          cut(n, kernels::kMixStrip, piece + 1, pieces), out_of(dst));
+    share(context, 1, [&](const Piece & piece) {
+      mix(a, data_of(dst->src[1]), cut(n, kernels::kMixStrip, piece.at, piece.of),
+          cut(n, kernels::kMixStrip, piece.at + 1, piece.of), out_of(dst));
     });
     ring_.push(context, newest);
   }

@@ -192,7 +192,7 @@ void Conv::pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group) {
 void Conv::plan_scratch(HopBuilder & b) {
   const auto padded_row = static_cast<size_t>(bins_in_ + padding_) * static_cast<size_t>(c_in_);
   const int wide_rows = row_type_ == RowType::kF16 ? taps_ : 1;
-  wide_at_ = align_up(sizeof(Entered));
+  wide_at_ = align_up(sizeof(Rows));
   size_t end = wide_at_ + static_cast<size_t>(wide_rows) * floats(padded_row);
   narrow_at_ = end;
   if (row_type_ == RowType::kBf16 || row_type_ == RowType::kS8) end += row_bytes_;
@@ -274,18 +274,22 @@ void Conv::keep_newest(const HopContext & context) const {
       std::memcpy(slot, context.scratch + narrow_at_, row_bytes_);
       break;
   }
-  head.scales()[oldest] = entered(context, 0).rows.scale[taps_ - 1];
+  head.scales()[oldest] = entered(context, 0).scale[taps_ - 1];
   head.oldest = (oldest + 1) % past();
 }
 
-void Conv::to_points(const HopContext & context, int worker, int first, int last) const {
+const float * Conv::points_of(const HopContext & context, int worker, int tap) const {
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const size_t bytes = floats(static_cast<size_t>(points() * tiles * c_in_));
-  Entered & own = entered(context, worker);
-  for (int tap = first; tap < last; ++tap) {
-    float * to = at(context, worker, points_at_ + static_cast<size_t>(tap) * bytes);
-    transforms_.in({static_cast<const float *>(own.rows.tap[tap]), tiles, c_in_, to});
-    own.rows.tap[tap] = to;
+  return at(context, worker, points_at_ + static_cast<size_t>(tap) * bytes);
+}
+
+void Conv::to_points(const HopContext & context, const Part & part) const {
+  const Rows & rows = entered(context, part.worker);
+  for (int tap = part.first; tap < part.last; ++tap) {
+    transforms_.in({static_cast<const float *>(rows.tap[tap]), bins_out_ / kernels::kWinogradTile,
+                    c_in_, const_cast<float *>(points_of(context, part.worker, tap)),
+                    part.region.begin, part.region.end});
   }
 }
 
@@ -320,7 +324,7 @@ void Conv::run_kernel(const HopContext & context, kernels::ConvArgs a) const {
 
 void Conv::direct(const HopContext & context, const Part & part) const {
   const Group & g = groups_[part.group];
-  const Rows & rows = entered(context, part.worker).rows;
+  const Rows & rows = entered(context, part.worker);
   float * sums = partial(context, part.group, bins_out_ * octet_channels());
   kernels::ConvArgs a;
   for (int tap = part.first; tap < part.last; ++tap) a.taps[tap - part.first] = rows.tap[tap];
@@ -353,7 +357,6 @@ void Conv::direct(const HopContext & context, const Part & part) const {
 // another's products.
 void Conv::winograd(const HopContext & context, const Part & part) const {
   const Group & g = groups_[part.group];
-  const Rows & rows = entered(context, part.worker).rows;
   const int tiles = bins_out_ / kernels::kWinogradTile;
   const int plane = tiles * octet_channels();
   float * sums = partial(context, part.group, points() * plane);
@@ -372,7 +375,7 @@ void Conv::winograd(const HopContext & context, const Part & part) const {
   a.whole_octets = true;
   for (int p = 0; p < points(); ++p) {
     for (int tap = part.first; tap < part.last; ++tap) {
-      a.taps[tap - part.first] = static_cast<const float *>(rows.tap[tap]) + p * tiles * c_in_;
+      a.taps[tap - part.first] = points_of(context, part.worker, tap) + p * tiles * c_in_;
     }
     a.weights = g.weights + static_cast<size_t>(p) * weight_bytes_;
     if (part.to != nullptr && part.first > 0) a.init = sums + p * plane;
@@ -393,23 +396,20 @@ void Conv::winograd(const HopContext & context, const Part & part) const {
 }
 
 void Conv::start(const HopContext & context, int worker) const {
-  const int first = ahead() ? taps_ - 1 : 0;
-  Rows & rows = entered(context, worker).rows;
+  Rows & rows = entered(context, worker);
   rows = ahead() ? Rows{} : past_rows(context, worker);
   add_newest(context, worker, rows);
-  if (winograd_) to_points(context, worker, first, taps_);
 }
 
-void Conv::compute(const HopContext & context, int worker, const ConvTarget * groups, int piece,
-                   int pieces) const {
-  compute_taps(context, {worker, ahead() ? taps_ - 1 : 0, taps_, 0, {}, groups}, piece, pieces);
-}
-
-void Conv::compute_taps(const HopContext & context, Part part, int piece, int pieces) const {
+void Conv::compute(const HopContext & context, Part part, const Piece & piece) const {
   const ConvTarget * groups = part.to;
   const int bins = winograd_ ? bins_out_ / kernels::kWinogradTile : bins_out_;
-  const WorkLine line(n_groups_, kernels::octets_of(c_out_), kernel_.max_octets, bins);
-  line.regions(piece, pieces, [&](int group, const Region & region) {
+  const WorkLine line(n_groups_, kernels::octets_of(c_out_), kernel_.max_octets, bins, by_bins());
+  if (winograd_ && (piece.first || by_bins())) {
+    part.region = line.rows(piece.at, piece.of);
+    to_points(context, part);
+  }
+  line.regions(piece.at, piece.of, [&](int group, const Region & region) {
     part.group = group;
     part.region = region;
     part.to = groups == nullptr ? nullptr : groups + group;
@@ -418,12 +418,9 @@ void Conv::compute_taps(const HopContext & context, Part part, int piece, int pi
 }
 
 void Conv::run_ahead(const HopContext & context) const {
-  share(context, kPiecesEach, [&](int piece, int pieces, int worker, bool first) {
-    if (first) {
-      entered(context, worker).rows = past_rows(context, worker);
-      if (winograd_) to_points(context, worker, 0, taps_ - 1);
-    }
-    compute_taps(context, {worker, 0, taps_ - 1, 0, {}, nullptr}, piece, pieces);
+  share(context, pieces_each(), [&](const Piece & piece) {
+    if (piece.first) entered(context, piece.worker) = past_rows(context, piece.worker);
+    compute(context, {piece.worker, 0, taps_ - 1, 0, {}, nullptr}, piece);
   });
 }
 

@@ -58,12 +58,12 @@ class Conv {
   /// wait for another's and to fetch it.
   template <class Enter>
   void run(const HopContext & context, const ConvTarget * groups, Enter enter) const {
-    share(context, kPiecesEach, [&](int piece, int pieces, int worker, bool first) {
-      if (first) {
-        enter(newest(context, worker));
-        start(context, worker);
+    share(context, pieces_each(), [&](const Piece & piece) {
+      if (piece.first) {
+        enter(newest(context, piece.worker));
+        start(context, piece.worker);
       }
-      compute(context, worker, groups, piece, pieces);
+      compute(context, {piece.worker, ahead() ? taps_ - 1 : 0, taps_, 0, {}, groups}, piece);
     });
     keep_newest(context);
   }
@@ -101,13 +101,19 @@ class Conv {
   void pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group);
   void plan_scratch(HopBuilder & b);
 
-  // Two, so that a thread that comes late finds its second half, or its first, done by another.
-  static constexpr int kPiecesEach = 2;
-
-  /// What lies at the start of every thread's scratch.
-  struct Entered {
-    Rows rows;  // as the kernels read them
-  };
+  bool narrow() const { return row_type_ == RowType::kBf16 || row_type_ == RowType::kS8; }
+  /// Whether threads share bins and not channels. They do where much is done to the rows first,
+  /// transforms or roundings, so that each does it to its own.
+  bool by_bins() const {
+    return winograd_ ? bins_out_ >= kManyBins : narrow() && bins_out_ >= kManyBins / 2;
+  }
+  /// By panels two, so that of a thread that comes late another does one; by bins one, for every
+  /// piece reads all weights.
+  int pieces_each() const {
+    const int64_t macs = int64_t{taps_} * filter_bins_ * c_in_ * c_out_ * n_groups_ * bins_out_;
+    if (macs < (narrow() ? kLeastNarrowMacs : kLeastMacs)) return 0;
+    return by_bins() ? 1 : 2;
+  }
 
   /// Taps [first, last) of a part of one group: the finished outputs, or without a target the
   /// plain sums into the handed-over rows.
@@ -119,20 +125,20 @@ class Conv {
     const ConvTarget * to;  // of the group, or null
   };
 
-  Entered & entered(const HopContext & context, int worker) const {
-    return *reinterpret_cast<Entered *>(context.scratch_of(worker));
+  /// The rows as the kernels read them, at the start of every thread's scratch.
+  Rows & entered(const HopContext & context, int worker) const {
+    return *reinterpret_cast<Rows *>(context.scratch_of(worker));
   }
   float * newest(const HopContext & context, int worker) const;
-  /// Once per thread, after its newest row was filled: rows as the kernels read them.
+  const float * points_of(const HopContext & context, int worker, int tap) const;
+  /// Once per thread, after its newest row was filled.
   void start(const HopContext & context, int worker) const;
-  void compute(const HopContext & context, int worker, const ConvTarget * groups, int piece,
-               int pieces) const;
   /// A piece of all groups; of `part` the worker, the taps and the first group's target.
-  void compute_taps(const HopContext & context, Part part, int piece, int pieces) const;
+  void compute(const HopContext & context, Part part, const Piece & piece) const;
   Rows past_rows(const HopContext & context, int worker) const;
   void add_newest(const HopContext & context, int worker, Rows & rows) const;
   void keep_newest(const HopContext & context) const;
-  void to_points(const HopContext & context, int worker, int first, int last) const;
+  void to_points(const HopContext & context, const Part & part) const;
   void finish_with(kernels::Epilogue & to, const Group & group, const ConvTarget & target) const;
   void direct(const HopContext & context, const Part & part) const;
   void run_kernel(const HopContext & context, kernels::ConvArgs a) const;

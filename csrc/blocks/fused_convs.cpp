@@ -89,9 +89,9 @@ class SkipOp final : public CustomOp {
     a.end = static_cast<int>(dst->ne[1]);
     a.residual = data_of(dst->src[0]);
     a.out = out_of(dst);
-    dense_.run(context, a, [&](int worker, kernels::ConvArgs & own, bool first) {
-      auto * normed = reinterpret_cast<float *>(context.scratch_of(worker));
-      if (first) norm_.run(encoder, normed);
+    dense_.run(context, a, [&](const Piece & piece, kernels::ConvArgs & own) {
+      auto * normed = reinterpret_cast<float *>(context.scratch_of(piece.worker));
+      if (piece.first) norm_.run(encoder, normed);
       own.taps[0] = normed;
     });
   }

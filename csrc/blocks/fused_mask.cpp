@@ -67,24 +67,28 @@ class MaskHeadOp final : public CustomOp {
     const size_t padded = (static_cast<size_t>(dst->ne[1]) + 2) * 2;
     Head & head = *frames_.in<Head>(context);
     const auto oldest = static_cast<size_t>(head.oldest) % kPastFrames;
-    float * rows = reinterpret_cast<float *>(frames_.in<std::byte>(context) + kAlignment);
+    float * kept = reinterpret_cast<float *>(frames_.in<std::byte>(context) + kAlignment);
     auto * newest = reinterpret_cast<float *>(context.scratch);
     newest[0] = newest[1] = newest[padded - 2] = newest[padded - 1] = 0.0f;
     std::memcpy(newest + 2, data_of(dst->src[1]), (padded - 4) * sizeof(float));
     std::array<Doubled, kFrames> frames;
-    const std::array<const float *, kFrames> past{rows + oldest * padded,
-                                                  rows + (1 - oldest) * padded, newest};
+    const std::array<const float *, kFrames> past{kept + oldest * padded,
+                                                  kept + (1 - oldest) * padded, newest};
     float * doubled = newest + padded;
     for (size_t m = 0; m < kFrames; ++m, doubled += 2 * padded) {
       frames[m] = {doubled, doubled + padded};
       double_parts(past[m], padded, doubled, doubled + padded);
     }
-    if (shuffle_ == Shuffle::kHalves) {
-      apply<false>(frames, half, out_of(dst));
-    } else {
-      apply<true>(frames, half, out_of(dst));
-    }
-    std::memcpy(rows + oldest * padded, newest, padded * sizeof(float));
+    share(context, 1, [&](const Piece & piece) {
+      const Rows rows{cut(half, kRowStep, piece.at, piece.of),
+                      cut(half, kRowStep, piece.at + 1, piece.of), half};
+      if (shuffle_ == Shuffle::kHalves) {
+        apply<false>(frames, rows, out_of(dst));
+      } else {
+        apply<true>(frames, rows, out_of(dst));
+      }
+    });
+    std::memcpy(kept + oldest * padded, newest, padded * sizeof(float));
     head.oldest = static_cast<int32_t>(1 - oldest);
   }
 
@@ -94,6 +98,13 @@ class MaskHeadOp final : public CustomOp {
   }
 
  private:
+  // Those of `half` that are computed.
+  struct Rows {
+    int begin, end;
+    int half;
+  };
+  static constexpr int kRowStep = 8;
+
   // A frame's real and imaginary parts, each twice in a row.
   struct Doubled {
     const float * real;
@@ -122,9 +133,9 @@ class MaskHeadOp final : public CustomOp {
   // (Hr + j Hi)(Xr + j Xi), summed over 3 frames (oldest first) and bins f - 1 .. f + 1, for
   // the two bins of a position at once.
   template <bool kNeighbours>
-  void apply(const std::array<Doubled, kFrames> & frames, int half, float * out) const {
-    const int apart = 2 * (kNeighbours ? 1 : half);  // floats between the two bins
-    for (int row = 0; row < half; ++row) {
+  void apply(const std::array<Doubled, kFrames> & frames, const Rows & rows, float * out) const {
+    const int apart = 2 * (kNeighbours ? 1 : rows.half);  // floats between the two bins
+    for (int row = rows.begin; row < rows.end; ++row) {
       const int lower = 2 * (kNeighbours ? 2 * row : row);
       const float * h = planes_ + row * kPlanes;
       Quad by_real{}, by_imaginary{};  // Hr Xr, Hi Xr of both bins; Hr Xi, Hi Xi

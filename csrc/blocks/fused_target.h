@@ -44,15 +44,17 @@ class Dense {
   /// Arguments for `taps` rows of k / taps elements each, without input and output.
   kernels::ConvArgs args(int taps = 1) const;
   void run(const kernels::ConvArgs & args) const { kernel_.run(args); }
-  /// The same on all threads of the session; `enter(worker, args, first)` gives a thread its
+  /// The same on all threads of the session; `enter(piece, args)` gives a thread its
   /// input, which it may make the first time.
   template <class Enter>
   void run(const HopContext & context, const kernels::ConvArgs & args, Enter enter) const {
-    const WorkLine line(1, kernels::octets_of(c_out_), kernel_.max_octets, args.end);
-    share(context, 1, [&](int piece, int pieces, int worker, bool first) {
+    const WorkLine line(1, kernels::octets_of(c_out_), kernel_.max_octets, args.end,
+                        args.end >= kManyBins);
+    const bool pays = int64_t{k_} * c_out_ * args.end >= kLeastMacs;
+    share(context, pays ? 1 : 0, [&](const Piece & piece) {
       kernels::ConvArgs a = args;
-      enter(worker, a, first);
-      line.regions(piece, pieces, [&](int, const Region & region) {
+      enter(piece, a);
+      line.regions(piece.at, piece.of, [&](int, const Region & region) {
         a.first_octet = region.first_octet;
         a.end_octet = region.end_octet;
         a.begin = region.begin;
@@ -63,7 +65,7 @@ class Dense {
   }
   /// With an input that is there.
   void run(const HopContext & context, const kernels::ConvArgs & args) const {
-    run(context, args, [](int, kernels::ConvArgs &, bool) {});
+    run(context, args, [](const Piece &, kernels::ConvArgs &) {});
   }
 
  private:

@@ -154,11 +154,13 @@ constexpr int kWinogradTile = 4;
 /// Narrower rows stay with the direct form.
 constexpr int kWinogradMinChannels = 16;
 
-/// row (4 * tiles + r - 1, channels), padded -> points (r + 3, tiles, channels).
+/// row (4 * tiles + r - 1, channels), padded -> points (r + 3, tiles, channels), of the tiles from
+/// `begin` to `end`.
 struct WinogradInArgs {
   const float * row = nullptr;
   int tiles = 0, channels = 0;
   float * points = nullptr;
+  int begin = 0, end = 0;
 };
 
 /// products (r + 3, tiles, 8 * octets) -> out (4 * tiles, c_out).

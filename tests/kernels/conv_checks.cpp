@@ -286,7 +286,7 @@ void check_winograd(const KernelTable & table, Report & report) {
       rows.emplace_back(row_size);
       random.fill(rows.back().data(), row_size);
       points.emplace_back(static_cast<size_t>(n_points * tiles * c_in));
-      transforms.in({rows.back().data(), tiles, c_in, points.back().data()});
+      transforms.in({rows.back().data(), tiles, c_in, points.back().data(), 0, tiles});
     }
     Unaligned<float> products(static_cast<size_t>(n_points * tiles * padded));
     const std::vector<WeightMatrix> transformed = winograd_points(weight, c_in, r);

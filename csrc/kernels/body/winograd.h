@@ -49,7 +49,7 @@ void winograd_in(const WinogradInArgs & a) {
   constexpr int points = winograd_points_of(R);
   const ptrdiff_t channels = a.channels;
   const ptrdiff_t plane = a.tiles * channels;
-  for (int tile = 0; tile < a.tiles; ++tile) {
+  for (int tile = a.begin; tile < a.end; ++tile) {
     const float * x = a.row + kWinogradTile * tile * channels;
     float * y = a.points + tile * channels;
     for (int c = 0; c < a.channels; c += kWidth) {
