@@ -43,9 +43,9 @@ constexpr int end_in(uint64_t word) {
   return static_cast<int>(word & (kFirstUnit - 1));
 }
 
-// The first chunk of a worker's share.
+// The first chunk of a worker's share; rounded up, so that the caller has one.
 constexpr int first_of(int worker, int chunks, int workers) {
-  return static_cast<int>(static_cast<int64_t>(worker) * chunks / workers);
+  return static_cast<int>((int64_t{worker} * chunks + workers - 1) / workers);
 }
 
 template <class Done>

@@ -22,7 +22,7 @@ class WorkerPool {
   struct Turn {
     int chunk;
     int worker;  // in [0, size()), 0 is the caller
-    bool first;  // of this worker in this job
+    bool first;  // of this worker in this job; may be said again when it came while it began
   };
 
   /// `n_threads` including the caller, at least 1; in the others denormal numbers are zeros if
@@ -32,7 +32,7 @@ class WorkerPool {
   WorkerPool(const WorkerPool &) = delete;
   WorkerPool & operator=(const WorkerPool &) = delete;
 
-  int size() const { return static_cast<int>(threads_.size()) + 1; }
+  int size() const { return static_cast<int>(shares_.size()); }
 
   /// Wakes the workers for a job that is about to come.
   void wake();

@@ -1,5 +1,6 @@
-// The worker pool under load: every chunk runs exactly once, whoever runs it, with jobs so
-// short and so many that claims, sleeps and wake-ups collide. Meant for ThreadSanitizer.
+// The worker pool under load: every chunk runs exactly once, whoever runs it, the first by the
+// caller, and a worker is told that a job is new to it, with jobs so short and so many that
+// claims, sleeps and wake-ups collide. Meant for ThreadSanitizer.
 // And the policy that keeps hops off it while no core is free.
 #include <atomic>
 #include <chrono>
@@ -18,11 +19,16 @@ int lost_chunks(voxhop::WorkerPool & pool, int jobs, bool pauses) {
   for (int job = 0; job < jobs; ++job) {
     std::vector<int> hits(static_cast<size_t>(job % 23));
     std::vector<char> bad_worker(hits.size());
-    pool.run(static_cast<int>(hits.size()), [&](const WorkerPool::Turn & turn) {
+    std::vector<int> begun(static_cast<size_t>(pool.size())), done(begun.size());
+    pool.run(static_cast<int>(hits.size()), [&](const voxhop::WorkerPool::Turn & turn) {
       const auto at = static_cast<size_t>(turn.chunk);
       ++hits[at];
-      bad_worker[at] = turn.worker < 0 || turn.worker >= pool.size();
+      bad_worker[at] =
+          turn.worker < 0 || turn.worker >= pool.size() || (at == 0 && turn.worker != 0);
+      begun[static_cast<size_t>(turn.worker)] += turn.first;
+      ++done[static_cast<size_t>(turn.worker)];
     });
+    for (size_t i = 0; i < done.size(); ++i) wrong += (begun[i] > 0) != (done[i] > 0);
     for (size_t i = 0; i < hits.size(); ++i) wrong += hits[i] != 1 || bad_worker[i] != 0;
     // Long enough for the workers to go to sleep.
     if (pauses && job % 50 == 0) std::this_thread::sleep_for(std::chrono::microseconds(500));
