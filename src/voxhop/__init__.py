@@ -2,36 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from voxhop._bindings import cpu_isas, engine_version, ggml_version
 from voxhop._version import __version__
-from voxhop.engine.group import SessionGroup
-from voxhop.engine.ports import PortInfo
-from voxhop.engine.session import Session
-from voxhop.engine.session_info import SessionInfo, SessionMetrics, SessionOptions
-from voxhop.errors import (
-    ArgumentError,
-    AudioFileError,
-    CodecFileError,
-    DtypeError,
-    EngineError,
-    ModelFileError,
-    ShapeError,
-    StateError,
-    VoxhopError,
-)
-from voxhop.models import (
-    DEFAULT_MODEL,
-    Model,
-    ModelInfo,
-    OptionInfo,
-    TensorInfo,
-    bundled_models,
-    load,
-)
-from voxhop.stream.stream import Stream
-from voxhop.stream.types import StreamMetrics, StreamOptions
 
 if TYPE_CHECKING:
+    from voxhop._bindings import cpu_isas, engine_version, ggml_version
     from voxhop.batching import BatchReport, batch, watch
     from voxhop.chain import Chain, CodecLink, ModelLink, chain_file
     from voxhop.codec import (
@@ -43,13 +17,39 @@ if TYPE_CHECKING:
         encode,
         encode_file,
     )
+    from voxhop.engine.group import SessionGroup
+    from voxhop.engine.ports import PortInfo
+    from voxhop.engine.session import Session
+    from voxhop.engine.session_info import SessionInfo, SessionMetrics, SessionOptions
+    from voxhop.errors import (
+        ArgumentError,
+        AudioFileError,
+        CodecFileError,
+        DtypeError,
+        EngineError,
+        ModelFileError,
+        ShapeError,
+        StateError,
+        VoxhopError,
+    )
     from voxhop.files.concealment import conceal, conceal_file
     from voxhop.files.enhance import EnhanceReport, enhance_file
     from voxhop.files.offline import enhance
     from voxhop.files.restoration import RestoreReport, restore, restore_file
+    from voxhop.models import (
+        DEFAULT_MODEL,
+        Model,
+        ModelInfo,
+        OptionInfo,
+        TensorInfo,
+        bundled_models,
+        load,
+    )
     from voxhop.stream.alignment import DelayEstimate, DelayTrack, probe_delay
     from voxhop.stream.level import LevelFollower
     from voxhop.stream.losses import LossTrace
+    from voxhop.stream.stream import Stream
+    from voxhop.stream.types import StreamMetrics, StreamOptions
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -111,8 +111,10 @@ __all__ = [
 ]
 
 
-# Where names are that a session or a stream does not need: they load on first use.
+# Where the names are. They load on first use: a command that only shows its help, and a program
+# that may never need speech, need not wait for arrays.
 _ON_USE = {
+    "_bindings": ("cpu_isas", "engine_version", "ggml_version"),
     "batching": ("BatchReport", "batch", "watch"),
     "chain": ("Chain", "CodecLink", "ModelLink", "chain_file"),
     "codec": (
@@ -124,24 +126,60 @@ _ON_USE = {
         "encode",
         "encode_file",
     ),
+    "engine": (),
+    "engine.group": ("SessionGroup",),
+    "engine.ports": ("PortInfo",),
+    "engine.session": ("Session",),
+    "engine.session_info": ("SessionInfo", "SessionMetrics", "SessionOptions"),
+    "errors": (
+        "ArgumentError",
+        "AudioFileError",
+        "CodecFileError",
+        "DtypeError",
+        "EngineError",
+        "ModelFileError",
+        "ShapeError",
+        "StateError",
+        "VoxhopError",
+    ),
     "files": (),
     "files.concealment": ("conceal", "conceal_file"),
     "files.enhance": ("EnhanceReport", "enhance_file"),
     "files.offline": ("enhance",),
     "files.restoration": ("RestoreReport", "restore", "restore_file"),
     "io": (),
+    "models": (
+        "DEFAULT_MODEL",
+        "Model",
+        "ModelInfo",
+        "OptionInfo",
+        "TensorInfo",
+        "bundled_models",
+        "load",
+    ),
+    "stream": (),
     "stream.alignment": ("DelayEstimate", "DelayTrack", "probe_delay"),
     "stream.level": ("LevelFollower",),
     "stream.losses": ("LossTrace",),
+    "stream.stream": ("Stream",),
+    "stream.types": ("StreamMetrics", "StreamOptions"),
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name is
-    """Return a name, or a module, that one session or stream does not need."""
+    """Return a name, or a module, and keep it for the next time."""
     import importlib  # noqa: PLC0415 - only then
 
     for module, names in _ON_USE.items():
-        if name == module or name in names:
-            found = importlib.import_module(f"voxhop.{module}")
-            return found if name == module else getattr(found, name)
+        if name in names:
+            found = getattr(importlib.import_module(f"voxhop.{module}"), name)
+            globals()[name] = found
+            return found
+        if name == module:
+            return importlib.import_module(f"voxhop.{module}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return every name, used or not."""
+    return sorted({*globals(), *__all__})

@@ -33,6 +33,20 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_loads_no_arrays_and_no_engine(verb):
+    unwanted = {"numpy", "cffi"} | ({"shutil", "json", "logging"} if verb == "enhance" else set())
+    code = (
+        "import sys; from voxhop.cli import main; assert main([sys.argv[1], '--help']) == 0;"
+        f"sys.exit(' '.join({unwanted} & set(sys.modules)) or None)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, verb], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert found.stderr == ""
+    assert found.returncode == 0
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_importing_a_verb_loads_nothing_heavy(verb):
     code = (
         f"import sys, voxhop.cli.{verb};"

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from voxhop._version import __version__
 from voxhop.cli.signals import unwinding_on_signals
+from voxhop.cli.verb import HelpText
 from voxhop.errors import ArgumentError, VoxhopError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
         prog="voxhop",
         description="Speech on one CPU core: cleaned, filled in, coded, restored.",
         epilog="Each verb has its own help with an example: voxhop VERB --help",
+        formatter_class=HelpText,
     )
     parser.add_argument("--version", action="version", version=f"voxhop {__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)

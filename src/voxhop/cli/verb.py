@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import math
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from voxhop.engine.plain import plain
 from voxhop.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -20,6 +20,28 @@ if TYPE_CHECKING:
 
 _BAR_CELLS: Final = 28
 _BAR_PERIOD_S: Final = 0.1
+_COLUMNS: Final = 80  # where there is no terminal
+
+
+class HelpText(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal.
+
+    argparse asks for a formatter with every argument, and itself finds the width by a module
+    that takes longer to load than a verb's whole parser to make.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    with contextlib.suppress(KeyError, ValueError):
+        if (told := int(os.environ["COLUMNS"])) > 0:
+            return told
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if (found := os.get_terminal_size(sys.__stdout__.fileno()).columns) > 0:  # type: ignore[union-attr]
+            return found
+    return _COLUMNS
 
 
 def new_verb(
@@ -48,7 +70,7 @@ def new_verb(
         help=summary,
         description=summary[:1].upper() + summary[1:] + ".",
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.set_defaults(run=run)
@@ -194,6 +216,10 @@ def say(text: str = "") -> None:
 
 def print_json(value: object) -> None:
     """Write `value` on stdout as one indented JSON object; NaN and infinities become null."""
+    import json  # noqa: PLC0415 - seldom asked for
+
+    from voxhop.engine.plain import plain  # noqa: PLC0415 - the same
+
     sys.stdout.write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 

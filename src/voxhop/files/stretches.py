@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -160,6 +159,8 @@ class StretchPool:
         step
             Most frames of a block.
         """
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few recordings are cut
+
         waiting: deque[Future[Done]] = deque()
         with ThreadPoolExecutor(self._workers) as threads:
             try:
