@@ -101,23 +101,25 @@ void Conv::pack(HopBuilder & b, const ConvSpec & spec) {
   partial_ = b.ahead(static_cast<size_t>(n_groups_ * rows * octet_channels()) * sizeof(float));
 }
 
-void Conv::pack_matrix(const kernels::WeightMatrix & weight, void * out) const {
+void Conv::pack_filter(const kernels::Filter & filter, void * out) const {
+  const int octets = kernel_.max_octets;
   switch (row_type_) {
     case RowType::kF32:
-      kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
+      (winograd_ ? kernels::pack_points_f32 : kernels::pack_filter_f32)(filter, octets,
+                                                                        static_cast<float *>(out));
       break;
     case RowType::kF16:
-      kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
+      (winograd_ ? kernels::pack_points_f16 : kernels::pack_filter_f16)(
+          filter, octets, static_cast<uint16_t *>(out));
       break;
     case RowType::kBf16:
-      kernels::pack_bf16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
+      kernels::pack_bf16(filter.matrix(), octets, static_cast<uint16_t *>(out));
       break;
     case RowType::kS8: {
       // Units, then the value of one per channel, then the offsets.
       auto * scale = reinterpret_cast<float *>(static_cast<std::byte *>(out) + weight_bytes_);
       auto * offset = reinterpret_cast<int32_t *>(scale + octet_channels());
-      kernels::pack_s8(weight, kernel_.max_octets, taps_, static_cast<int8_t *>(out), scale,
-                       offset);
+      kernels::pack_s8(filter.matrix(), octets, taps_, static_cast<int8_t *>(out), scale, offset);
       break;
     }
   }
@@ -133,20 +135,11 @@ void Conv::pack_group(HopBuilder & b, const ConvSpec & spec, int group) {
       row_type_ == RowType::kS8 ? (1 + static_cast<size_t>(taps_)) * padded * sizeof(int32_t) : 0;
   g.weights = static_cast<const std::byte *>(
       b.weights().get(key + "/weights", matrices * weight_bytes_ + tables, [&](void * out) {
-        const kernels::WeightMatrix filter(filter_bins_ * taps_ * c_in_, c_out_, [&](int k, int c) {
-          const int at = k / c_in_;
-          return spec.weight(at / filter_bins_, at % filter_bins_, k % c_in_, first + c);
-        });
-        if (!winograd_) {
-          pack_matrix(filter, out);
-          return;
-        }
-        auto * to = static_cast<std::byte *>(out);
-        for (const kernels::WeightMatrix & point :
-             kernels::winograd_points(filter, c_in_, filter_bins_)) {
-          pack_matrix(point, to);
-          to += weight_bytes_;
-        }
+        pack_filter({taps_, filter_bins_, c_in_, c_out_,
+                     [&](int ci, int from, int n, double * tile) {
+                       spec.weights(ci, first + from, n, tile);
+                     }},
+                    out);
       }));
   if (row_type_ != RowType::kS8) return;
   g.channel_scale = reinterpret_cast<const float *>(g.weights + weight_bytes_);

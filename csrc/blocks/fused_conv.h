@@ -28,8 +28,9 @@ struct ConvSpec {
   bool exact = false;          // f32 rows and weights, direct form
   std::optional<BandMap> map;  // of the sums, before the activation
   kernels::Act act = kernels::Act::kNone;
-  /// Channel `c` counts over all groups.
-  std::function<double(int tap, int bin, int ci, int c)> weight;
+  /// See kernels::Filter::read; channels count over all groups. Called when the model has no
+  /// packed copy yet, as `bias` is.
+  std::function<void(int ci, int first, int n, double * tile)> weights;
   std::function<double(int c)> bias;
 };
 
@@ -96,7 +97,7 @@ class Conv {
 
   void choose_rows(const Target & target, const ConvSpec & spec);
   void pack(HopBuilder & b, const ConvSpec & spec);
-  void pack_matrix(const kernels::WeightMatrix & weight, void * out) const;
+  void pack_filter(const kernels::Filter & filter, void * out) const;
   void pack_group(HopBuilder & b, const ConvSpec & spec, int group);
   void pack_epilogue(HopBuilder & b, const ConvSpec & spec, int group);
   void plan_scratch(HopBuilder & b);

@@ -8,9 +8,15 @@ namespace voxhop {
 namespace fused {
 namespace {
 
-double tensor_at(const Weight & w, int tap, int bin, int ci, int c) {
+constexpr int kPatch = 16;  // 4 taps of 4 bins, side by side in the file
+
+// As kernels::Filter::read says.
+void read_patches(const Weight & w, int ci, int first, int n, double * tile) {
   const int64_t c_in = w.ne[2];
-  return double{w.data[((c * c_in + ci) * 4 + tap) * 4 + bin]};
+  const float * from = w.data.now() + (first * c_in + ci) * kPatch;
+  for (int c = 0; c < n; ++c, from += c_in * kPatch) {
+    for (int j = 0; j < kPatch; ++j) tile[j * n + c] = double{from[j]};
+  }
 }
 
 // Runs `conv.run_ahead` in the prepare graph.
@@ -119,8 +125,8 @@ ConvSpec conv_spec(const std::string & key, const CausalConv & conv, Activation 
   spec.bins_in = static_cast<int>(bins);
   spec.stride = conv.stride;
   spec.act = act_of(activation);
-  spec.weight = [w = conv.weight](int tap, int bin, int ci, int c) {
-    return tensor_at(w, tap, bin, ci, c);
+  spec.weights = [w = conv.weight](int ci, int first, int n, double * tile) {
+    read_patches(w, ci, first, n, tile);
   };
   spec.bias = [w = conv.bias](int c) { return double{w.data[c]}; };
   return spec;
@@ -131,9 +137,10 @@ ConvSpec upsample_spec(const UpsampleBlock & block, int64_t bins) {
   spec.groups = 2;
   spec.c_out /= 2;
   if (block.scale) {
-    spec.weight = [inner = spec.weight, scale = *block.scale, C = spec.c_out](int tap, int bin,
-                                                                              int ci, int c) {
-      return inner(tap, bin, ci, c) * double{scale.data[c % C]};
+    spec.weights = [inner = spec.weights, scale = *block.scale, C = spec.c_out](
+                       int ci, int first, int n, double * tile) {
+      inner(ci, first, n, tile);
+      for (int i = 0; i < kPatch * n; ++i) tile[i] *= double{scale.data[(first + i % n) % C]};
     };
     spec.bias = [inner = spec.bias, scale = *block.scale, C = spec.c_out](int c) {
       return inner(c) * double{scale.data[c % C]};

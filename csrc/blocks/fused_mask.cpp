@@ -20,7 +20,8 @@ constexpr int kPastFrames = kFrames - 1;
 
 // The projection of 3 basis planes on real and imaginary part is linear, and no activation
 // lies between: 27 channels become 18.
-double projected(int tap, bool imaginary, const std::function<double(int channel)> & value) {
+template <class Value>
+double projected(int tap, bool imaginary, const Value & value) {
   const double one = value(tap), up = value(kTaps + tap), down = value(2 * kTaps + tap);
   return imaginary ? std::sqrt(0.75) * (up - down) : one - 0.5 * (up + down);
 }
@@ -29,15 +30,23 @@ double projected(int tap, bool imaginary, const std::function<double(int channel
 ConvSpec folded(const UpsampleBlock & block, int64_t bins) {
   ConvSpec spec = upsample_spec(block, bins);
   const int C = spec.c_out;
-  const auto at = [C](int c, const std::function<double(int channel)> & value) {
+  const auto at = [C](int c, const auto & value) {
     const int first = c / 2 % 2 * C;
     return projected(c / kParts, c % 2 != 0, [&](int channel) { return value(first + channel); });
   };
   spec.key += "/folded";
   spec.c_out = kPlanes;
   spec.groups = 1;  // both bins side by side: the mask reads them by address
-  spec.weight = [inner = spec.weight, at](int tap, int bin, int ci, int c) {
-    return at(c, [&](int channel) { return inner(tap, bin, ci, channel); });
+  spec.weights = [inner = spec.weights, at, C, rows = spec.taps * spec.filter_bins](
+                     int ci, int first, int n, double * tile) {
+    std::vector<double> all(static_cast<size_t>(rows * 2 * C));
+    inner(ci, 0, 2 * C, all.data());
+    for (int j = 0; j < rows; ++j) {
+      const double * row = all.data() + j * 2 * C;
+      for (int c = 0; c < n; ++c) {
+        *tile++ = at(first + c, [row](int channel) { return row[channel]; });
+      }
+    }
   };
   spec.bias = [inner = spec.bias, at](int c) {
     return at(c, [&](int channel) { return inner(channel); });

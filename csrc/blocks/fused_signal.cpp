@@ -36,25 +36,31 @@ void fit_window(double scale, Value value, FittedWindow & to) {
     turns[2 * n] = scale * std::cos(angle);
     turns[2 * n + 1] = scale * -std::sin(angle);
   }
-  const auto basis = [&](int i, int n) {
-    const auto angle = static_cast<unsigned>((i / 2 + 1) * n) % unsigned{kFftSize};
-    return turns[2 * angle + static_cast<unsigned>(i) % 2];
+  // Cosine and sine of bin k at sample n, side by side.
+  const auto basis = [&](int k, int n) {
+    return turns.data() + 2 * (static_cast<unsigned>(k * n) % unsigned{kFftSize});
   };
   to.fits = true;
   for (int first = 0; first < kFftSize; first += kFitSamples) {
     double product[kFitSamples] = {}, square[kFitSamples] = {};
-    for (int i = 0; i < kFftSize; ++i) {
+    for (int k = 1; k <= kFftSize / 2; ++k) {
       for (int j = 0; j < kFitSamples; ++j) {
-        const double wave = basis(i, first + j);
-        product[j] += value(i, first + j) * wave;
-        square[j] += wave * wave;
+        const double * wave = basis(k, first + j);
+        for (int part = 0; part < 2; ++part) {
+          product[j] += value(2 * k - 2 + part, first + j) * wave[part];
+          square[j] += wave[part] * wave[part];
+        }
       }
     }
     for (int j = 0; j < kFitSamples; ++j) to.window[first + j] = product[j] / square[j];
     double worst = 0.0;
-    for (int i = 0; i < kFftSize; ++i) {
+    for (int k = 1; k <= kFftSize / 2; ++k) {
       for (int n = first; n < first + kFitSamples; ++n) {
-        worst = std::max(worst, std::abs(value(i, n) - to.window[n] * basis(i, n)));
+        const double * wave = basis(k, n);
+        for (int part = 0; part < 2; ++part) {
+          const double off = value(2 * k - 2 + part, n) - to.window[n] * wave[part];
+          worst = std::max(worst, std::abs(off));
+        }
       }
     }
     if (!(worst <= kBasisTolerance * scale)) to.fits = false;
@@ -63,13 +69,17 @@ void fit_window(double scale, Value value, FittedWindow & to) {
 
 // What a transform needs, or null when the matrix is not one of its size. Kept with the
 // packed weights, so that only the first session of a model fits it.
-template <class Value>
+// `index(i, n)`: where row i of the basis has sample n.
+template <class Index>
 const kernels::FftTables * fft_tables(HopBuilder & b, const Filterbank & bank, double scale,
-                                      Value value) {
+                                      Index index) {
   if (2 * bank.hop != kFftSize) return nullptr;
-  const auto * fitted = static_cast<const FittedWindow *>(b.weights().get(
-      bank.weight.name + "/window", sizeof(FittedWindow),
-      [&](void * out) { fit_window(scale, value, *static_cast<FittedWindow *>(out)); }));
+  const auto * fitted = static_cast<const FittedWindow *>(
+      b.weights().get(bank.weight.name + "/window", sizeof(FittedWindow), [&](void * out) {
+        const float * rows = bank.weight.data.now();
+        const auto at = [&](int i, int n) { return double{rows[index(i, n)]}; };
+        fit_window(scale, at, *static_cast<FittedWindow *>(out));
+      }));
   if (!fitted->fits) return nullptr;
   return static_cast<const kernels::FftTables *>(
       b.weights().get(bank.weight.name + "/fft", sizeof(kernels::FftTables), [&](void * out) {
@@ -194,8 +204,8 @@ ggml_tensor * FusedBlocks::analysis(HopBuilder & b, const Filterbank & bank,
   const int64_t N = 2 * bank.hop;
   const ExclusiveSlot past =
       b.exclusive("previous_hop", static_cast<size_t>(bank.hop) * sizeof(float));
-  const kernels::FftTables * tables = fused::fft_tables(
-      b, bank, 1.0, [&](int i, int n) { return double{bank.weight.data[i * N + n]}; });
+  const kernels::FftTables * tables =
+      fused::fft_tables(b, bank, 1.0, [N](int i, int n) { return i * N + n; });
   std::unique_ptr<CustomOp> op;
   if (tables != nullptr) {
     op = std::make_unique<fused::AnalysisFft>(target_, tables, past);
@@ -212,8 +222,7 @@ ggml_tensor * FusedBlocks::synthesis(HopBuilder & b, const Filterbank & bank,
   const ExclusiveSlot tail = b.exclusive("overlap", static_cast<size_t>(bank.hop) * sizeof(float));
   b.shared_scratch(static_cast<size_t>(N) * sizeof(float));
   const kernels::FftTables * tables =
-      fused::fft_tables(b, bank, 2.0 / fused::kFftSize,
-                        [&](int i, int n) { return double{bank.weight.data[n * N + i]}; });
+      fused::fft_tables(b, bank, 2.0 / fused::kFftSize, [N](int i, int n) { return n * N + i; });
   std::unique_ptr<CustomOp> op;
   if (tables != nullptr) {
     op = std::make_unique<fused::SynthesisFft>(target_, tables, bank.gain, tail);

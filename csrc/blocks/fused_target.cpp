@@ -39,14 +39,6 @@ size_t Dense::weight_bytes() const {
   return kernels::packed_count(k_, c_out_) * (half_ ? sizeof(uint16_t) : sizeof(float));
 }
 
-void Dense::pack(const kernels::WeightMatrix & weight, void * out) const {
-  if (half_) {
-    kernels::pack_f16(weight, kernel_.max_octets, static_cast<uint16_t *>(out));
-  } else {
-    kernels::pack_f32(weight, kernel_.max_octets, static_cast<float *>(out));
-  }
-}
-
 kernels::ConvArgs Dense::args(int taps) const {
   kernels::ConvArgs a;
   a.n_taps = a.weight_taps = taps;
@@ -76,8 +68,9 @@ void RowNorm::run(const ggml_tensor * x, float * out) const {
 }
 
 const float * packed_copy(HopBuilder & b, const Weight & weight) {
-  return b.weights().floats(weight.name + "/copy", static_cast<size_t>(weight.count()),
-                            [&](float * out) { std::copy_n(weight.data, weight.count(), out); });
+  return b.weights().floats(
+      weight.name + "/copy", static_cast<size_t>(weight.count()),
+      [&](float * out) { std::copy_n(weight.data.now(), weight.count(), out); });
 }
 
 }  // namespace voxhop::fused

@@ -34,8 +34,13 @@ class Dense {
   Dense(HopBuilder & b, const Target & target, const std::string & key, int k, int c_out, At weight,
         Bias bias)
       : Dense(target, k, c_out) {
-    weights_ = b.weights().get(key + "/dense", weight_bytes(),
-                               [&](void * out) { pack({k, c_out, weight}, out); });
+    weights_ = b.weights().get(key + "/dense", weight_bytes(), [&](void * out) {
+      if (half_) {
+        kernels::pack_f16(k, c_out, kernel_.max_octets, weight, static_cast<uint16_t *>(out));
+      } else {
+        kernels::pack_f32(k, c_out, kernel_.max_octets, weight, static_cast<float *>(out));
+      }
+    });
     bias_ = b.weights().floats(key + "/dense_bias", padded(), [&](float * out) {
       for (int c = 0; c < c_out; ++c) out[c] = static_cast<float>(bias(c));
     });
@@ -72,7 +77,6 @@ class Dense {
   Dense(const Target & target, int k, int c_out);
   size_t padded() const;
   size_t weight_bytes() const;
-  void pack(const kernels::WeightMatrix & weight, void * out) const;
 
   kernels::ConvKernel kernel_;
   const void * weights_ = nullptr;

@@ -10,7 +10,7 @@ constexpr float kNormEpsilon = 1e-5f;
 }  // namespace
 
 ggml_tensor * leaf(HopBuilder & b, const Weight & weight, std::initializer_list<int64_t> ne) {
-  return b.constant(weight.data, ne);
+  return b.constant(weight.data.keep(), ne);
 }
 
 ggml_tensor * with_history(HopBuilder & b, const std::string & name, ggml_tensor * frame,

@@ -96,7 +96,7 @@ const float * bin_rows_outer(HopBuilder & b, const Weight & weight, int64_t C, i
       weight.name + "/bins_outer", static_cast<size_t>(weight.count()), [&](float * out) {
         for (int64_t c = 0; c < C; ++c) {
           for (int64_t f = 0; f < F; ++f) {
-            std::copy_n(weight.data + (c * F + f) * H, H, out + (f * C + c) * H);
+            std::copy_n(weight.data.now() + (c * F + f) * H, H, out + (f * C + c) * H);
           }
         }
       });
@@ -112,7 +112,8 @@ ggml_tensor * StockBlocks::analysis(HopBuilder & b, const Filterbank & bank,
   b.next(past, samples);
   ggml_tensor * frame = ggml_concat(g, past.value, samples, 0);
   const int64_t N = frame->ne[0];
-  ggml_tensor * z = b.custom(std::make_unique<ExactTransform>(bank.weight.data), {N}, {frame});
+  ggml_tensor * z =
+      b.custom(std::make_unique<ExactTransform>(bank.weight.data.keep()), {N}, {frame});
   return ggml_reshape_2d(g, z, 2, N / 2);
 }
 

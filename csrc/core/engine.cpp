@@ -39,15 +39,21 @@ void probe_memory() {
   AlignedBuffer::uninitialised(size_t{8} << 20);
 }
 
+// Tensors leave memory when a plan is built, or could not be.
+struct Release {
+  TensorStore & tensors;
+  ~Release() { tensors.release(); }
+};
+
 }  // namespace
 
-Engine::Engine(const GgufFile & file, const Catalog & catalog)
-    : catalog_(catalog), fingerprint_(file.fingerprint()), tensors_(file) {
+Engine::Engine(const GgufFile & file, const Catalog & catalog) : catalog_(catalog), tensors_(file) {
   const auto architecture = file.find_text("general.architecture");
   VH_CHECK(architecture.has_value(), VH_E_MODEL,
            "metadata general.architecture: missing, expected a string");
   network_ = find_model(catalog, *architecture).load(file, tensors_);
   tensors_.refuse_unbound();
+  tensors_.release();
   for (const std::string & key : file.keys()) {
     metadata_.emplace_back(key, file.value_text(key));
   }
@@ -61,7 +67,7 @@ Engine::~Engine() = default;
 
 size_t Engine::weight_bytes() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  size_t bytes = tensors_.bytes();
+  size_t bytes = tensors_.bytes_held();
   for (const auto & [name, packed] : packed_) {
     bytes += packed.bytes();
   }
@@ -69,12 +75,15 @@ size_t Engine::weight_bytes() const {
 }
 
 BuiltPlan Engine::make_plan(const PlanOptions & options) const {
-  std::shared_ptr<const Variant> variant = network_->configure(options.values);
   probe_memory();
   NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision,
                                                  variant->info.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
-  PackedWeights & packed = packed_.try_emplace(blocks.name, 2 * tensors_.bytes()).first->second;
+  const Release release{tensors_};
+  std::shared_ptr<const Variant> variant = network_->configure(options.values);
+  PackedWeights & packed =
+      packed_.try_emplace(blocks.name, 2 * tensors_.f32_bytes(), [this] { tensors_.settle(); })
+          .first->second;
   HopBuilder builder(packed, options.history_first);
   network_->hop(builder, *blocks.blocks, *variant);
   auto plan = std::make_unique<HopPlan>(builder.finish(), options.n_threads,

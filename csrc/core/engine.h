@@ -67,23 +67,22 @@ class Engine {
   std::vector<OptionInfo> options() const { return network_->options(); }
   const ModelInfo & info() const { return network_->info(); }
   int64_t parameter_count() const { return tensors_.parameter_count(); }
-  /// The loaded weights and every packed copy made so far.
+  /// What is in memory: tensors that were kept, and every packed copy made so far.
   size_t weight_bytes() const;
   const std::vector<std::pair<std::string, std::string>> & metadata() const { return metadata_; }
   const std::vector<TensorRecord> & tensor_records() const { return records_; }
-  uint64_t fingerprint() const { return fingerprint_; }
+  uint64_t fingerprint() const { return tensors_.fingerprint(); }
 
   /// Builds the hop graph. The first plan of a (kernels, isa, precision) packs weights.
   BuiltPlan make_plan(const PlanOptions & options) const;
 
  private:
   Catalog catalog_;
-  uint64_t fingerprint_;
-  TensorStore tensors_;
+  mutable TensorStore tensors_;  // what is in memory of it changes
   std::unique_ptr<Network> network_;
   std::vector<std::pair<std::string, std::string>> metadata_;
   std::vector<TensorRecord> records_;
-  mutable std::mutex mutex_;                             // guards packed_
+  mutable std::mutex mutex_;                             // guards tensors_ and packed_
   mutable std::map<std::string, PackedWeights> packed_;  // by block set name
 };
 

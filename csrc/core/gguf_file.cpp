@@ -3,12 +3,10 @@
 #include <ggml.h>
 #include <gguf.h>
 
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
+#include <cstring>
 #include <limits>
 
-#include "core/hash.h"
-#include "core/large_pages.h"
 #include "core/status.h"
 #include "core/text.h"
 
@@ -18,6 +16,12 @@ namespace {
 constexpr size_t kHeaderBytes = 24;
 constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 constexpr uint64_t kMaxKeyBytes = 1024;
+constexpr uint64_t kFirstHeadBytes = 64 << 10;
+
+// More of the file is wanted than was read.
+struct HeadTooShort {
+  uint64_t wanted;
+};
 
 // Bytes of one element; 0 for strings, arrays and unknown types.
 size_t element_bytes(uint32_t type) {
@@ -51,18 +55,22 @@ T load(const std::byte * at) {
 
 }  // namespace
 
-/// Reads forward and never past the end.
+/// Reads forward and never past the end: of the file, which is an error, or of the head, which
+/// is read again then.
 class GgufFile::Cursor {
  public:
-  Cursor(const std::byte * begin, size_t size) : begin_(begin), at_(begin), left_(size) {}
+  Cursor(const AlignedBuffer & head, uint64_t size)
+      : begin_(head.data()), head_(head.size()), at_(head.data()), left_(size) {}
 
   const std::byte * take(uint64_t bytes, const char * what) {
     VH_CHECK(bytes <= left_, VH_E_MODEL,
-             "model file ends inside %s: %llu bytes needed at offset %zu, %zu left", what,
-             static_cast<unsigned long long>(bytes), offset(), left_);
+             "model file ends inside %s: %llu bytes needed at offset %zu, %llu left", what,
+             static_cast<unsigned long long>(bytes), offset(),
+             static_cast<unsigned long long>(left_));
+    if (offset() + bytes > head_) throw HeadTooShort{offset() + bytes};
     const std::byte * from = at_;
     at_ += bytes;
-    left_ -= static_cast<size_t>(bytes);
+    left_ -= bytes;
     return from;
   }
   template <typename T>
@@ -88,62 +96,63 @@ class GgufFile::Cursor {
 
  private:
   const std::byte * begin_;
+  size_t head_;  // bytes that may be read
   const std::byte * at_;
-  size_t left_;
+  uint64_t left_;  // of the file
 };
 
-GgufFile::GgufFile(AlignedBuffer bytes) : bytes_(std::move(bytes)) {
-  fingerprint_ = hash_bytes(bytes_.data(), bytes_.size());
+GgufFile::GgufFile(std::shared_ptr<const ByteSource> source) : source_(std::move(source)) {
   parse();
 }
 
 GgufFile GgufFile::from_memory(const void * data, size_t size) {
   VH_CHECK(size <= kMaxFileBytes, VH_E_MODEL, "model of %zu bytes, expected at most %llu", size,
            static_cast<unsigned long long>(kMaxFileBytes));
-  auto bytes = AlignedBuffer::uninitialised(size);
-  std::memcpy(bytes.data(), data, size);
-  return GgufFile(std::move(bytes));
+  return GgufFile(copy_source(data, size));
 }
 
 GgufFile GgufFile::from_path(const std::string & path) {
-  namespace fs = std::filesystem;
   const std::string shown = valid_utf8(path);
-  std::error_code error;
-  const fs::path file = fs::u8path(path);
-  const fs::file_status status = fs::status(file, error);
-  VH_CHECK(fs::exists(status), VH_E_FILE, "%s: no such file", shown.c_str());
-  VH_CHECK(fs::is_regular_file(status), VH_E_FILE, "%s: not a regular file", shown.c_str());
-  const uintmax_t size = fs::file_size(file, error);
-  VH_CHECK(!error, VH_E_FILE, "%s: %s", shown.c_str(), error.message().c_str());
-  VH_CHECK(size <= kMaxFileBytes, VH_E_MODEL, "%s: %llu bytes, expected at most %llu",
-           shown.c_str(), static_cast<unsigned long long>(size),
-           static_cast<unsigned long long>(kMaxFileBytes));
-  std::ifstream in(file, std::ios::binary);
-  VH_CHECK(in.is_open(), VH_E_FILE, "%s: cannot be opened for reading", shown.c_str());
-  // The magic is checked before memory is spent on a file of another kind.
-  char magic[4] = {};
-  in.read(magic, sizeof magic);
-  VH_CHECK(in && std::memcmp(magic, GGUF_MAGIC, sizeof magic) == 0, VH_E_MODEL,
+  auto source = open_source(path, kMaxFileBytes);
+  // Looked at first, so that a file of another kind is told as one.
+  std::byte magic[4] = {};
+  const auto found = static_cast<size_t>(std::min<uint64_t>(sizeof magic, source->size()));
+  source->read(0, found, magic);
+  VH_CHECK(found == sizeof magic && std::memcmp(magic, GGUF_MAGIC, sizeof magic) == 0, VH_E_MODEL,
            "%s: starts with \"%s\", expected \"GGUF\"", shown.c_str(),
-           printable({magic, static_cast<size_t>(in.gcount())}).c_str());
-  auto bytes = AlignedBuffer::uninitialised(static_cast<size_t>(size));
-  in_large_pages(bytes);  // fewer faults while it is filled
-  in.seekg(0);
-  in.read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(size));
-  VH_CHECK(in.gcount() == static_cast<std::streamsize>(size), VH_E_FILE,
-           "%s: read %lld bytes, expected %llu", shown.c_str(), static_cast<long long>(in.gcount()),
-           static_cast<unsigned long long>(size));
+           printable({reinterpret_cast<const char *>(magic), found}).c_str());
   try {
-    return GgufFile(std::move(bytes));
+    return GgufFile(std::move(source));
   } catch (const Error & e) {
+    if (e.code() == VH_E_FILE) throw;  // has the name in it
     throw Error(e.code(), shown + ": " + e.what());
   }
 }
 
+// Metadata and tensor records say how long they are only while they are read.
 void GgufFile::parse() {
-  Cursor cursor(bytes_.data(), bytes_.size());
-  VH_CHECK(bytes_.size() >= kHeaderBytes, VH_E_MODEL,
-           "model file of %zu bytes, expected at least %zu", bytes_.size(), kHeaderBytes);
+  for (uint64_t wanted = kFirstHeadBytes;;) {
+    head_ = AlignedBuffer::uninitialised(
+        static_cast<size_t>(std::min<uint64_t>(wanted, source_->size())));
+    source_->read(0, head_.size(), head_.data());
+    try {
+      parse_head();
+      return;
+    } catch (const HeadTooShort & more) {
+      wanted = std::max<uint64_t>(more.wanted, 4 * uint64_t{head_.size()});
+      keys_.clear();
+      entries_.clear();
+      tensors_.clear();
+      offsets_.clear();
+    }
+  }
+}
+
+void GgufFile::parse_head() {
+  VH_CHECK(source_->size() >= kHeaderBytes, VH_E_MODEL,
+           "model file of %llu bytes, expected at least %zu",
+           static_cast<unsigned long long>(source_->size()), kHeaderBytes);
+  Cursor cursor(head_, source_->size());
   const std::byte * magic = cursor.take(4, "the magic");
   VH_CHECK(std::memcmp(magic, GGUF_MAGIC, 4) == 0, VH_E_MODEL,
            "model file starts with \"%s\", expected \"GGUF\"",
@@ -173,7 +182,7 @@ void GgufFile::parse_entry(Cursor & cursor, uint64_t index) {
   entry.at = cursor.position();
   const size_t size = element_bytes(entry.type);
   if (size > 0) {
-    VH_CHECK(entry.count <= bytes_.size() / size, VH_E_MODEL,
+    VH_CHECK(entry.count <= source_->size() / size, VH_E_MODEL,
              "metadata %s: %llu elements, more than the file holds", key.c_str(),
              static_cast<unsigned long long>(entry.count));
     cursor.take(entry.count * size, key.c_str());
@@ -201,9 +210,9 @@ void GgufFile::parse_tensor(Cursor & cursor, uint64_t index) {
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto ne = cursor.read<int64_t>(name);
     // No element is smaller than a few bits, so the file size times 8 bounds the count.
-    VH_CHECK(ne > 0 && ne <= static_cast<int64_t>(bytes_.size()) * 8 / count, VH_E_MODEL,
-             "%s: dimension %u is %lld, not possible in a file of %zu bytes", name, i,
-             static_cast<long long>(ne), bytes_.size());
+    VH_CHECK(ne > 0 && ne <= static_cast<int64_t>(source_->size()) * 8 / count, VH_E_MODEL,
+             "%s: dimension %u is %lld, not possible in a file of %llu bytes", name, i,
+             static_cast<long long>(ne), static_cast<unsigned long long>(source_->size()));
     tensor.ne[i] = ne;
     count *= ne;
   }
@@ -237,11 +246,13 @@ void GgufFile::locate_tensors(size_t header_bytes) {
     VH_CHECK(offsets_[i] == expected, VH_E_MODEL, "%s: data offset %llu, expected %llu", name,
              static_cast<unsigned long long>(offsets_[i]),
              static_cast<unsigned long long>(expected));
-    VH_CHECK(start <= bytes_.size() && expected + size <= bytes_.size() - start, VH_E_MODEL,
-             "%s: %llu bytes of data at %llu, but the file has %zu bytes", name,
+    VH_CHECK(start <= source_->size() && expected + size <= source_->size() - start, VH_E_MODEL,
+             "%s: %llu bytes of data at %llu, but the file has %llu bytes", name,
              static_cast<unsigned long long>(size),
-             static_cast<unsigned long long>(start + expected), bytes_.size());
-    tensor.data = bytes_.data() + start + expected;
+             static_cast<unsigned long long>(start + expected),
+             static_cast<unsigned long long>(source_->size()));
+    tensor.offset = start + expected;
+    tensor.bytes = size;
     expected += pad(size);
   }
 }

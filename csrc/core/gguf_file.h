@@ -1,16 +1,18 @@
-// A GGUF file in memory: typed metadata and tensor records.
+// What a GGUF file says before its tensors' values: typed metadata and tensor records.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/aligned_buffer.h"
+#include "core/byte_source.h"
 
 namespace voxhop {
 
@@ -18,7 +20,8 @@ struct GgufTensor {
   std::string name;
   int32_t type = 0;  // ggml_type; may be one that this ggml does not know
   std::array<int64_t, 4> ne{1, 1, 1, 1};
-  const std::byte * data = nullptr;  // no alignment is promised
+  uint64_t offset = 0;  // of its values in the file; no alignment is promised
+  uint64_t bytes = 0;
 };
 
 /// Reads GGUF versions 2 and 3, little-endian. The library's own reader rather than
@@ -58,8 +61,8 @@ class GgufFile {
 
   const std::vector<GgufTensor> & tensors() const { return tensors_; }
 
-  /// A checksum of the whole file.
-  uint64_t fingerprint() const { return fingerprint_; }
+  /// The whole file, for the tensors' values.
+  const std::shared_ptr<const ByteSource> & source() const { return source_; }
 
  private:
   class Cursor;
@@ -70,8 +73,9 @@ class GgufFile {
     const std::byte * at;  // first element
   };
 
-  explicit GgufFile(AlignedBuffer bytes);
+  explicit GgufFile(std::shared_ptr<const ByteSource> source);
   void parse();
+  void parse_head();
   void parse_entry(Cursor & cursor, uint64_t index);
   void parse_tensor(Cursor & cursor, uint64_t index);
   void locate_tensors(size_t header_bytes);
@@ -80,8 +84,8 @@ class GgufFile {
   static std::optional<int64_t> as_integer(const Entry & entry, uint64_t i);
   static std::string element_text(const Entry & entry, const std::byte *& at);
 
-  AlignedBuffer bytes_;
-  uint64_t fingerprint_ = 0;
+  std::shared_ptr<const ByteSource> source_;
+  AlignedBuffer head_;  // of the file, as far as the first tensor's values or further
   std::vector<std::string> keys_;
   std::map<std::string, Entry> entries_;
   std::vector<GgufTensor> tensors_;

@@ -1,9 +1,8 @@
 #include "core/packed_weights.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "core/large_pages.h"
+#include "core/aligned_buffer.h"
 #include "core/status.h"
 
 namespace voxhop {
@@ -11,11 +10,11 @@ namespace voxhop {
 std::byte * PackedWeights::allocate(size_t bytes) {
   const size_t padded = align_up(std::max<size_t>(bytes, 1));
   if (chunks_.empty() || chunks_.back().size() - chunk_used_ < padded) {
-    chunks_.push_back(AlignedBuffer::uninitialised(std::max(padded, align_up(chunk_bytes_))));
+    chunks_.emplace_back(std::max(padded, align_up(chunk_bytes_)));
     // A hop reads megabytes of weights once: in pages of 4 kB every one of them may cost a walk of
     // the page tables, which other programs have pushed out of the cache, a fifth of the time at
     // the pace of an application.
-    in_large_pages(chunks_.back());
+    chunks_.back().in_large_pages();
     chunk_used_ = 0;
   }
   std::byte * data = chunks_.back().data() + chunk_used_;
@@ -32,8 +31,8 @@ const void * PackedWeights::get(const std::string & key, size_t bytes,
     return found->second.data;
   }
   std::byte * data = allocate(bytes);
-  std::memset(data, 0, align_up(bytes));
   fill(data);
+  filled_();
   entries_.emplace(key, Entry{data, bytes});
   return data;
 }

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/aligned_buffer.h"
+#include "core/page_buffer.h"
 
 namespace voxhop {
 
@@ -18,7 +18,9 @@ namespace voxhop {
 class PackedWeights {
  public:
   /// `chunk_bytes`: size of one allocation; the model's own weight bytes is a good value.
-  explicit PackedWeights(size_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
+  /// `filled` is called after each array.
+  PackedWeights(size_t chunk_bytes, std::function<void()> filled)
+      : chunk_bytes_(chunk_bytes), filled_(std::move(filled)) {}
 
   /// The array `key` of `bytes` bytes, 64-byte aligned; `fill` writes it (it starts
   /// zeroed) the first time. A key must always ask for the same size.
@@ -42,9 +44,10 @@ class PackedWeights {
   std::byte * allocate(size_t bytes);
 
   size_t chunk_bytes_;
+  std::function<void()> filled_;
   size_t chunk_used_ = 0;
   size_t used_bytes_ = 0;
-  std::vector<AlignedBuffer> chunks_;
+  std::vector<PageBuffer> chunks_;
   std::unordered_map<std::string, Entry> entries_;
 };
 

@@ -90,12 +90,14 @@ typedef struct vh_model_info {
   int32_t d_max;             /* alignment window in hops; 0 if the model has none */
   int64_t parameter_count;   /* all tensor elements, frozen filterbanks included */
   int64_t macs_per_hop;      /* multiply-accumulates of one hop, dense transforms */
-  int64_t weight_bytes;      /* bytes of the weights in memory, shared by sessions */
+  int64_t weight_bytes;      /* bytes of the weights in memory now, shared by sessions */
 } vh_model_info;
 
 /* Loads a GGUF model file. `path` is UTF-8. On VH_OK *out owns the model; release
- * it with vh_model_close after its last session. Errors: VH_E_FILE, VH_E_MODEL,
- * VH_E_MEMORY. */
+ * it with vh_model_close after its last session. The file stays open and is read again
+ * when a session packs weights as none did before: it may be renamed, replaced or removed,
+ * but once it is written to in place such a session is refused (VH_E_FILE). Errors:
+ * VH_E_FILE, VH_E_MODEL, VH_E_MEMORY. */
 VH_API int32_t vh_model_open(const char * path, vh_model ** out, vh_error * err);
 
 /* The same from memory; `data` is copied and may be released after the call. */

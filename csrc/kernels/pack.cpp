@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 namespace voxhop::kernels {
 namespace {
@@ -31,36 +32,17 @@ void for_each_packed(const WeightMatrix & w, int max_octets, int group, Fn fn) {
                     [&](int k, int c) { fn(k, c, c < w.c_out ? w.row(k)[c] : 0.0); });
 }
 
-// The same for one k at a time, whose channels lie side by side: `to` of every weight.
-template <class T, class To>
-void pack_rows(const WeightMatrix & w, int max_octets, T * out, To to) {
-  int left = octets_of(w.c_out);
-  for (int first = 0; left > 0;) {
-    const int octets = next_panel(left, max_octets);
-    const int channels = 8 * octets;
-    const int valid = std::min(channels, w.c_out - first);
-    for (int k = 0; k < w.k; ++k, out += channels) {
-      const double * row = w.row(k) + first;
-      for (int c = 0; c < valid; ++c) out[c] = to(row[c]);
-      std::fill(out + valid, out + channels, to(0.0));
-    }
-    first += channels;
-    left -= octets;
-  }
+// std::lround of what an int holds, without the call: half way goes away from zero.
+int nearest(double value) {
+  const int whole = static_cast<int>(value);
+  const double rest = value - whole;
+  return whole + (rest >= 0.5 ? 1 : 0) - (rest <= -0.5 ? 1 : 0);
 }
 
 }  // namespace
 
 size_t packed_count(int k, int c_out) {
   return static_cast<size_t>(k) * 8 * static_cast<size_t>(octets_of(c_out));
-}
-
-void pack_f32(const WeightMatrix & w, int max_octets, float * out) {
-  pack_rows(w, max_octets, out, [](double value) { return static_cast<float>(value); });
-}
-
-void pack_f16(const WeightMatrix & w, int max_octets, uint16_t * out) {
-  pack_rows(w, max_octets, out, [](double value) { return to_half(static_cast<float>(value)); });
 }
 
 void pack_bf16(const WeightMatrix & w, int max_octets, uint16_t * out) {
@@ -86,7 +68,7 @@ void pack_s8(const WeightMatrix & w, int max_octets, int taps, int8_t * out, flo
   for (int i = 0; i < taps * padded; ++i) offset[i] = 0;
   const int per_tap = w.k / taps;
   for_each_packed(w, max_octets, 4, [&](int k, int c, double value) {
-    const auto unit = static_cast<int8_t>(std::lround(value / double{scale[c]}));
+    const auto unit = static_cast<int8_t>(nearest(value / double{scale[c]}));
     offset[k / per_tap * padded + c] += 128 * unit;
     *out++ = unit;
   });
@@ -101,32 +83,107 @@ void prefix_offset_s8(const int8_t * packed, int k_rows, int c_out, int max_octe
   });
 }
 
-std::vector<WeightMatrix> winograd_points(const WeightMatrix & filter, int c_in, int bins) {
-  // Evaluation of the filter polynomial g(x) at the points, each divided by the product of
-  // differences to the other finite points (Lagrange weights).
-  static constexpr double points[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
-  const int finite = winograd_points_of(bins) - 1;
-  std::vector<WeightMatrix> out;
-  for (int point = 0; point <= finite; ++point) {
-    WeightMatrix & matrix = out.emplace_back(filter.k / bins, filter.c_out);
-    const bool infinite = point == finite;
-    const double x = infinite ? 0.0 : points[point];
-    double scale = 1.0;
-    for (int j = 0; !infinite && j < finite; ++j) {
-      if (j != point) scale *= x - points[j];
-    }
-    for (int k = 0; k < matrix.k; ++k) {
-      const int first = k / c_in * bins * c_in + k % c_in;  // of bin 0
-      const auto at = [&](int bin) { return filter.row(first + bin * c_in); };
-      double * row = matrix.row(k);
-      for (int c = 0; c < filter.c_out; ++c) {
-        double g = at(bins - 1)[c];
-        for (int bin = bins - 2; !infinite && bin >= 0; --bin) g = g * x + at(bin)[c];
-        row[c] = g / scale;
-      }
-    }
+WeightMatrix Filter::matrix() const {
+  WeightMatrix m(k(), c_out);
+  const int rows = taps * bins;
+  std::vector<double> tile(static_cast<size_t>(rows) * static_cast<size_t>(c_out));
+  for (int ci = 0; ci < c_in; ++ci) {
+    read(ci, 0, c_out, tile.data());
+    for (int j = 0; j < rows; ++j)
+      std::copy_n(tile.data() + j * c_out, c_out, m.row(j * c_in + ci));
   }
-  return out;
+  return m;
+}
+
+namespace {
+
+// Calls use(tile, n, ci, panel): the panel's first packed channel, and its channels.
+struct Panel {
+  int first, channels;
+};
+template <class Use>
+void for_each_tile(const Filter & filter, int max_octets, Use use) {
+  std::vector<double> tile(static_cast<size_t>(filter.taps * filter.bins * kOctet * max_octets));
+  int left = octets_of(filter.c_out);
+  for (int first = 0; left > 0;) {
+    const int octets = next_panel(left, max_octets);
+    const int n = std::min(kOctet * octets, filter.c_out - first);
+    for (int ci = 0; ci < filter.c_in; ++ci) {
+      filter.read(ci, first, n, tile.data());
+      use(tile.data(), n, ci, Panel{first, kOctet * octets});
+    }
+    first += kOctet * octets;
+    left -= octets;
+  }
+}
+
+template <class T, class To>
+void pack_filter(const Filter & filter, int max_octets, T * out, To to) {
+  for_each_tile(filter, max_octets, [&](const double * tile, int n, int ci, const Panel & panel) {
+    T * base = out + filter.k() * panel.first + ci * panel.channels;
+    for (int j = 0; j < filter.taps * filter.bins; ++j) {
+      const double * from = tile + j * n;
+      T * row = base + j * filter.c_in * panel.channels;
+      for (int c = 0; c < n; ++c) row[c] = to(from[c]);
+    }
+  });
+}
+
+// Where the filter polynomial is evaluated; each value is divided by the product of differences
+// to the other finite points (Lagrange weights). The last point is infinity: the highest term.
+constexpr double kPoints[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5};
+
+double lagrange_weight(int point, int finite) {
+  double scale = 1.0;
+  for (int j = 0; j < finite; ++j) {
+    if (j != point) scale *= kPoints[point] - kPoints[j];
+  }
+  return scale;
+}
+
+template <class T, class To>
+void pack_points(const Filter & filter, int max_octets, T * out, To to) {
+  const int finite = winograd_points_of(filter.bins) - 1;
+  const int k = filter.taps * filter.c_in;
+  const size_t matrix = packed_count(k, filter.c_out);
+  std::vector<double> values(static_cast<size_t>(kOctet * max_octets));
+  double scales[std::size(kPoints)];
+  for (int p = 0; p < finite; ++p) scales[p] = lagrange_weight(p, finite);
+  for_each_tile(filter, max_octets, [&](const double * tile, int n, int ci, const Panel & panel) {
+    double * g = values.data();
+    for (int tap = 0; tap < filter.taps; ++tap) {
+      const double * bin = tile + tap * filter.bins * n;
+      const double * highest = bin + (filter.bins - 1) * n;
+      T * row = out + k * panel.first + (tap * filter.c_in + ci) * panel.channels;
+      for (int p = 0; p < finite; ++p, row += matrix) {
+        const double x = kPoints[p], scale = scales[p];
+        std::copy_n(highest, n, g);
+        for (const double * term = highest - n; term >= bin; term -= n) {
+          for (int c = 0; c < n; ++c) g[c] = g[c] * x + term[c];
+        }
+        for (int c = 0; c < n; ++c) row[c] = to(g[c] / scale);
+      }
+      for (int c = 0; c < n; ++c) row[c] = to(highest[c]);
+    }
+  });
+}
+
+}  // namespace
+
+void pack_filter_f32(const Filter & filter, int max_octets, float * out) {
+  pack_filter(filter, max_octets, out, kToF32);
+}
+
+void pack_filter_f16(const Filter & filter, int max_octets, uint16_t * out) {
+  pack_filter(filter, max_octets, out, kToF16);
+}
+
+void pack_points_f32(const Filter & filter, int max_octets, float * out) {
+  pack_points(filter, max_octets, out, kToF32);
+}
+
+void pack_points_f16(const Filter & filter, int max_octets, uint16_t * out) {
+  pack_points(filter, max_octets, out, kToF16);
 }
 
 uint16_t to_half(float x) {

@@ -129,13 +129,13 @@ class StreamFm final : public Network {
     sigma_.assign(F, static_cast<float>(c_.sigma_y));
     if (!tensors.has("sigma_y")) return;
     const Weight w = tensors.bind("sigma_y", {c_.F, 1, 1, 1});
-    sigma_.assign(w.data, w.data + F);
+    sigma_.assign(w.data.now(), w.data.now() + F);
   }
 
   void bind_spread(TensorStore & tensors) {
     const auto bound = [&](const char * name, int64_t columns, int64_t rows) {
       const Weight w = tensors.bind(name, {columns, rows, 1, 1});
-      return std::vector<float>(w.data, w.data + w.count());
+      return std::vector<float>(w.data.now(), w.data.now() + w.count());
     };
     FmSpread s{c_.spread_bands, c_.spread_frames, c_.spread_hidden, {}, {}, {}, {}};
     s.fc1 = bound("spread.fc1.weight", s.bands * s.frames, s.hidden);
@@ -151,8 +151,8 @@ class StreamFm final : public Network {
     mel.mels = shape[0];
     const Weight filters = tensors.bind("mel.fb", {mel.mels, c_.F, 1, 1});
     const Weight inverse = tensors.bind("mel.pinv", {c_.F, mel.mels, 1, 1});
-    mel.filters.assign(filters.data, filters.data + filters.count());
-    mel.inverse.assign(inverse.data, inverse.data + inverse.count());
+    mel.filters.assign(filters.data.now(), filters.data.now() + filters.count());
+    mel.inverse.assign(inverse.data.now(), inverse.data.now() + inverse.count());
     mel_ = std::move(mel);
   }
 

@@ -49,8 +49,8 @@ ggml_tensor * sublime_vocoder(HopBuilder & b, const BlockSet & blocks,
   head.c_in = weights.head_weight.ne[2];
   head.c_out = weights.head_weight.ne[3];
   head.exact = true;
-  const float * w = weights.head_weight.data;
-  const float * bias = weights.head_bias.data;
+  const Values w = weights.head_weight.data;
+  const Values bias = weights.head_bias.data;
   head.weight = [w, C = head.c_in](int64_t o, int64_t c, int64_t bin, int64_t frame) {
     return double{w[((o * C + c) * Conv3x3::kTaps + bin) * Conv3x3::kTaps + frame]};
   };

@@ -137,7 +137,7 @@ class Binder {
     for (int64_t j = 0; j < r; ++j) {
       for (int64_t c = 0; c < C; ++c) {
         const int64_t from = c * r + j;
-        const float * row = linear.weight.data + from * inputs;
+        const float * row = linear.weight.data.now() + from * inputs;
         rows.insert(rows.end(), row, row + inputs);
         bias.push_back(linear.bias.data[from]);
       }
@@ -177,7 +177,7 @@ SublimeSynthesis bind_sublime_decoder(const SublimeConfig & config, TensorStore 
 }
 
 int64_t SublimeAnalysis::macs() const {
-  int64_t total = out.weight.count() + (keys.data != nullptr ? keys.count() : 0);
+  int64_t total = out.weight.count() + (keys.data ? keys.count() : 0);
   for (size_t i = 0; i < blocks.size(); ++i) {
     total += (i < fast ? 2 : 1) * block_macs(blocks[i]);
   }

@@ -56,7 +56,8 @@ class ModelInfo:
     macs_per_hop
         Multiply-accumulates of one hop.
     weight_bytes
-        Bytes of the weights in memory, shared by all sessions.
+        Bytes of the weights in memory now, shared by all sessions: what they have packed, and
+        of a model from a file little more.
     """
 
     architecture: str

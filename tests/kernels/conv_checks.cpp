@@ -160,10 +160,10 @@ void check_conv(const KernelTable & table, Format format, const ConvCase & t, in
   });
   switch (format) {
     case Format::kF32:
-      pack_f32(matrix, kernel.max_octets, packed.data());
+      pack_f32(k_total, t.c_out, kernel.max_octets, matrix, packed.data());
       break;
     case Format::kF16:
-      pack_f16(matrix, kernel.max_octets, packed16.data());
+      pack_f16(k_total, t.c_out, kernel.max_octets, matrix, packed16.data());
       break;
     case Format::kBf16:
       pack_bf16(matrix, kernel.max_octets, packed16.data());
@@ -266,6 +266,21 @@ void check_convs(const KernelTable & table, FirstBits & bits, Report & report) {
   }
 }
 
+// A filter packed by inputs, as it lies in a file, against its matrix packed as one, to the bit.
+void check_packing(const KernelTable & table, const Filter & filter, Report & report) {
+  const int octets = table.conv_f32.max_octets;
+  const WeightMatrix matrix = filter.matrix();
+  const size_t count = packed_count(matrix.k, matrix.c_out);
+  std::vector<float> f32(count), by_input(count);
+  std::vector<uint16_t> f16(count), half_by_input(count);
+  pack_f32(matrix.k, matrix.c_out, octets, matrix, f32.data());
+  pack_filter_f32(filter, octets, by_input.data());
+  pack_f16(matrix.k, matrix.c_out, octets, matrix, f16.data());
+  pack_filter_f16(filter, octets, half_by_input.data());
+  report.check(std::string(table.isa) + " packing of filters",
+               f32 == by_input && f16 == half_by_input ? 0.0 : 1.0, 0.0);
+}
+
 void check_winograd(const KernelTable & table, Report & report) {
   const int shapes[][4] = {{16, 20, 4, 4}, {32, 36, 8, 4}, {40, 5, 1, 4}, {17, 33, 3, 4},
                            {21, 8, 2, 4},  {32, 32, 8, 3}, {16, 5, 3, 3}, {19, 34, 2, 3}};
@@ -279,9 +294,14 @@ void check_winograd(const KernelTable & table, Report & report) {
     std::vector<Unaligned<float>> rows, points;
     std::vector<float> filter(static_cast<size_t>(r * r * c_in * c_out));
     random.fill(filter.data(), filter.size());
-    const WeightMatrix weight(r * r * c_in, c_out, [&](int k, int c) {
-      return double{filter[static_cast<size_t>(k * c_out + c)]};
-    });
+    const Filter source{r, r, c_in, c_out, [&](int ci, int first, int n, double * tile) {
+                          for (int j = 0; j < r * r; ++j) {
+                            for (int c = first; c < first + n; ++c) {
+                              *tile++ =
+                                  double{filter[static_cast<size_t>((j * c_in + ci) * c_out + c)]};
+                            }
+                          }
+                        }};
     for (int tap = 0; tap < r; ++tap) {
       rows.emplace_back(row_size);
       random.fill(rows.back().data(), row_size);
@@ -289,18 +309,18 @@ void check_winograd(const KernelTable & table, Report & report) {
       transforms.in({rows.back().data(), tiles, c_in, points.back().data(), 0, tiles});
     }
     Unaligned<float> products(static_cast<size_t>(n_points * tiles * padded));
-    const std::vector<WeightMatrix> transformed = winograd_points(weight, c_in, r);
+    check_packing(table, source, report);
+    const size_t of_point = packed_count(r * c_in, c_out);
+    std::vector<float> packed(static_cast<size_t>(n_points) * of_point);
+    pack_points_f32(source, table.conv_f32.max_octets, packed.data());
     for (int p = 0; p < n_points; ++p) {
-      const WeightMatrix & matrix = transformed[static_cast<size_t>(p)];
-      std::vector<float> packed(packed_count(matrix.k, c_out));
-      pack_f32(matrix, table.conv_f32.max_octets, packed.data());
       ConvArgs a;
       for (int tap = 0; tap < r; ++tap) {
         a.taps[tap] = points[static_cast<size_t>(tap)].data() + p * tiles * c_in;
       }
       a.n_taps = a.weight_taps = r;
       a.patch = a.step = c_in;
-      a.weights = packed.data();
+      a.weights = packed.data() + static_cast<size_t>(p) * of_point;
       a.c_out = c_out;
       a.end = tiles;
       a.out = products.data() + p * tiles * padded;

@@ -127,7 +127,7 @@ void check_prefix(const KernelTable & table, Report & report) {
       const WeightMatrix w(packed, outputs,
                            [&](int, int) { return double{static_cast<float>(random())}; });
       std::vector<float> weights(packed_count(packed, outputs));
-      pack_f32(w, table.conv_f32.max_octets, weights.data());
+      pack_f32(packed, outputs, table.conv_f32.max_octets, w, weights.data());
       Unaligned<float> x(static_cast<size_t>(inputs * columns)),
           out(static_cast<size_t>(outputs * columns));
       random.fill(x.data(), static_cast<size_t>(inputs * columns));

@@ -1,6 +1,8 @@
 """Loading models by name, path and content, and looking inside."""
 
+import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,8 @@ def test_name_path_and_content_are_the_same_model(content):
     infos = set()
     for source in (voxhop.DEFAULT_MODEL, path, str(path), content, bytearray(content)):
         with voxhop.load(source) as model:
-            infos.add(model.info)
+            # Content stays in memory; a file is there to be read again.
+            infos.add(dataclasses.replace(model.info, weight_bytes=0))
     assert len(infos) == 1
 
 
@@ -34,6 +37,58 @@ def test_content_may_change_after_loading(content, call):
         with model.session() as one, voxhop.load(content) as same, same.session() as two:
             hop = call[0][:256], call[1][:256]
             assert (one.process_hop(*hop) == two.process_hop(*hop)).all()
+
+
+def test_file_may_be_replaced_and_removed_after_loading(tmp_path, content, call):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"GGUF, but of no model")
+    hop = call[0][:256], call[1][:256]
+    with voxhop.load(path) as model, voxhop.load(content) as same:
+        other.replace(path)
+        with model.session() as one, same.session() as two:
+            assert (one.process_hop(*hop) == two.process_hop(*hop)).all()
+        path.unlink()
+        with model.session(kernels="stock") as one, same.session(kernels="stock") as two:
+            assert (one.process_hop(*hop) == two.process_hop(*hop)).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are read whole there")
+def test_file_that_is_written_to_after_loading_is_told_of_and_sessions_go_on(
+    tmp_path, content, call
+):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    mic, ref = call[0], call[1]
+    with (
+        voxhop.load(path) as model,
+        model.session() as running,
+        voxhop.load(content) as same,
+        same.session() as untouched,
+    ):
+        path.write_bytes(content[:1000])
+        with pytest.raises(voxhop.ModelFileError, match=r"model\.gguf: (ends|written to)"):
+            model.session(kernels="stock")
+        with model.session() as another:  # what is packed is there
+            for at in range(0, 256 * 8, 256):
+                hop = mic[at : at + 256], ref[at : at + 256]
+                expected = untouched.process_hop(*hop)
+                assert (running.process_hop(*hop) == expected).all()
+                assert (another.process_hop(*hop) == expected).all()
+
+
+def test_tensors_of_a_file_leave_memory_when_they_are_packed(content, tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with voxhop.load(path) as model:
+        unpacked = model.info.weight_bytes
+        assert unpacked < 0.2 * 4 * model.info.parameter_count
+        with model.session():
+            packed = model.info.weight_bytes
+    with voxhop.load(content) as model, model.session():
+        # The same packed copy; beside it the content.
+        assert 0 <= model.info.weight_bytes - packed - len(content) <= unpacked
 
 
 def test_path_with_letters_beyond_ascii(tmp_path, content):

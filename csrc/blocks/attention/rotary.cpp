@@ -40,11 +40,11 @@ class RotaryOp final : public CustomOp {
 
 class FusionOp final : public CustomOp {
  public:
-  explicit FusionOp(const Weight & query) : query_(query) {}
+  explicit FusionOp(const Weight & query) : query_(query.data.keep()), d_(query.count()) {}
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const ggml_tensor * keys = dst->src[0];
-    const int64_t d = query_.count(), K = keys->ne[1], width = keys->ne[0];
+    const int64_t d = d_, K = keys->ne[1], width = keys->ne[0];
     auto * scores = reinterpret_cast<double *>(context.scratch);
     for (int64_t first = 0; first < width; first += d) {
       const float * k = static_cast<const float *>(keys->data) + first;
@@ -53,7 +53,7 @@ class FusionOp final : public CustomOp {
       double largest = -HUGE_VAL, total = 0.0;
       for (int64_t band = 0; band < K; ++band) {
         double sum = 0.0;
-        for (int64_t i = 0; i < d; ++i) sum += double{query_.data[i]} * double{k[band * width + i]};
+        for (int64_t i = 0; i < d; ++i) sum += double{query_[i]} * double{k[band * width + i]};
         scores[band] = sum / std::sqrt(static_cast<double>(d));
         largest = std::fmax(largest, scores[band]);
       }
@@ -70,7 +70,8 @@ class FusionOp final : public CustomOp {
   }
 
  private:
-  Weight query_;
+  const float * query_;
+  int64_t d_;
 };
 
 }  // namespace

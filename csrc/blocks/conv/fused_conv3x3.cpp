@@ -55,9 +55,13 @@ class Conv3x3Op final : public CustomOp {
     s.exact = conv.exact;
     s.map = conv.after;
     if (conv.after) s.act = kernels::Act::kSilu;
-    s.weight = [&conv, c_out](int tap, int bin, int ci, int c) {
-      const int own = bin - c / c_out;
-      return own >= 0 && own < kTaps ? conv.weight(c % c_out, ci, own, tap) : 0.0;
+    s.weights = [&conv, c_out, bins = s.filter_bins](int ci, int first, int n, double * tile) {
+      for (int j = 0; j < kTaps * bins; ++j) {
+        for (int c = first; c < first + n; ++c) {
+          const int own = j % bins - c / c_out;
+          *tile++ = own >= 0 && own < kTaps ? conv.weight(c % c_out, ci, own, j / bins) : 0.0;
+        }
+      }
     };
     s.bias = [&conv, c_out](int c) { return conv.bias(c % c_out); };
     return s;

@@ -15,7 +15,7 @@ class ByteDense {
   /// `weight(k, c)`: k over all taps, taps * inputs of them; `bias` (c_out) may be null.
   template <class At>
   ByteDense(HopBuilder & b, const Target & target, const std::string & key, int taps, int inputs,
-            int c_out, At weight, const float * bias)
+            int c_out, At weight, const Values & bias)
       : ByteDense(target, taps, inputs, c_out) {
     const auto fill = [&](void * out) {
       // Inputs are padded to whole groups of the kernel's.
@@ -27,7 +27,7 @@ class ByteDense {
            out);
     };
     weights_ = static_cast<const std::byte *>(b.weights().get(key + "/bytes", bytes(), fill));
-    if (bias == nullptr) return;
+    if (!bias) return;
     bias_ = b.weights().floats(key + "/bytes_bias", octet_channels(), [&](float * out) {
       for (int c = 0; c < c_out; ++c) out[c] = bias[c];
     });

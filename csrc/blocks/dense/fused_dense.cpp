@@ -29,15 +29,12 @@ PrefixDense::PrefixDense(HopBuilder & b, const Target & target, const Linear & l
   const auto * weights = static_cast<const std::byte *>(b.weights().get(
       linear.weight.name + "/prefix", bytes * static_cast<size_t>(all), [&](void * out) {
         for (int64_t s = 0; s < all; ++s) {
-          const float * rows = linear.weight.data + s * rows_ * packed_inputs_;
-          const kernels::WeightMatrix view(packed_inputs_, rows_, [&](int k, int c) {
-            return double{rows[c * packed_inputs_ + k]};
-          });
-          pack(view, static_cast<std::byte *>(out) + static_cast<size_t>(s) * bytes);
+          const float * rows = linear.weight.data.now() + s * rows_ * packed_inputs_;
+          pack(rows, static_cast<std::byte *>(out) + static_cast<size_t>(s) * bytes);
         }
       }));
   const float * bias = nullptr;
-  if (linear.bias.data != nullptr) {
+  if (linear.bias.data) {
     bias = b.weights().floats(
         linear.bias.name + "/prefix", padded() * static_cast<size_t>(all), [&](float * out) {
           for (int64_t i = 0; i < all * rows_; ++i) {
@@ -82,22 +79,24 @@ void PrefixDense::choose_kernel(const Target & target) {
   }
 }
 
-void PrefixDense::pack(const kernels::WeightMatrix & rows, std::byte * out) const {
+void PrefixDense::pack(const float * rows, std::byte * out) const {
   const int octets = kernel_.max_octets;
+  const auto at = [&](int k, int c) { return double{rows[c * packed_inputs_ + k]}; };
   switch (precision_) {
     case Precision::kF32:
-      kernels::pack_f32(rows, octets, reinterpret_cast<float *>(out));
+      kernels::pack_f32(packed_inputs_, rows_, octets, at, reinterpret_cast<float *>(out));
       break;
     case Precision::kF16:
-      kernels::pack_f16(rows, octets, reinterpret_cast<uint16_t *>(out));
+      kernels::pack_f16(packed_inputs_, rows_, octets, at, reinterpret_cast<uint16_t *>(out));
       break;
     case Precision::kBf16:
-      kernels::pack_bf16(rows, octets, reinterpret_cast<uint16_t *>(out));
+      kernels::pack_bf16({packed_inputs_, rows_, at}, octets, reinterpret_cast<uint16_t *>(out));
       break;
     case Precision::kInt8: {
       std::vector<int32_t> all(padded());  // of every input; a prefix has its own
       auto * scale = reinterpret_cast<float *>(out + kernels::packed_count(packed_inputs_, rows_));
-      kernels::pack_s8(rows, octets, 1, reinterpret_cast<int8_t *>(out), scale, all.data());
+      kernels::pack_s8({packed_inputs_, rows_, at}, octets, 1, reinterpret_cast<int8_t *>(out),
+                       scale, all.data());
       break;
     }
   }

@@ -43,7 +43,7 @@ class PrefixDense {
     const int32_t * offset;
   };
   void choose_kernel(const Target & target);
-  void pack(const kernels::WeightMatrix & rows, std::byte * out) const;
+  void pack(const float * rows, std::byte * out) const;
   void narrow(const DenseCall & call, kernels::ConvArgs & args) const;
   size_t padded() const { return static_cast<size_t>(kernels::kOctet * kernels::octets_of(rows_)); }
 

@@ -91,7 +91,7 @@ class FadeLostOp final : public CustomOp {
 class SumOfCodesOp final : public CustomOp {
  public:
   SumOfCodesOp(const CodeValues & block, ExclusiveSlot last, ExclusiveSlot lost)
-      : values_(block.values.data), K_(block.K), last_(last), lost_(lost) {}
+      : values_(block.values.data.keep()), K_(block.K), last_(last), lost_(lost) {}
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const auto * codes = static_cast<const int32_t *>(dst->src[0]->data);

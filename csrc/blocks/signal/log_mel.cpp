@@ -27,7 +27,7 @@ class Resolution {
     }
     const int64_t bins = r.filters.ne[0];
     for (int64_t m = 0; m < r.filters.ne[1]; ++m) {
-      const float * row = r.filters.data + m * bins;
+      const float * row = r.filters.data.now() + m * bins;
       Band band;
       int64_t end = bins;
       while (band.first < bins && row[band.first] == 0.0f) ++band.first;

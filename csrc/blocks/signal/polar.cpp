@@ -7,7 +7,8 @@ namespace {
 
 class PolarOp final : public CustomOp {
  public:
-  PolarOp(float limit, const PhaseOffsets & offsets) : limit_(limit), offsets_(offsets) {}
+  PolarOp(float limit, const PhaseOffsets & offsets)
+      : limit_(limit), offsets_(offsets), table_(offsets.table.data.keep()) {}
 
   void run(const HopContext & /*context*/, ggml_tensor * dst) noexcept override {
     const auto * x = static_cast<const float *>(dst->src[0]->data);
@@ -31,11 +32,12 @@ class PolarOp final : public CustomOp {
     for (int64_t g = 0; g < codes.ne[0]; ++g) {
       if (c[g] < offsets_.K) sum += (g + 1) * c[g];
     }
-    return offsets_.table.data + sum % R * F;
+    return table_ + sum % R * F;
   }
 
   float limit_;
   PhaseOffsets offsets_;
+  const float * table_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxhop.cli.verb import new_verb, print_json, say
@@ -69,7 +70,8 @@ def _tell(model: Model, *, tensors: bool) -> None:
     say(f"  latency     {hop_ms:g} ms to gather a hop and {lag_ms:g} ms of window")
     if info.d_max:
         say(f"  echo delay  up to {info.window_ms:g} ms ({info.d_max} hops)")
-    say(f"  size        {info.parameter_count:,} parameters, {info.weight_bytes:,} bytes")
+    size = Path(model.source).stat().st_size
+    say(f"  size        {info.parameter_count:,} parameters, {size:,} bytes in the file")
     say(f"  cost        {info.macs_per_hop:,} multiply-accumulates per hop")
     say(f"  precision   {info.precision} in streams and recordings that say none")
     if model.options:
