@@ -33,7 +33,8 @@ def test_names_are_listed_before_they_are_used():
 def test_session_brings_numpy_and_cffi_and_nothing_else():
     code = (
         "import json, sys, numpy, cffi, _cffi_backend; before = set(sys.modules);"
-        "import voxhop; voxhop.Session, voxhop.Stream, voxhop.load; new = set(sys.modules) - before;"
+        "import voxhop; voxhop.Session, voxhop.Stream, voxhop.load;"
+        "new = set(sys.modules) - before;"
         "own = {'voxhop', *sys.stdlib_module_names};"
         "print(json.dumps(sorted(m for m in new if m.partition('.')[0] not in own)))"
     )
