@@ -76,11 +76,11 @@ size_t Engine::weight_bytes() const {
 
 BuiltPlan Engine::make_plan(const PlanOptions & options) const {
   probe_memory();
-  NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision,
-                                                 variant->info.precision);
   const std::lock_guard<std::mutex> lock(mutex_);
   const Release release{tensors_};
   std::shared_ptr<const Variant> variant = network_->configure(options.values);
+  NamedBlockSet blocks = catalog_.make_block_set(options.kernels, options.isa, options.precision,
+                                                 variant->info.precision);
   PackedWeights & packed =
       packed_.try_emplace(blocks.name, 2 * tensors_.f32_bytes(), [this] { tensors_.settle(); })
           .first->second;
