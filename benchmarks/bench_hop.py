@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import voxhop
 from voxhop import benchmark
 from voxhop.cli.bench import header, markdown, rows
-from voxhop.cli.verb import ProgressBar, plain
+from voxhop.cli.verb import ProgressBar
+from voxhop.engine.plain import plain
 
 RESULTS = Path(__file__).parent / "results"
 # Machines whose rows are wanted; their rows say so until somebody has measured them.

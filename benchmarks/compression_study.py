@@ -28,7 +28,8 @@ from hop_times import TURN_HOPS, hop_times
 from kept_page import keep_notes, machine_text
 
 import voxhop
-from voxhop.cli.verb import ProgressBar, plain
+from voxhop.cli.verb import ProgressBar
+from voxhop.engine.plain import plain
 from voxhop.evaluation import Settings, evaluate, load_cases, load_clip, summarise
 from voxhop.evaluation.energy import si_sdr_db
 from voxhop.evaluation.runner import run_aligned

@@ -26,7 +26,8 @@ from kept_page import keep_notes, machine_text, model_name
 from targets import Means, model_targets, small_targets, target_table
 
 import voxhop
-from voxhop.cli.verb import ProgressBar, plain
+from voxhop.cli.verb import ProgressBar
+from voxhop.engine.plain import plain
 from voxhop.evaluation import Settings, as_json, evaluate, load_clip, markdown
 from voxhop.evaluation.page import page
 

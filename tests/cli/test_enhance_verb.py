@@ -13,7 +13,7 @@ import soundfile
 
 import voxhop
 from voxhop.cli import main
-from voxhop.cli.verb import plain
+from voxhop.engine.plain import plain
 
 COMMAND = [sys.executable, "-m", "voxhop", "enhance"]
 LINE = ["enhance", "mic.wav", "--ref", "speaker.wav", "-o", "clean.wav"]
