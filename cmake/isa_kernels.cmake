@@ -28,9 +28,18 @@ function(voxhop_add_isa_kernels target)
     set(amx -mamx-tile -mamx-int8 -mamx-bf16)
     set(flags_amx ${avx512} ${amx})
     set(isas avx2 avx512 avx512_bf16 avx512_vnni)
+    include(CheckCXXSourceCompiles)
+    # Its assembler has to know the prefix; no flag, as the instructions are inline assembly.
+    check_cxx_source_compiles("int main() {
+        asm volatile(\"%{vex%} vpdpbusd %%ymm2, %%ymm1, %%ymm0\" : : : \"xmm0\");
+      }" VOXHOP_HAS_AVX_VNNI)
+    if(VOXHOP_HAS_AVX_VNNI)
+      target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_AVX_VNNI)
+      set(flags_avx2_vnni ${avx2})
+      list(APPEND isas avx2_vnni)
+    endif()
     # Linux, because a process has to ask for tiles, and how is known there alone.
     if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-      include(CheckCXXSourceCompiles)
       list(JOIN amx " " CMAKE_REQUIRED_FLAGS)
       check_cxx_source_compiles("int main() {
           asm volatile(\"tdpbssd %tmm2, %tmm1, %tmm0\");
@@ -50,8 +59,11 @@ function(voxhop_add_isa_kernels target)
     endforeach()
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$" AND NOT MSVC)
     target_compile_definitions(${target} PRIVATE VOXHOP_KERNELS_NEON)
-    target_sources(${target} PRIVATE ${dir}/isa_neon.cpp)
-    set_source_files_properties(${dir}/isa_neon.cpp TARGET_DIRECTORY ${target}
-                                PROPERTIES COMPILE_OPTIONS "${optimise}")
+    set(flags_neon_dotprod -march=armv8.2-a+dotprod)
+    foreach(isa neon neon_dotprod)
+      target_sources(${target} PRIVATE ${dir}/isa_${isa}.cpp)
+      set_source_files_properties(${dir}/isa_${isa}.cpp TARGET_DIRECTORY ${target}
+                                  PROPERTIES COMPILE_OPTIONS "${flags_${isa}};${optimise}")
+    endforeach()
   endif()
 endfunction()

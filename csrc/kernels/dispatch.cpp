@@ -1,8 +1,14 @@
 #include "kernels/dispatch.h"
 
 #include "kernels/isa_tables.h"
+#if defined(VOXHOP_KERNELS_AVX_VNNI)
+#include <cpuid.h>
+#endif
 #if defined(VOXHOP_KERNELS_AMX)
 #include "kernels/amx_permission.h"
+#endif
+#if defined(VOXHOP_KERNELS_NEON) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace voxhop::kernels {
@@ -26,9 +32,26 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+#if defined(VOXHOP_KERNELS_AVX_VNNI)
+// Asked of the CPU itself: not every compiler's probe knows the name. Vectors are AVX2's, whose
+// register state has been found.
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+#endif
+
+KernelTable best_avx2_table() {
+  KernelTable table = avx2_table();
+#if defined(VOXHOP_KERNELS_AVX_VNNI)
+  if (has_avx_vnni()) table.conv_s8 = avx2_vnni_conv();
+#endif
+  return table;
+}
+
 KernelTable best_avx512_table() {
   KernelTable table = avx512_table();
-  const KernelTable narrow = avx2_table();
+  const KernelTable narrow = best_avx2_table();
   table.conv_bf16 = __builtin_cpu_supports("avx512bf16") ? avx512_bf16_conv() : narrow.conv_bf16;
   table.conv_s8 = __builtin_cpu_supports("avx512vnni") ? avx512_vnni_conv() : narrow.conv_s8;
   return table;
@@ -51,15 +74,32 @@ std::vector<Entry> make_entries() {
   if (has_avx512() && amx_present()) entries.push_back(amx_entry());
 #endif
   if (has_avx512()) entries.push_back({best_avx512_table()});
-  if (has_avx2()) entries.push_back({avx2_table()});
+  if (has_avx2()) entries.push_back({best_avx2_table()});
   entries.push_back({scalar_table()});
   return entries;
 }
 
 #elif defined(VOXHOP_KERNELS_NEON)
 
+bool has_dotprod() {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return true;  // every CPU that this build is for, such as Apple's
+#elif defined(__linux__)
+  constexpr unsigned long dotprod = 1ul << 20;  // HWCAP_ASIMDDP, which older headers lack
+  return (getauxval(AT_HWCAP) & dotprod) != 0;
+#else
+  return false;
+#endif
+}
+
+KernelTable best_neon_table() {
+  KernelTable table = neon_table();
+  if (has_dotprod()) table.conv_s8 = neon_dotprod_conv();
+  return table;
+}
+
 std::vector<Entry> make_entries() {
-  return {{neon_table()}, {scalar_table()}};
+  return {{best_neon_table()}, {scalar_table()}};
 }
 
 #else

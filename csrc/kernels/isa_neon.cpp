@@ -1,7 +1,7 @@
 // The vector type first, then what is built on it.
 #include "kernels/body/vec_neon.h"
 
-#include "kernels/body/quads_plain.h"
+#include "kernels/body/quads_neon.h"
 
 #include "kernels/body/conv_bf16.h"
 #include "kernels/body/conv_s8.h"

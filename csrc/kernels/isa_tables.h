@@ -8,7 +8,9 @@ namespace voxhop::kernels {
 
 KernelTable scalar_table();
 KernelTable neon_table();
+ConvKernel neon_dotprod_conv();
 KernelTable avx2_table();
+ConvKernel avx2_vnni_conv();
 /// Without bf16 and int8, which are CPU features of their own.
 KernelTable avx512_table();
 ConvKernel avx512_bf16_conv();

@@ -252,6 +252,8 @@ def test_doctor_knows_the_machine(capsys):
     assert (facts["threads"], facts["precision"]) == (1, "f16")
     assert {"cores", "load", "l2_bytes", "other_ggml", "model", "isa"} <= set(facts)
     assert facts["hop_p50_ms"] > 0
+    assert set(facts["hop_least_ms"]) == {"f32", "f16", "bf16", "int8"}
+    assert all(0 < ms < facts["hop_lasts_ms"] for ms in facts["hop_least_ms"].values())
     # Too slow on a busy machine is the only thing that may be wrong here.
     assert all("too slow" in problem for problem in facts["problems"])
     assert main(["doctor", "--model", "absent.gguf"]) == 1
@@ -260,8 +262,13 @@ def test_doctor_knows_the_machine(capsys):
 def test_doctor_says_all_of_it_in_words(capsys):
     assert main(["doctor"]) in {0, 1}
     text = capsys.readouterr().out
-    for name in ("library", "CPU", "cores", "instruction sets", "a hop", "other ggml here"):
+    rows = ("library", "CPU", "cores", "instruction sets", "a hop", "precisions", "other ggml here")
+    for name in rows:
         assert re.search(rf"^{name} +\S", text, re.MULTILINE), name
+    fastest, *least = re.findall(r"(?:f32|f16|bf16|int8)(?: [\d.]+)?", text.split("precisions")[1])[
+        :5
+    ]
+    assert fastest == min(least, key=lambda row: float(row.split()[1])).split()[0]
     assert "none in this process" in text
 
 

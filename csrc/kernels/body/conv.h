@@ -18,9 +18,19 @@ struct Tail {
   alignas(64) float v[8 * H];
 };
 
+// A bin's sums as finish_bin takes them. Where their address leaves a tile, GCC 12 stores all of
+// them in every turn of its loop on 64-bit Arm.
+#if defined(__aarch64__)
+template <int H>
+using Finished = Lanes<H>;
+#else
+template <int H>
+using Finished = Lanes<H> &;
+#endif
+
 // The epilogue of one bin; writes `valid` channels.
 template <int H>
-inline void finish_bin(Lanes<H> & acc, const ConvArgs & a, int bin, int channel, int valid) {
+inline void finish_bin(Finished<H> acc, const ConvArgs & a, int bin, int channel, int valid) {
   if (a.init != nullptr) {
     Lanes<H> init;
     l_load(init, a.init + static_cast<ptrdiff_t>(bin) * (kOctet * octets_of(a.c_out)) + channel);

@@ -14,10 +14,10 @@ namespace {
 using Vec = float32x4_t;
 constexpr int kWidth = 4;
 
-// 24 accumulators, up to 6 weights, one broadcast.
+// 18 to 20 accumulators, up to 6 weights, and a register for each bin's value: GCC loads those first.
 constexpr int kMaxOctets = 3;
 constexpr int tile_bins(int octets) {
-  return octets >= 3 ? 4 : (octets == 2 ? 6 : 8);
+  return octets >= 3 ? 3 : (octets == 2 ? 5 : 8);
 }
 
 inline Vec v_zero() {
@@ -90,9 +90,9 @@ inline void v_store(uint16_t * p, Vec x) {
   vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x)));
 }
 inline Vec v_load(const int8_t * p) {
-  int8_t padded[8] = {};
-  memcpy(padded, p, kWidth);
-  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(padded)))));
+  uint32_t four;
+  memcpy(&four, p, sizeof four);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
 }
 inline float half_to_float(uint16_t h) {
   return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
@@ -100,9 +100,9 @@ inline float half_to_float(uint16_t h) {
 // Values must be integral and within a signed byte.
 inline void v_store_s8(int8_t * p, Vec x) {
   const int16x4_t i16 = vqmovn_s32(vcvtnq_s32_f32(x));
-  int8_t all[8];
-  vst1_s8(all, vqmovn_s16(vcombine_s16(i16, i16)));
-  memcpy(p, all, kWidth);
+  const int8x8_t i8 = vqmovn_s16(vcombine_s16(i16, i16));
+  const uint32_t four = vget_lane_u32(vreinterpret_u32_s8(i8), 0);
+  memcpy(p, &four, sizeof four);
 }
 inline void v_load_bf16_pairs(const uint16_t * p, Vec & first, Vec & second) {
   const uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(p));

@@ -93,7 +93,8 @@ def add_session_options(parser: argparse.ArgumentParser, *, comfort_noise: bool 
         "--precision",
         default="auto",
         metavar="P",
-        help="f32, f16, bf16, int8 or auto (default): the model's, see info",
+        help="f32, f16, bf16, int8 (doctor says which is fastest here) or auto (default): the "
+        "model's, see info",
     )
     group.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads per hop (default 1)"

@@ -46,7 +46,8 @@ class Session(Opened):
         ``"auto"`` or one of `voxhop.cpu_isas`, for the fused kernels.
     precision
         ``"f32"``, ``"f16"``, ``"bf16"``, ``"int8"``, or ``"auto"``: `ModelInfo.precision`, which
-        streams take.
+        streams take. Every CPU computes all of them, with the same meaning; where it lacks their
+        instructions, bf16 and int8 save memory and not time.
     threads
         Threads that share a hop, at least 1.
     history_first
