@@ -194,9 +194,9 @@ void add_rows(const KernelTable & t, std::vector<KernelCall> & all) {
   add("align scores f16 32x64x32", 32.0 * 64 * 32,
       [&t, y, frames] { t.align_scores_f16({frames->data(), 32, 64, 32}, y, 0.125f, y + 8192); });
   add("align mix 32x64x40", 32.0 * 64 * 40,
-      [&t, y, frames] { t.align_mix_f32({frames->data(), 32, 64, 40}, y, y + 8192); });
+      [&t, y, frames] { t.align_mix_f32({frames->data(), 32, 64, 40}, y, 0, 64 * 40, y + 8192); });
   add("align mix f16 32x64x40", 32.0 * 64 * 40,
-      [&t, y, frames] { t.align_mix_f16({frames->data(), 32, 64, 40}, y, y + 8192); });
+      [&t, y, frames] { t.align_mix_f16({frames->data(), 32, 64, 40}, y, 0, 64 * 40, y + 8192); });
 }
 
 void add_rings(const KernelTable & t, std::vector<KernelCall> & all) {
