@@ -14,7 +14,7 @@ namespace {
 constexpr int kHops = static_cast<int>(EchoFollower::kHops);
 constexpr int kBeforeEcho = 2;
 constexpr int kFarthest = 4;
-constexpr uint32_t kMoveHops = 30;
+constexpr uint32_t kMoveHops = 60;
 constexpr float kPrior = 0.1f;
 constexpr float kForget = 0.1f;
 constexpr float kShared = 0.1f;

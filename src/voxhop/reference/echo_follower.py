@@ -16,7 +16,7 @@ from voxhop.reference.echo_gate import no_louder
 FOLLOWED_HOPS = 8
 BEFORE_ECHO = 2
 FARTHEST = 4
-MOVE_HOPS = 30
+MOVE_HOPS = 60
 PRIOR = 0.1
 FORGET = 0.1
 SHARED = 0.1
