@@ -44,13 +44,14 @@ def test_hop_time_of_the_stock_graph(model):
     """The issue's budget: half of a hop's 16 ms on one core, with the portable ggml."""
     rng = np.random.default_rng(0)
     mic, ref = (0.1 * rng.standard_normal((2, 256))).astype("f4")
-    with voxhop.Session(model, kernels="stock") as session:
-        least = 1.0
-        for _ in range(1000):
-            start = time.thread_time()
-            session.process_hop(mic, ref)
-            least = min(least, time.thread_time() - start)
-            if least <= BUDGET_S:
-                break
-    # The fastest: what the code costs, once nothing else wants the caches and the memory.
+    least = 1.0
+    for _ in range(20):  # sessions: on a busy machine whole seconds are slow
+        with voxhop.Session(model, kernels="stock") as session:
+            for _ in range(60):
+                start = time.thread_time()
+                session.process_hop(mic, ref)
+                least = min(least, time.thread_time() - start)
+        if least <= BUDGET_S:
+            break
+    # The fastest: what the code costs, whatever else the machine is doing.
     assert least <= BUDGET_S
