@@ -125,7 +125,7 @@ def test_bench_measures_and_stays_consistent(capsys):
     assert 0 < timing["cpu_min_ms"] <= timing["cpu_p50_ms"]
     assert timing["real_time_factor"] == pytest.approx(timing["p50_ms"] / 16.0)
     if sys.platform == "linux":
-        assert found["memory"]["rss_model_bytes"] > 3_000_000
+        assert found["memory"]["rss_model_bytes"] > 1_000_000  # tensors wait in the file
         assert found["memory"]["rss_session_bytes"] > contender["state_bytes"] / 2
 
 
@@ -167,7 +167,8 @@ def test_bench_says_what_threads_and_preparing_gain(capsys):
 def test_bench_of_streams_prepares_ahead(capsys):
     assert main(["bench", "--streams", "2", "--hops", "100", "--history-first", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    with voxhop.load() as model, voxhop.SessionGroup(model, 1, history_first=True) as group:
+    options = {"history_first": True, "precision": "auto"}
+    with voxhop.load() as model, voxhop.SessionGroup(model, 1, **options) as group:
         assert found["state_bytes"] == group.info.state_bytes
     assert found["p50_ms"] < found["cpu_p50_ms"]  # the wall time is without prepare()
 
