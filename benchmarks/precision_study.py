@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import soxr
-from kept_page import keep_notes, machine_text, show
+from kept_page import keep_notes, machine_text, model_name, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar
@@ -108,7 +108,7 @@ def main() -> int:
     with ProgressBar("hearing") as bar:
         for i, name in enumerate(args.models):
             with voxhop.load(name) as model:
-                found = rows_of(model, Path(name).stem, args.precision, cases)
+                found = rows_of(model, model_name(name), args.precision, cases)
             rows += found
             bar.update(i + 1, len(args.models))
     text = page(rows, args, len(cases))
