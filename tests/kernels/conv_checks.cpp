@@ -353,7 +353,7 @@ void check_winograd(const KernelTable & table, Report & report) {
         for (int k = 0; k < r * r * c_in; ++k) {
           const int tap = k / (r * c_in), b = k / c_in % r, ci = k % c_in;
           const double product =
-              weight.row((tap * r + b) * c_in + ci)[c] *
+              double{filter[static_cast<size_t>(((tap * r + b) * c_in + ci) * c_out + c)]} *
               rows[static_cast<size_t>(tap)][static_cast<size_t>((bin + b) * c_in + ci)];
           sum += product;
           magnitude += std::fabs(product);
