@@ -80,7 +80,7 @@ def test_accumulators_stay_in_registers(build, isa, multiply):
         # bf16 without bf16 instructions needs more registers than AVX2 has.
         and not (isa == "avx2" and "Bf16Conv" in name)
     ]
-    assert len(tiles) >= 4
+    assert len(tiles) >= (4 if isa == "avx2_vnni" else 5)
     for name, body in tiles:
         stores = [t for t in body if re.match(r"vmov\w+\s+%[xyz]mm\d+,.*\(%r[sb]p", t)]
         assert not stores, f"{name}: {stores}"
@@ -88,8 +88,8 @@ def test_accumulators_stay_in_registers(build, isa, multiply):
 
 def test_rates_have_not_fallen_by_a_third(build):
     """Share of the multiply-add peak of the same run, against the recorded one."""
-    shares, peaks = {}, {}
-    for _ in range(3):  # a neighbour may take the shared cache for a while
+    shares, peaks, slow = {}, {}, {}
+    for _ in range(12):  # a neighbour may take the shared cache, or the tiles, for a while
         done = subprocess.run(
             [build / "bench_kernels", "30"], capture_output=True, text=True, check=True
         )
@@ -98,13 +98,15 @@ def test_rates_have_not_fallen_by_a_third(build):
             shares[isa, kernel] = max(float(share), shares.get((isa, kernel), 0.0))
             if kernel == "peak":
                 peaks[isa] = max(float(rate), peaks.get(isa, 0.0))
-    if "avx512" in peaks:
-        units = 512 if peaks["avx512"] > 1.5 * peaks["avx2"] else 256
-        shares |= {
-            (f"avx512 of {units} bits", k): v for (i, k), v in shares.items() if i == "avx512"
-        }
-    known = {key: share for key, share in tolerances.KERNEL_SHARES.items() if key in shares}
-    if not known:
-        pytest.skip("no instruction set of this machine has a recorded rate")
-    slow = {key: shares[key] for key, share in known.items() if shares[key] < share * 2 / 3}
+        if "avx512" in peaks:
+            units = 512 if peaks["avx512"] > 1.5 * peaks["avx2"] else 256
+            shares |= {
+                (f"avx512 of {units} bits", k): v for (i, k), v in shares.items() if i == "avx512"
+            }
+        known = {key: share for key, share in tolerances.KERNEL_SHARES.items() if key in shares}
+        if not known:
+            pytest.skip("no instruction set of this machine has a recorded rate")
+        slow = {key: shares[key] for key, share in known.items() if shares[key] < share * 2 / 3}
+        if not slow:
+            break
     assert not slow
