@@ -11,6 +11,11 @@ def noise(samples, seed, *, rms=0.1):
     return rms * np.random.default_rng(seed).standard_normal(samples)
 
 
+def level(x):
+    """Return a signal at an RMS of 0.05."""
+    return x * (0.05 / np.std(x))
+
+
 def speech_like(samples, seed):
     """Return noise and a gliding harmonic tone under a syllable-rate envelope."""
     rng = np.random.default_rng(seed)

@@ -1,37 +1,20 @@
 """The linear canceller does what its page says: finds rooms, spares talkers, does no harm."""
 
-from importlib import resources
-
 import numpy as np
 import pytest
-import soundfile
 
 import tolerances
-from signals import HOP, RATE, speech_like
+from signals import HOP, RATE, level, speech_like
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.errors import ShapeError
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.echo_location import place_of
-from voxhop.reference.filterbank import Analysis, Synthesis, stft_basis
+from voxhop.reference.filterbank import Synthesis, stft_basis
 
 PARTITIONS = 16
 DELAY = 500  # samples
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    return Analysis(stft_basis()[0]).double()
-
-
-@pytest.fixture(scope="module")
-def talkers():
-    """Two who never talked to each other: a recording, and it backwards from elsewhere."""
-    folder = resources.files("voxhop") / "demo"
-    speech, _ = soundfile.read(str(folder / "ref.flac"))
-    n = 400 * HOP
-    return level(speech[:n]), level(np.roll(speech[::-1], len(speech) // 3)[:n])
 
 
 def room(seed, seconds=0.12):
@@ -43,10 +26,6 @@ def room(seed, seconds=0.12):
 
 def through(room_, far):
     return np.convolve(far, room_)[: len(far)]
-
-
-def level(x):
-    return x * (0.05 / np.std(x))
 
 
 def frames(analysis, x):

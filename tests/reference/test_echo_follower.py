@@ -1,40 +1,18 @@
 """The follower takes what moves too fast for the long filters, wherever it is, and harms nobody."""
 
-from importlib import resources
-
 import numpy as np
 import pytest
-import soundfile
 
 import tolerances
-from signals import HOP, RATE
+from signals import HOP, RATE, level
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.echo_follower import FOLLOWED_HOPS, follow_echo
-from voxhop.reference.filterbank import Analysis, stft_basis
 
 PARTITIONS = 16
 HOPS = 400
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    return Analysis(stft_basis()[0]).double()
-
-
-@pytest.fixture(scope="module")
-def talkers():
-    """Two who never talked to each other: a recording, and it backwards from elsewhere."""
-    folder = resources.files("voxhop") / "demo"
-    speech, _ = soundfile.read(str(folder / "ref.flac"))
-    n = HOPS * HOP
-    return level(speech[:n]), level(np.roll(speech[::-1], len(speech) // 3)[:n])
-
-
-def level(x):
-    return x * (0.05 / np.std(x))
 
 
 def swaying(far, delay):
