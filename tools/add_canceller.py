@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Put the linear canceller in front of a LocalVQE model that knows nothing of it.
+"""Put the front-ends that need no training before a LocalVQE model that knows nothing of them.
 
     python tools/add_canceller.py MODEL.gguf OUT.gguf [--partitions 32] [--dtype f16]
-        [--follow] [--echo-inputs]
+        [--follow] [--tones] [--echo-inputs]
 
-The network is unchanged: it hears what the canceller leaves of the microphone. See
-docs/canceller.md for what that does to it. With --follow what moves fast is taken, too. With
---echo-inputs it also sees the echo that was
-taken, through weights that are zero: a file to train from (--dtype f32).
+The network is unchanged: it hears what they leave of the microphone. --partitions is the linear
+canceller's tail, 0 for none; with --follow what moves fast is taken, too: see docs/canceller.md
+for what that does to the network. --tones takes steady tones: docs/tones.md. With --echo-inputs
+it also sees the echo that was taken, through weights that are zero: a file to train from
+(--dtype f32).
 """
 
 from __future__ import annotations
@@ -24,16 +25,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--partitions", type=int, default=32, help="of 16 ms: 16, 32 or 48")
+    parser.add_argument("--partitions", type=int, default=32, help="of 16 ms: 16, 32, 48 or 0")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f16")
     parser.add_argument("--follow", action="store_true", help="short filters behind the long ones")
+    parser.add_argument("--tones", action="store_true", help="take steady tones")
     parser.add_argument("--echo-inputs", action="store_true", help="for training")
     args = parser.parse_args()
     model = read_gguf(args.model)
     changed = with_canceller(
-        model, args.partitions, echo_inputs=args.echo_inputs, follow=args.follow
+        model,
+        args.partitions,
+        echo_inputs=args.echo_inputs,
+        follow=args.follow,
+        tones=args.tones,
     )
-    name = f"{args.model.stem} behind a canceller of {16 * args.partitions} ms"
+    parts = [f"a canceller of {16 * args.partitions} ms"] * bool(args.partitions)
+    parts += ["a tone canceller"] * args.tones
+    name = f"{args.model.stem} behind {' and '.join(parts) or 'nothing'}"
     write_gguf(changed, args.out, dtype=args.dtype, metadata={"general.name": name})
 
 

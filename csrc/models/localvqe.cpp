@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "blocks/block_set.h"
+#include "blocks/tones/tone_canceller.h"
 #include "core/hop_builder.h"
 #include "core/model.h"
 #include "core/status.h"
@@ -189,6 +190,7 @@ class LocalVqe final : public Network {
     ggml_tensor * mic = b.input("mic", c_.hop);
     ggml_tensor * ref = b.input("ref", c_.hop);
 
+    if (c_.cancel_tones) mic = tone_canceller(b, "tone_canceller", mic);
     ggml_tensor * heard = blocks.analysis(b, w_.mic_analysis, mic);
     ggml_tensor * spectrum = heard;
     ggml_tensor * verdict = nullptr;

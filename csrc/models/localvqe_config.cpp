@@ -1,5 +1,6 @@
 #include "models/localvqe_config.h"
 
+#include "blocks/tones/tone_canceller.h"
 #include "core/status.h"
 #include "core/text.h"
 
@@ -111,6 +112,10 @@ LocalVqeConfig read_localvqe_config(const GgufFile & file, const TensorStore & t
   VH_CHECK(c.echo_partitions > 0 || !c.echo_follower, VH_E_MODEL,
            "metadata localvqe.frontend.follower: true without localvqe.frontend.partitions, "
            "expected both");
+  c.cancel_tones = file.find_boolean("localvqe.frontend.tones").value_or(false);
+  VH_CHECK(!c.cancel_tones || c.hop == kToneHop, VH_E_MODEL,
+           "metadata localvqe.frontend.tones: true with hops of %lld samples, expected %lld",
+           static_cast<long long>(c.hop), static_cast<long long>(kToneHop));
   c.mic = read_channels(file, "localvqe.mic_channels", kMicStages, c.echo_partitions > 0 ? 4 : 2);
   c.far = read_channels(file, "localvqe.far_channels", kFarStages);
   c.shuffle = read_shuffle(file);

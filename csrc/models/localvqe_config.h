@@ -27,6 +27,7 @@ struct LocalVqeConfig {
   Shuffle shuffle = Shuffle::kHalves;
   int64_t echo_partitions = 0;             // of the linear canceller in front; 0: none
   bool echo_follower = false;              // behind its gate
+  bool cancel_tones = false;               // before everything else
   std::optional<double> comfort_noise_db;  // below the microphone's noise floor
 
   /// Whether the microphone's encoder also sees the echo that the canceller took.

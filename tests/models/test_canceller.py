@@ -13,35 +13,14 @@ from streams import run as run_session
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
+from front_ends import KERNEL_SETS, transparent
 from voxhop.export import read_gguf, write_gguf
-from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.front_end import with_canceller
 
 pytestmark = pytest.mark.torch
 
-NARROW = {
-    "far_channels": (2, 4, 4),
-    "align_hidden": 4,
-    "bottleneck_hidden": 8,
-    "d_max": 4,
-}
 HOPS = 220
 CHANGE = 120  # hop of a path change that both filters and the restart take part in
-SETS = [("stock", "auto"), *(("fused", isa) for isa in voxhop.cpu_isas())]
-
-
-def model_of(partitions, inputs=2, seed=3, *, follow=False):
-    """Return a network that gives back what the canceller leaves."""
-    torch.manual_seed(seed)
-    config = LocalVQEConfig(
-        mic_channels=(inputs, 4, 4, 4, 4, 4),
-        echo_partitions=partitions,
-        echo_follower=follow,
-        **NARROW,
-    )
-    model = LocalVQE(config)
-    model.identity_mask_(0.0)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +29,9 @@ def files(tmp_path_factory):
     paths = {}
     for partitions in (0, 16, 32, 48):
         paths[partitions] = folder / f"{partitions}.gguf"
-        write_gguf(model_of(partitions), paths[partitions])
+        write_gguf(transparent(echo_partitions=partitions), paths[partitions])
     paths["follower"] = folder / "follower.gguf"
-    write_gguf(model_of(16, follow=True), paths["follower"])
+    write_gguf(transparent(echo_partitions=16, echo_follower=True), paths["follower"])
     return paths
 
 
@@ -92,7 +71,7 @@ def expected(files, call):
 
 @pytest.mark.parametrize(
     ("partitions", "kernels", "isa"),
-    [(16, *one) for one in SETS] + [(32, "fused", "auto"), (48, "fused", "auto")],
+    [(16, *one) for one in KERNEL_SETS] + [(32, "fused", "auto"), (48, "fused", "auto")],
 )
 def test_engine_is_the_reference(files, call, expected, partitions, kernels, isa):
     out = run(files[partitions], *call, kernels=kernels, isa=isa)
@@ -104,7 +83,7 @@ def test_follower_is_the_reference(files, call, later):
     """Where the echo comes early, and where the follower has to look for it."""
     mic = np.concatenate((np.zeros(later, "f4"), call[0]))[: len(call[0])]
     expected = reference(files["follower"], mic, call[1])
-    for kernels, isa in SETS:
+    for kernels, isa in KERNEL_SETS:
         out = run(files["follower"], mic, call[1], kernels=kernels, isa=isa)
         assert relative_rms(out, expected) < tolerances.CANCELLER_RELATIVE_RMS, (kernels, isa)
     assert relative_rms(run(files[16], mic, call[1]), expected) > 1e-2
@@ -125,7 +104,7 @@ def test_silent_reference_leaves_every_bit(files, call, name):
 
 
 def test_network_sees_the_echo_beside_what_is_left(tmp_path, call):
-    model = model_of(16, inputs=4, seed=5)
+    model = transparent(4, echo_partitions=16)
     with torch.no_grad():
         model.dec1.deconv.conv.weight.add_(0.02 * torch.randn_like(model.dec1.deconv.conv.weight))
     path = tmp_path / "both.gguf"
@@ -140,7 +119,7 @@ def test_network_sees_the_echo_beside_what_is_left(tmp_path, call):
 
 
 def test_new_inputs_start_from_the_old_network(tmp_path, call):
-    model = model_of(0, seed=6)
+    model = transparent()
     with torch.no_grad():
         model.dec1.deconv.conv.weight.add_(0.02 * torch.randn_like(model.dec1.deconv.conv.weight))
     old, new = tmp_path / "old.gguf", tmp_path / "new.gguf"
@@ -190,7 +169,7 @@ def test_broken_samples_restart_it(files, call, name):
 @pytest.mark.parametrize("partitions", [8, 17, 64])
 def test_other_tails_are_refused_by_name(tmp_path, partitions):
     path = tmp_path / "odd.gguf"
-    write_gguf(model_of(16), path)
+    write_gguf(transparent(echo_partitions=16), path)
     data = path.read_bytes()
     key = b"localvqe.frontend.partitions"
     at = data.index(key) + len(key) + 4

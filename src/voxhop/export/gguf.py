@@ -78,6 +78,8 @@ def gguf_metadata(config: LocalVQEConfig) -> dict[str, MetadataValue]:
         values["frontend.partitions"] = config.echo_partitions
     if config.echo_follower:
         values["frontend.follower"] = True
+    if config.cancel_tones:
+        values["frontend.tones"] = True
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 

@@ -103,6 +103,7 @@ def _config(reader: gguf.GGUFReader) -> LocalVQEConfig:
         comfort_noise_db=_comfort_noise_db(reader),
         echo_partitions=_own(reader, "frontend.partitions", int),
         echo_follower=_flag(reader, "frontend.follower"),
+        cancel_tones=_flag(reader, "frontend.tones"),
     )
 
 

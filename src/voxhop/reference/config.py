@@ -54,6 +54,8 @@ class LocalVQEConfig:
         sees the echo that was taken beside what is left.
     echo_follower
         Whether the canceller has a follower for what moves fast.
+    cancel_tones
+        Whether steady tones are taken from the microphone before everything else.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class LocalVQEConfig:
     comfort_noise_db: float | None = None
     echo_partitions: int = 0
     echo_follower: bool = False
+    cancel_tones: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible values by name."""
@@ -110,6 +113,12 @@ class LocalVQEConfig:
         follower = self.echo_follower
         ok = follower in (True, False) and (partitions > 0 or not follower)
         _require("echo_follower", follower, "true only with echo_partitions", ok=ok)
+        _require(
+            "cancel_tones",
+            self.cancel_tones,
+            "true or false",
+            ok=self.cancel_tones in (True, False),
+        )
 
     @property
     def sees_echo(self) -> bool:

@@ -14,7 +14,12 @@ _FIRST = "mic_enc1"
 
 
 def with_canceller(
-    model: LocalVQE, partitions: int, *, echo_inputs: bool = False, follow: bool = False
+    model: LocalVQE,
+    partitions: int,
+    *,
+    echo_inputs: bool = False,
+    follow: bool = False,
+    tones: bool = False,
 ) -> LocalVQE:
     """Return a copy of a model that hears the microphone through the canceller.
 
@@ -23,7 +28,7 @@ def with_canceller(
     model
         Of version 2 or later, without a canceller. Left as it is.
     partitions
-        Of 16 ms: 16, 32 or 48.
+        Of 16 ms: 16, 32 or 48; 0 for none.
     echo_inputs
         Whether the copy also sees the echo that was taken, through weights that are zero: a
         start for training. The first norm counts the new inputs too, so its gain falls by the
@@ -31,6 +36,8 @@ def with_canceller(
         for a mean that features hardly have.
     follow
         Whether the canceller has a follower for what moves fast.
+    tones
+        Whether steady tones are taken from the microphone.
 
     Raises
     ------
@@ -41,7 +48,11 @@ def with_canceller(
     if echo_inputs:
         widths = (2 * widths[0], *widths[1:])
     config = replace(
-        model.config, echo_partitions=partitions, echo_follower=follow, mic_channels=widths
+        model.config,
+        echo_partitions=partitions,
+        echo_follower=follow,
+        cancel_tones=tones,
+        mic_channels=widths,
     )
     state = dict(model.state_dict())
     if echo_inputs:

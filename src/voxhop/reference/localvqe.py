@@ -20,6 +20,7 @@ from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, L
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
 from voxhop.reference.mask import CURRENT_TAP, ConvolvingMask
 from voxhop.reference.s4d import S4D
+from voxhop.reference.tone_canceller import ToneState, cancel_tones
 
 FEATURE_EPS = 1e-12
 INITIAL_MASK_SCALE = 0.1
@@ -33,6 +34,7 @@ class FrontState(NamedTuple):
     far: tuple[ConvPair, ...]
     align: AlignState
     echo: CancellerState | None  # None without a canceller
+    tones: ToneState | None  # None without a tone canceller
 
 
 class LocalVQEState(NamedTuple):
@@ -49,7 +51,7 @@ class LocalVQEState(NamedTuple):
 class Front(NamedTuple):
     """What encoders and alignment give."""
 
-    heard: Tensor  # (B, T, F, 2), the microphone's spectrum
+    heard: Tensor  # (B, T, F, 2), the microphone's spectrum, less its tones
     mic_spectrum: Tensor  # (B, T, F, 2), what is left of it behind the canceller
     ref_spectrum: Tensor  # (B, T, F, 2)
     skips: list[Tensor]  # outputs of mic_enc1, mic_enc2
@@ -139,8 +141,8 @@ class LocalVQE(nn.Module):
         synthesize
             Whether to make audio. A stream must keep to one choice.
         echo
-            What the canceller knows at the start of a clip, or what it has made of the clip;
-            None for nothing.
+            What the canceller knows at the start of a clip, or what it has made of the clip
+            (`mic` is then without its tones); None for nothing.
 
         Returns
         -------
@@ -214,7 +216,10 @@ class LocalVQE(nn.Module):
         """
         self._check(mic, ref)
         past = None if state is None else state.audio
+        tones = None if state is None else state.tones
         with torch.autocast(mic.device.type, enabled=False):
+            if self.config.cancel_tones and not isinstance(echo, CancellerOutput):
+                mic, tones = cancel_tones(mic, tones)
             spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
             heard, ref_spectrum = spectra.chunk(2)
             known = echo if state is None else state.echo
@@ -228,7 +233,7 @@ class LocalVQE(nn.Module):
         align_past = None if state is None else state.align
         align, align_state = self.align(skips[-1], far[-1], align_past)
         front = Front(heard, mic_spectrum, ref_spectrum, skips, align)
-        return front, FrontState(audio, mic_states, far_states, align_state, new)
+        return front, FrontState(audio, mic_states, far_states, align_state, new, tones)
 
     def _cancel(
         self,

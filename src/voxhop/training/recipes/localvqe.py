@@ -10,6 +10,7 @@ from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.front_end import with_echo_inputs
+from voxhop.reference.tone_canceller import cancel_tones
 from voxhop.training.bank import load_bank
 from voxhop.training.conditions import CONDITIONS
 from voxhop.training.config import TrainingConfig
@@ -112,6 +113,8 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         model = self.config.model
         if not model.echo_partitions:
             return batch
+        if model.cancel_tones:
+            batch = batch._replace(mic=cancel_tones(batch.mic)[0])
         canceller = Canceller(model.echo_partitions, follow=model.echo_follower)
         known = warmed(canceller, warm, draw, batch) if warm.samples else batch
         return cancelled(canceller, known)
