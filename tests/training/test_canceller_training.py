@@ -17,9 +17,11 @@ from voxhop.export import write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.filterbank import Analysis, stft_basis
+from voxhop.reference.tone_canceller import cancel_tones
 from voxhop.training.config import load_config
 from voxhop.training.draw import Draw
 from voxhop.training.loop import LAST, LOG, train
+from voxhop.training.recipes import recipe_of
 from voxhop.training.simulate import Scenario, SimulationConfig, simulate
 from voxhop.training.start import initial_model
 from voxhop.training.warm import WarmConfig, cancelled, warmed
@@ -138,6 +140,24 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, toml):
     looks = [record for record in log if record["kind"] == "valid"]
     assert looks
     assert all("hum_si_sdr_gain" in look and "moving_path_si_sdr_gain" in look for look in looks)
+
+
+def test_tones_are_taken_before_the_canceller_hears_a_clip(tmp_path, bank, toml):
+    toml = toml.replace("hum = 0.5\nmoving_path = 0.5", "hum = 1.0").replace("seconds = 0.2", "")
+    both = {
+        name: recipe_of(config_of(tmp_path, text, 4, name)).draw(
+            bank, Draw(2), step=0, clips=3, seconds=2.5
+        )
+        for name, text in (
+            ("without", toml),
+            ("with", toml.replace("echo_partitions", "cancel_tones = true\necho_partitions")),
+        )
+    }
+    heard = both["without"].clips.mic
+    taken, _ = cancel_tones(heard)
+    assert not torch.equal(taken, heard)
+    assert torch.equal(both["with"].clips.mic, taken)
+    assert torch.equal(both["with"].clips.target, both["without"].clips.target)
 
 
 def finished(config):

@@ -20,7 +20,7 @@ using tones::Sightings;
 constexpr int kTones = 16;
 constexpr int kLanes = 16;
 constexpr double kApart = 2.0 * 3.14159265358979323846 * 6.0 / 16000.0;  // rad per sample: 6 Hz
-constexpr double kQuiet = 1e-5;                                          // amplitude
+constexpr double kQuiet = 1e-4;                                          // amplitude
 constexpr double kForget = 1e-4;
 constexpr double kLagSmoothing = 0.9, kLagShare = 0.05;
 constexpr double kFastest = 0.25;
