@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 import voxhop
+from recordings import voxhop_command
 from voxhop.cli import main
 from voxhop.codec import ContainerWriter, parse_container
 
@@ -116,7 +117,7 @@ def test_stopped_in_the_middle_nothing_is_left(coded, number, code, verb):
             writer.finish(599 * len(codes) * 320)
     before = sorted(path.name for path in coded.parent.iterdir())
     running = subprocess.Popen(
-        [*COMMAND, verb, source, "-o", out, "--model", MODEL],
+        voxhop_command(verb, source, "-o", out, "--model", MODEL),
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 import voxhop
+from recordings import voxhop_command
 from voxhop.cli import main
 from voxhop.engine.plain import plain
 
-COMMAND = [sys.executable, "-m", "voxhop", "enhance"]
 LINE = ["enhance", "mic.wav", "--ref", "speaker.wav", "-o", "clean.wav"]
 
 
@@ -106,7 +106,7 @@ def running(recordings):
     """A command in the middle of a recording of ten minutes."""
     soundfile.write("long.wav", np.random.default_rng(0).normal(0, 0.05, 9_600_000), 16000)
     process = subprocess.Popen(
-        [*COMMAND, "long.wav", "-o", "clean.wav"],
+        voxhop_command("enhance", "long.wav", "-o", "clean.wav"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

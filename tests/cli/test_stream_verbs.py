@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import voxhop
+from recordings import voxhop_command
 from voxhop.cli import main
 
 DEMO = Path(voxhop.__file__).parent / "demo"
@@ -119,7 +120,7 @@ def test_pipe_refuses_a_terminal(side):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
 def test_pipe_ends_at_ctrl_c_with_one_word():
-    command = [sys.executable, "-m", "voxhop", "pipe", "--rate", "16000"]
+    command = voxhop_command("pipe", "--rate", "16000")
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, **pipes) as running:
         running.stdin.write(bytes(64000))

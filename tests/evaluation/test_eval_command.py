@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from case_sets import RATE, echo_of, make_set, speech
 
+from recordings import voxhop_command
 from voxhop.cli import main
 
 PLAIN = "si_sdr,erle,blind_erle"
@@ -73,7 +74,7 @@ def test_ctrl_c_ends_all_processes_quietly_and_keeps_what_is_done(arguments, tmp
     slow = "case_sets:LateCopy,seconds=2.0"
     arguments += ["--no-html", "--system", slow]
     running = subprocess.Popen(
-        [sys.executable, "-m", "voxhop", *arguments, "--jobs", "2"],
+        voxhop_command(*arguments, "--jobs", "2"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

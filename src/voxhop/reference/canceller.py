@@ -16,7 +16,7 @@ from voxhop.errors import ShapeError
 from voxhop.reference.echo_follower import FollowerState, follow_echo
 from voxhop.reference.echo_gate import EchoEstimate, GateState, Verdicts, gate_echo
 from voxhop.reference.echo_location import Location, Place, locate, no_location, place_of
-from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis
+from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis, power_of
 
 PARTITIONS = (16, 32, 48)
 GROUP = 16
@@ -292,10 +292,10 @@ class Canceller:
         self, rule: FilterRule, f: FilterState, spectra: Tensor, d: Tensor, e: Tensor, hop: int
     ) -> tuple[FilterState, Tensor]:
         """Adapt a filter to a hop whose error was e (B, S); return what then is left of d."""
-        power = _power(spectra)
+        power = power_of(spectra)
         error = _spectrum(e)
         misfit = 0.5 * (f.uncertainty * power).sum(1)
-        at_least = NEAR_SMOOTHING * f.near + (1 - NEAR_SMOOTHING) * NEAR_SHARE * _power(error)
+        at_least = NEAR_SMOOTHING * f.near + (1 - NEAR_SMOOTHING) * NEAR_SHARE * power_of(error)
         total = misfit + torch.maximum(f.near, at_least) + NEAR_FLOOR
         gain = f.uncertainty / total[:, None]
         step = gain * spectra.conj() * error[:, None]
@@ -307,14 +307,14 @@ class Canceller:
                 first = hop // 2 * GROUP % self.partitions
                 group = slice(first, first + GROUP)
                 weights[:, group] = _constrained(weights[:, group])
-        taps = _power(weights)
+        taps = power_of(weights)
         shape = self._prior(rule, spectra)
         spread = rule.spread * taps.sum(1, keepdim=True) * shape / shape.sum()
         uncertainty = f.uncertainty * (1 - rule.shrink * gain * power)
         uncertainty = uncertainty + rule.forget * (taps + spread)
         new = FilterState(weights, uncertainty.clamp(min=UNCERTAINTY_FLOOR), f.near)
         left = d - _echo(new, spectra)
-        near = NEAR_SMOOTHING * f.near + (1 - NEAR_SMOOTHING) * _power(_spectrum(left))
+        near = NEAR_SMOOTHING * f.near + (1 - NEAR_SMOOTHING) * power_of(_spectrum(left))
         return new._replace(near=near), left
 
 
@@ -392,7 +392,3 @@ def _constrained(weights: Tensor) -> Tensor:
     """Keep the taps that a partition has: (..., F) -> (..., F)."""
     taps = torch.fft.irfft(weights, FILTERBANK_FFT)[..., :FILTERBANK_HOP]
     return torch.fft.rfft(taps, FILTERBANK_FFT)
-
-
-def _power(z: Tensor) -> Tensor:
-    return z.real.square() + z.imag.square()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from voxhop.reference.echo_gate import no_louder
+from voxhop.reference.filterbank import power_of
 
 FOLLOWED_HOPS = 8
 BEFORE_ECHO = 2
@@ -106,26 +107,22 @@ def _adapt(state: FollowerState, d: Tensor) -> tuple[FollowerState, Tensor]:
     hops = torch.arange(FOLLOWED_HOPS, device=d.device)
     at = (state.first[:, None] + hops)[:, :, None].expand(state.weights.shape)
     x = state.spectra.gather(1, at)
-    power = _power(x)
+    power = power_of(x)
     e = d - (state.weights * x).sum(1)
-    near = torch.maximum(state.near, _smoothed(state.near, NEAR_SHARE * _power(e)))
+    near = torch.maximum(state.near, _smoothed(state.near, NEAR_SHARE * power_of(e)))
     total = (state.uncertainty * power).sum(1) + near + NEAR_FLOOR
     gain = state.uncertainty / total[:, None]
     weights = state.weights + gain * x.conj() * e[:, None]
-    taps = _power(weights)
+    taps = power_of(weights)
     energy = taps.sum(1, keepdim=True)
     path = taps + SHARED * (energy / FOLLOWED_HOPS + LEAST_PATH)
     uncertainty = state.uncertainty * (1 - gain * power) + FORGET * path
     # In a long silence nothing is learned, and doubt must end somewhere.
     uncertainty = torch.minimum(uncertainty, PRIOR + energy).clamp(min=UNCERTAINTY_FLOOR)
     echo = (weights * x).sum(1)
-    near = _smoothed(state.near, _power(d - echo))
+    near = _smoothed(state.near, power_of(d - echo))
     return state._replace(weights=weights, uncertainty=uncertainty, near=near), echo
 
 
 def _smoothed(old: Tensor, now: Tensor) -> Tensor:
     return NEAR_SMOOTHING * old + (1 - NEAR_SMOOTHING) * now
-
-
-def _power(z: Tensor) -> Tensor:
-    return z.real.square() + z.imag.square()

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from voxhop.reference.filterbank import power_of
+
 BINS = slice(8, 136)
 KEEP = 0.95
 POWER_FLOOR = 1e-6
@@ -60,7 +62,7 @@ def locate(past: Location, ref: Tensor, mic: Tensor, sounds: Tensor) -> Location
         What is known survives hops in which either side is silent.
     """
     x, d = ref[:, :, BINS], mic[:, BINS]
-    heard = d.real.square() + d.imag.square()
+    heard = power_of(d)
     loudness = KEEP * past.loudness + (1 - KEEP) * heard
     power = (x.real.square() + x.imag.square()).mean(1) + POWER_FLOOR
     scaled = d / (power * (loudness + POWER_FLOOR)).sqrt()

@@ -54,6 +54,11 @@ def dct_basis() -> tuple[Tensor, Tensor]:
     return basis, basis.T.contiguous()
 
 
+def power_of(z: Tensor) -> Tensor:
+    """Return |z|^2 of a complex tensor, real and of the same shape."""
+    return z.real.square() + z.imag.square()
+
+
 class _Frozen(nn.Module):
     """A weight that is saved with the model and never trained."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP
+from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, power_of
 
 TONES = 16
 FRAMES = 32
@@ -111,7 +111,7 @@ def _track(tones: Tones, hop: Tensor) -> tuple[Tones, Tensor, Tensor]:
     turns = torch.polar(torch.ones_like(n), tones.rate[:, :, None] * n)  # (B, M, S)
     error = hop - (tones.amplitude[:, :, None] * turns).real.sum(1)
     c = 2 / FILTERBANK_HOP * (turns.conj() * error[:, None]).sum(2)
-    power = _power(tones.amplitude)
+    power = power_of(tones.amplitude)
     along = c * tones.amplitude.conj()
 
     fit = _smoothed(tones.fit, along.real + power, FIT_SMOOTHING)
@@ -119,7 +119,7 @@ def _track(tones: Tones, hop: Tensor) -> tuple[Tones, Tensor, Tensor]:
     there = ((fit / (smooth_power + POWER_FLOOR) - NO_FIT) / FIT_RANGE).clamp(0, 1)
 
     # What lags behind goes on from hop to hop; what else is there does not.
-    noise = _power(c - tones.last) / 2
+    noise = power_of(c - tones.last) / 2
     lag = _smoothed(tones.lag, c, LAG_SMOOTHING)
     total = torch.maximum(tones.near, _smoothed(tones.near, noise, 1 - NEAR_RISE))
     gain = (tones.doubt / (tones.doubt + total + POWER_FLOOR)).clamp(max=FASTEST)
@@ -137,7 +137,7 @@ def _track(tones: Tones, hop: Tensor) -> tuple[Tones, Tensor, Tensor]:
     new = Tones(
         amplitude,
         rate,
-        tones.doubt * (1 - gain) + FORGET * power + LAG_SHARE * _power(lag),
+        tones.doubt * (1 - gain) + FORGET * power + LAG_SHARE * power_of(lag),
         _smoothed(tones.near, noise, NEAR_SMOOTHING),
         c * turn,
         lag * turn,
@@ -231,7 +231,7 @@ def _born(tones: Tones, wanted: Tensor, amplitude: Tensor, rate: Tensor) -> Tone
     place = (~known).long().argmax(1)
     wanted = wanted & ~close & ~known.all(1) & (amplitude.abs() >= QUIET)
     here = wanted[:, None] & (torch.arange(TONES, device=rate.device) == place[:, None])
-    power = _power(amplitude)
+    power = power_of(amplitude)
     first = (
         amplitude, rate, FIRST_DOUBT * power, FIRST_NEAR * power, 0 * amplitude, 0 * amplitude,
         power / 2, power, torch.zeros_like(place),
@@ -248,7 +248,3 @@ def _put(whole: Tensor, bins: slice, values: Tensor) -> Tensor:
 
 def _smoothed(old: Tensor, now: Tensor, share: float) -> Tensor:
     return share * old + (1 - share) * now
-
-
-def _power(z: Tensor) -> Tensor:
-    return z.real.square() + z.imag.square()
