@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from front_ends import KERNEL_SETS, transparent
 from voxhop.export import read_gguf, write_gguf
-from voxhop.reference.front_end import with_canceller
+from voxhop.reference.front_end import with_front_end
 
 pytestmark = pytest.mark.torch
 
@@ -124,7 +124,7 @@ def test_new_inputs_start_from_the_old_network(tmp_path, call):
         model.dec1.deconv.conv.weight.add_(0.02 * torch.randn_like(model.dec1.deconv.conv.weight))
     old, new = tmp_path / "old.gguf", tmp_path / "new.gguf"
     write_gguf(model, old)
-    write_gguf(with_canceller(model, 16, echo_inputs=True), new)
+    write_gguf(with_front_end(model, 16, echo_inputs=True), new)
     mic, silence = call[0], np.zeros_like(call[0])
     was = run(old, mic, silence)
     assert relative_rms(run(new, mic, silence), was) < tolerances.NEW_INPUTS_RELATIVE_RMS

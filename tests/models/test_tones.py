@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from front_ends import KERNEL_SETS, transparent
 from voxhop.export import read_gguf, write_gguf
+from voxhop.reference.front_end import with_front_end
 
 pytestmark = pytest.mark.torch
 
@@ -110,6 +111,12 @@ def test_a_saved_stream_goes_on_with_the_same_bits(files, mic):
         other.load_state(kept)
         later = run_session(other, mic[cut:], silence[cut:])
     assert np.array_equal(later, whole[cut:])
+
+
+def test_any_network_can_have_it(files, mic, tmp_path):
+    path = tmp_path / "with.gguf"
+    write_gguf(with_front_end(read_gguf(files["none"]), 0, tones=True), path)
+    assert np.array_equal(run(path, mic), run(files["tones"], mic))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e9])

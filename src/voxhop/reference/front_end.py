@@ -1,4 +1,4 @@
-"""Puts the linear canceller in front of a network that was trained without it."""
+"""Puts what needs no training in front of a network that knows nothing of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voxhop.reference.localvqe import LocalVQE
 _FIRST = "mic_enc1"
 
 
-def with_canceller(
+def with_front_end(
     model: LocalVQE,
     partitions: int,
     *,
@@ -21,7 +21,7 @@ def with_canceller(
     follow: bool = False,
     tones: bool = False,
 ) -> LocalVQE:
-    """Return a copy of a model that hears the microphone through the canceller.
+    """Return a copy of a model that hears the microphone through cancellers.
 
     Parameters
     ----------

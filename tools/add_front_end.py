@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Put the front-ends that need no training before a LocalVQE model that knows nothing of them.
 
-    python tools/add_canceller.py MODEL.gguf OUT.gguf [--partitions 32] [--dtype f16]
+    python tools/add_front_end.py MODEL.gguf OUT.gguf [--partitions 32] [--dtype f16]
         [--follow] [--tones] [--echo-inputs]
 
 The network is unchanged: it hears what they leave of the microphone. --partitions is the linear
@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 
 from voxhop.export import read_gguf, write_gguf
-from voxhop.reference.front_end import with_canceller
+from voxhop.reference.front_end import with_front_end
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--echo-inputs", action="store_true", help="for training")
     args = parser.parse_args()
     model = read_gguf(args.model)
-    changed = with_canceller(
+    changed = with_front_end(
         model,
         args.partitions,
         echo_inputs=args.echo_inputs,
