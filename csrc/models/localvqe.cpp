@@ -200,6 +200,10 @@ class LocalVqe final : public Network {
       const EchoFollower follower{"echo_follower", c_.echo_partitions};
       spectrum = echo_follower(b, follower, spectrum, ref_spectrum, verdict);
     }
+    if (c_.echo_partitions > 0) {
+      b.tap("frontend.heard", heard);
+      b.tap("frontend.left", spectrum);
+    }
     ggml_tensor * far = blocks.features(b, c_.power_law, ref_spectrum);
     for (const EncoderBlock & block : w_.far) {
       far = encode(b, blocks, block, far);

@@ -12,22 +12,23 @@ pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import torch
 
-from voxhop.errors import ArgumentError
+from voxhop.errors import ArgumentError, EngineError
 from voxhop.export import write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.filterbank import Analysis, stft_basis
-from voxhop.reference.tone_canceller import cancel_tones
+from voxhop.training import hearing
 from voxhop.training.config import load_config
 from voxhop.training.draw import Draw
+from voxhop.training.hearing import front_end_of
 from voxhop.training.loop import LAST, LOG, train
-from voxhop.training.recipes import recipe_of
 from voxhop.training.simulate import Scenario, SimulationConfig, simulate
 from voxhop.training.start import initial_model
-from voxhop.training.warm import WarmConfig, cancelled, warmed
+from voxhop.training.warm import WarmConfig, cancelled
 
 LEAD = 63 * 256
 SECONDS = LEAD / 16000
+ANALYSIS = Analysis(stft_basis()[0])
 STILL = SimulationConfig(
     snr_db=(60, 60), quiet_snr_db=(60, 60), clipping=0, altered_reference=0, path_change=0,
     drift=0, near_gate=0, far_gate=0, delay_s=(0.0, 0.1), music=0.0,
@@ -40,57 +41,82 @@ def clips(bank):
     return simulate(bank, STILL, Draw(4), samples=LEAD + 32 * 256, scenario=which)
 
 
+@pytest.fixture(scope="module", params=["engine", "PyTorch"])
+def front(request):
+    """A canceller of 256 ms, as `front_end_of` and in PyTorch."""
+    config = LocalVQEConfig(echo_partitions=16)
+    if request.param == "engine":
+        return front_end_of(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hearing, "_Engine", unavailable)
+        return front_end_of(config)
+
+
+def unavailable(_):
+    raise EngineError("not built")
+
+
 def left(batch):
     """Residual over microphone of the first half second, dB per clip."""
-    analysis = Analysis(stft_basis()[0])
-    mic, ref = batch.clips.mic, batch.clips.ref
-    heard = analysis(mic)[0]
-    output, _ = Canceller(16).cancel(mic, ref, analysis, heard, batch.echo)
-    powers = [x.square().sum((1, 2, 3)) for x in (output.residual, heard)]
+    powers = [x.square().sum((1, 2, 3)) for x in (batch.echo.residual, sum(batch.echo))]
     return 10 * torch.log10(powers[0] / powers[1])
 
 
-def test_warm_cancellers_know_the_path_and_others_do_not(clips):
+def test_warm_cancellers_know_the_path_and_others_do_not(front, clips):
     shares = {"warm": (0.0, 0.0), "fresh": (1.0, 0.0), "disturbed": (0.0, 1.0)}
     found = {
-        name: left(warmed(Canceller(16), WarmConfig(SECONDS, *share), Draw(5), clips)).mean()
+        name: left(cancelled(front, WarmConfig(SECONDS, *share), Draw(5), clips)).mean()
         for name, share in shares.items()
     }
     assert found["warm"] < found["fresh"] - 3
     assert found["warm"] < found["disturbed"] - 3
 
 
-def test_clips_keep_what_is_behind_the_lead(clips):
-    batch = warmed(Canceller(16), WarmConfig(SECONDS), Draw(5), clips)
+def test_clips_keep_what_is_behind_the_lead(front, clips):
+    batch = cancelled(front, WarmConfig(SECONDS, 0.0, 0.0), Draw(5), clips)
     assert torch.equal(batch.clips.mic, clips.mic[:, LEAD:])
     assert torch.equal(batch.clips.target, clips.target[:, LEAD:])
     assert torch.equal(batch.clips.delay_frames, clips.delay_frames[:, 63:])
+    heard = ANALYSIS(clips.mic)[0][:, 63:]
+    assert torch.allclose(sum(batch.echo), heard, atol=1e-4)
 
 
-def test_shares_are_clips_of_one_batch(clips):
-    half = WarmConfig(SECONDS, fresh=0.5, disturbed=0.0)
-    batch = warmed(Canceller(16), half, Draw(6), clips)
-    empty = batch.echo.steady.weights.abs().sum((1, 2)) == 0
-    assert 0 < int(empty.sum()) < len(empty)
+def test_shares_are_clips_of_one_batch(front, clips):
+    whole = cancelled(front, WarmConfig(SECONDS, 0.0, 0.0), Draw(6), clips)
+    half = cancelled(front, WarmConfig(SECONDS, fresh=0.5, disturbed=0.0), Draw(6), clips)
+    same = (whole.echo.residual == half.echo.residual).flatten(1).all(1)
+    assert 0 < int(same.sum()) < len(same)
 
 
-def test_the_network_hears_what_was_cancelled_with_the_batch(clips):
-    canceller = Canceller(16)
-    known = warmed(canceller, WarmConfig(SECONDS), Draw(5), clips)
+@pytest.mark.parametrize("options", [{}, {"echo_follower": True}, {"cancel_tones": True}])
+def test_the_engine_hears_what_the_reference_hears(monkeypatch, clips, options):
+    config = LocalVQEConfig(echo_partitions=16, **options)
+    mic = clips.mic + 0.1 * torch.sin(torch.arange(clips.mic.shape[1]) * 0.3)
+    mic, ref = (x.repeat(1, 3) for x in (mic, clips.ref))  # long enough for a tone
+    fast = front_end_of(config)(mic, ref)
+    monkeypatch.setattr(hearing, "_Engine", unavailable)
+    slow = front_end_of(config)(mic, ref)
+    for a, b in zip(fast, slow, strict=True):
+        assert float((a - b).norm() / b.norm()) < 1e-3
+    plain, _ = Canceller(16).cancel(mic, ref, ANALYSIS, ANALYSIS(mic)[0], None)
+    changed = float((fast.residual - plain.residual).norm() / plain.residual.norm())
+    assert changed > 0.01 if options else changed < 1e-3
+
+
+def test_the_network_hears_what_its_own_front_end_makes(front, clips):
     config = LocalVQEConfig(
         mic_channels=(4, 4, 4, 4, 4, 4), far_channels=(2, 4, 4), align_hidden=4,
         bottleneck_hidden=6, shuffle="interleave", echo_partitions=16,
     )  # fmt: skip
     torch.manual_seed(3)
-    model, pair = LocalVQE(config).eval(), (known.clips.mic, known.clips.ref)
+    model, pair = LocalVQE(config).eval(), (clips.mic, clips.ref)
     with torch.no_grad():
-        expected, _ = model(*pair, echo=known.echo)
-        found, _ = model(*pair, echo=cancelled(canceller, known).echo)
-        from_nothing, _ = model(*pair)
-        fresh, _ = model(*pair, echo=cancelled(canceller, known.clips).echo)
-    assert torch.equal(found.audio, expected.audio)
-    assert torch.equal(fresh.audio, from_nothing.audio)
-    assert not torch.equal(found.audio, fresh.audio)
+        by_itself, _ = model(*pair)
+        told, _ = model(*pair, echo=cancelled(front, WarmConfig(), Draw(5), clips).echo)
+        warm = cancelled(front, WarmConfig(SECONDS), Draw(5), clips)
+        late, _ = model(warm.clips.mic, warm.clips.ref, echo=warm.echo)
+    assert float((told.audio - by_itself.audio).norm() / by_itself.audio.norm()) < 1e-3
+    assert late.audio.shape == warm.clips.mic.shape
 
 
 @pytest.fixture(scope="module")
@@ -140,24 +166,6 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, toml):
     looks = [record for record in log if record["kind"] == "valid"]
     assert looks
     assert all("hum_si_sdr_gain" in look and "moving_path_si_sdr_gain" in look for look in looks)
-
-
-def test_tones_are_taken_before_the_canceller_hears_a_clip(tmp_path, bank, toml):
-    toml = toml.replace("hum = 0.5\nmoving_path = 0.5", "hum = 1.0").replace("seconds = 0.2", "")
-    both = {
-        name: recipe_of(config_of(tmp_path, text, 4, name)).draw(
-            bank, Draw(2), step=0, clips=3, seconds=2.5
-        )
-        for name, text in (
-            ("without", toml),
-            ("with", toml.replace("echo_partitions", "cancel_tones = true\necho_partitions")),
-        )
-    }
-    heard = both["without"].clips.mic
-    taken, _ = cancel_tones(heard)
-    assert not torch.equal(taken, heard)
-    assert torch.equal(both["with"].clips.mic, taken)
-    assert torch.equal(both["with"].clips.target, both["without"].clips.target)
 
 
 def finished(config):

@@ -128,7 +128,7 @@ class LocalVQE(nn.Module):
         state: LocalVQEState | None = None,
         *,
         synthesize: bool = True,
-        echo: CancellerState | CancellerOutput | None = None,
+        echo: CancellerOutput | None = None,
     ) -> tuple[LocalVQEOutput, LocalVQEState]:
         """Enhance a clip or the next hops of a stream.
 
@@ -141,8 +141,7 @@ class LocalVQE(nn.Module):
         synthesize
             Whether to make audio. A stream must keep to one choice.
         echo
-            What the canceller knows at the start of a clip, or what it has made of the clip
-            (`mic` is then without its tones); None for nothing.
+            What the front-end makes of the clip where that is known already, None to run it.
 
         Returns
         -------
@@ -195,7 +194,7 @@ class LocalVQE(nn.Module):
         ref: Tensor,
         state: FrontState | None = None,
         *,
-        echo: CancellerState | CancellerOutput | None = None,
+        echo: CancellerOutput | None = None,
     ) -> tuple[Front, FrontState]:
         """Run filterbank, both level-2 encoders and the alignment only.
 
@@ -218,12 +217,12 @@ class LocalVQE(nn.Module):
         past = None if state is None else state.audio
         tones = None if state is None else state.tones
         with torch.autocast(mic.device.type, enabled=False):
-            if self.config.cancel_tones and not isinstance(echo, CancellerOutput):
+            if self.config.cancel_tones and echo is None:
                 mic, tones = cancel_tones(mic, tones)
             spectra, audio = self.encoder(torch.cat((mic, ref)), past)  # (2B, T, F, 2)
             heard, ref_spectrum = spectra.chunk(2)
-            known = echo if state is None else state.echo
-            mic_spectrum, mic_features, new = self._cancel(mic, ref, heard, known)
+            known = None if state is None else state.echo
+            mic_spectrum, mic_features, new = self._cancel(mic, ref, heard, known, echo)
             ref_features = self.compress(ref_spectrum)
         level2 = FAR_STAGES
         mic_past = None if state is None else state.mic[:level2]
@@ -240,14 +239,14 @@ class LocalVQE(nn.Module):
         mic: Tensor,
         ref: Tensor,
         heard: Tensor,
-        past: CancellerState | CancellerOutput | None,
+        past: CancellerState | None,
+        output: CancellerOutput | None,
     ) -> tuple[Tensor, Tensor, CancellerState | None]:
         """Return spectrum and features behind the canceller, and its state."""
         if self.canceller is None:
             return heard, self.compress(heard), None
-        if isinstance(past, CancellerOutput):
-            output, new = past, None
-        else:
+        new = None
+        if output is None:
             output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
         features = self.compress(output.residual)
         if self.config.sees_echo:

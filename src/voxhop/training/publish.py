@@ -15,6 +15,7 @@ from voxhop.reference import LocalVQE
 from voxhop.training.bank import load_bank
 from voxhop.training.card import CardNotes, model_card
 from voxhop.training.config import RunConfig, TrainingConfig, from_table
+from voxhop.training.hearing import front_end_of
 from voxhop.training.start import load_model, recipe_of_file
 from voxhop.training.validate import build_clips, run_model, validate
 
@@ -147,5 +148,6 @@ def compare(paths: Sequence[Path], config: TrainingConfig) -> dict[str, Mapping[
         model = load_model(path).eval()
         if not isinstance(model, LocalVQE):
             raise ArgumentError(f"{path}: {type(model).__name__}, expected a LocalVQE")
-        scores[str(path)] = validate(partial(run_model, model), clips)
+        front = front_end_of(model.config)
+        scores[str(path)] = validate(partial(run_model, model, front=front), clips)
     return scores

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from voxhop.reference import LocalVQE
     from voxhop.training.bank import SoundBank
+    from voxhop.training.hearing import FrontEnd
     from voxhop.training.simulate import SimulationConfig
 
 SAMPLE_RATE = 16000
@@ -101,15 +102,18 @@ def constant_gain(gain: float) -> Callable[[Clips], Enhanced]:
 
 
 @torch.no_grad()
-def run_model(model: LocalVQE, clips: Clips, *, batch: int = 4) -> Enhanced:
-    """Enhance clips and remove the lag of one hop."""
+def run_model(
+    model: LocalVQE, clips: Clips, *, front: FrontEnd | None = None, batch: int = 4
+) -> Enhanced:
+    """Enhance clips and remove the lag of one hop; `front` may run the model's front-end."""
     audio, align = [], []
     for first in range(0, len(clips.mic), batch):
         rows = slice(first, first + batch)
         # One more hop of silence brings out the last hop of audio.
         pad = torch.nn.functional.pad
         mic, ref = (pad(side[rows], (0, HOP)) for side in (clips.mic, clips.ref))
-        output, _ = model(mic, ref, synthesize=False)
+        echo = None if front is None else front(mic, ref)
+        output, _ = model(mic, ref, synthesize=False, echo=echo)
         # What the network leaves, without comfort noise.
         with torch.autocast(mic.device.type, enabled=False):
             left, _ = model.decoder(output.spectrum)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE
-from voxhop.reference.canceller import Canceller
 from voxhop.reference.front_end import with_echo_inputs
-from voxhop.reference.tone_canceller import cancel_tones
 from voxhop.training.bank import load_bank
 from voxhop.training.conditions import CONDITIONS
 from voxhop.training.config import TrainingConfig
 from voxhop.training.corpus import SAMPLE_RATE
+from voxhop.training.hearing import FrontEnd, front_end_of
 from voxhop.training.losses import Objective
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.simulate import HOP, draw_scenarios, simulate
@@ -27,7 +27,7 @@ from voxhop.training.validate import (
     run_model,
     validate,
 )
-from voxhop.training.warm import Cancelled, cancelled, clips_of, warmed
+from voxhop.training.warm import Cancelled, cancelled, clips_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,14 +110,13 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
         samples = int(seconds * SAMPLE_RATE) // HOP * HOP + warm.samples
         scenario = draw_scenarios(simulation, draw, clips)
         batch = simulate(bank, simulation, draw, samples=samples, scenario=scenario)
-        model = self.config.model
-        if not model.echo_partitions:
+        if self._front is None:
             return batch
-        if model.cancel_tones:
-            batch = batch._replace(mic=cancel_tones(batch.mic)[0])
-        canceller = Canceller(model.echo_partitions, follow=model.echo_follower)
-        known = warmed(canceller, warm, draw, batch) if warm.samples else batch
-        return cancelled(canceller, known)
+        return cancelled(self._front, warm, draw, batch)
+
+    @cached_property
+    def _front(self) -> FrontEnd | None:
+        return front_end_of(self.config.model)
 
     def seconds(self, batch: Clips | Cancelled) -> float:
         """Return the length of a clip."""
@@ -234,6 +233,7 @@ def _list(channels: Sequence[int]) -> str:
 class _Judge:
     def __init__(self, config: TrainingConfig, bank: SoundBank, device: torch.device) -> None:
         self._bf16, self._device = config.precision == "bf16", device
+        self._front = front_end_of(config.model)
         limits = config.validation
         self._fixed = build_clips(
             bank,
@@ -253,6 +253,6 @@ class _Judge:
 
         def enhance(clips: Clips) -> Enhanced:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-                return run_model(model, clips)
+                return run_model(model, clips, front=self._front)
 
         return validate(enhance, self._fixed)
