@@ -2,7 +2,7 @@
 """Put the front-ends that need no training before a LocalVQE model that knows nothing of them.
 
     python tools/add_front_end.py MODEL.gguf OUT.gguf [--partitions 32] [--dtype f16]
-        [--follow] [--tones] [--echo-inputs]
+        [--follow] [--tones] [--echo-inputs] [--name NAME]
 
 The network is unchanged: it hears what they leave of the microphone. --partitions is the linear
 canceller's tail, 0 for none; with --follow what moves fast is taken, too: see docs/canceller.md
@@ -17,7 +17,11 @@ import argparse
 from pathlib import Path
 
 from voxhop.export import read_gguf, write_gguf
+from voxhop.models import load
 from voxhop.reference.front_end import with_front_end
+
+CARD = "voxhop.model_card"
+KEPT = ("general.license", CARD)
 
 
 def main() -> None:
@@ -30,19 +34,24 @@ def main() -> None:
     parser.add_argument("--follow", action="store_true", help="short filters behind the long ones")
     parser.add_argument("--tones", action="store_true", help="take steady tones")
     parser.add_argument("--echo-inputs", action="store_true", help="for training")
+    parser.add_argument("--name", help="of the new model; the file's, and what it is behind")
     args = parser.parse_args()
-    model = read_gguf(args.model)
     changed = with_front_end(
-        model,
+        read_gguf(args.model),
         args.partitions,
         echo_inputs=args.echo_inputs,
         follow=args.follow,
         tones=args.tones,
     )
-    parts = [f"a canceller of {16 * args.partitions} ms"] * bool(args.partitions)
-    parts += ["a tone canceller"] * args.tones
-    name = f"{args.model.stem} behind {' and '.join(parts) or 'nothing'}"
-    write_gguf(changed, args.out, dtype=args.dtype, metadata={"general.name": name})
+    parts = [f"a linear canceller of {16 * args.partitions} ms"] * bool(args.partitions)
+    parts += ["a follower"] * args.follow + ["a tone canceller"] * args.tones
+    said = " and ".join(parts) or "nothing"
+    with load(args.model) as model:
+        metadata = {key: model.metadata[key] for key in KEPT if key in model.metadata}
+    metadata["general.name"] = args.name or f"{args.model.stem} behind {said}"
+    if CARD in metadata:
+        metadata[CARD] += f"\n## Front-end\n\nAdded later, without training: {said}.\n"
+    write_gguf(changed, args.out, dtype=args.dtype, metadata=metadata)
 
 
 if __name__ == "__main__":

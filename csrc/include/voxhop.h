@@ -300,9 +300,9 @@ VH_API int32_t vh_session_state_load(vh_session * session, const void * blob, si
                                      vh_error * err);
 
 /* Values inside the model after the last hop. Free unless read. LocalVQE has
- * "align.weights" (d_max values, entry i is a delay of d_max-1-i hops); with a linear canceller
- * also "frontend.heard" and "frontend.left", the microphone's spectrum before and behind it (re and
- * im of n_fft/2 bins in turns). */
+ * "align.weights" (d_max values, entry i is a delay of d_max-1-i hops); with a front-end
+ * also "frontend.heard" and "frontend.left", the microphone's spectrum without tones and without the
+ * linear echo (re and im of n_fft/2 bins in turns). */
 typedef struct vh_tap_info {
   const char * name; /* lives as long as the session */
   int64_t count;     /* float32 values */

@@ -200,7 +200,7 @@ class LocalVqe final : public Network {
       const EchoFollower follower{"echo_follower", c_.echo_partitions};
       spectrum = echo_follower(b, follower, spectrum, ref_spectrum, verdict);
     }
-    if (c_.echo_partitions > 0) {
+    if (c_.echo_partitions > 0 || c_.cancel_tones) {
       b.tap("frontend.heard", heard);
       b.tap("frontend.left", spectrum);
     }

@@ -243,10 +243,10 @@ class LocalVQE(nn.Module):
         output: CancellerOutput | None,
     ) -> tuple[Tensor, Tensor, CancellerState | None]:
         """Return spectrum and features behind the canceller, and its state."""
-        if self.canceller is None:
-            return heard, self.compress(heard), None
         new = None
         if output is None:
+            if self.canceller is None:
+                return heard, self.compress(heard), None
             output, new = self.canceller.cancel(mic, ref, self.encoder, heard, past)
         features = self.compress(output.residual)
         if self.config.sees_echo:

@@ -257,8 +257,10 @@ class TrainingConfig(RunConfig):
     def __post_init__(self) -> None:
         """Refuse to warm what is not there."""
         super().__post_init__()
-        if self.warm.samples and not self.model.echo_partitions:
-            raise ArgumentError("warm.seconds: expected 0 without model.echo_partitions")
+        if self.warm.samples and not (self.model.echo_partitions or self.model.cancel_tones):
+            raise ArgumentError(
+                "warm.seconds: expected 0 without model.echo_partitions or model.cancel_tones"
+            )
 
 
 @dataclass(frozen=True)

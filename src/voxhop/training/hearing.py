@@ -28,14 +28,15 @@ _HEARD, _LEFT = "frontend.heard", "frontend.left"
 
 
 def front_end_of(config: LocalVQEConfig) -> FrontEnd | None:
-    """Return the front-end of a model; None where it has no linear canceller.
+    """Return the front-end of a model; None where it has none.
 
     On a CPU the engine runs it, in a fraction of PyTorch's time. On other devices, and where
     the package was not built, PyTorch does.
     """
-    if not config.echo_partitions:
+    partitions = config.echo_partitions
+    if not partitions and not config.cancel_tones:
         return None
-    canceller = Canceller(config.echo_partitions, follow=config.echo_follower)
+    canceller = Canceller(partitions, follow=config.echo_follower) if partitions else None
     try:
         engine = _Engine(config)
     except EngineError:
@@ -47,7 +48,10 @@ def front_end_of(config: LocalVQEConfig) -> FrontEnd | None:
         if config.cancel_tones:
             mic, _ = cancel_tones(mic)
         analysis = Analysis(stft_basis()[0]).to(mic)
-        return canceller.cancel(mic, ref, analysis, analysis(mic)[0], None)[0]
+        heard = analysis(mic)[0]
+        if canceller is None:
+            return CancellerOutput(heard, torch.zeros_like(heard))
+        return canceller.cancel(mic, ref, analysis, heard, None)[0]
 
     return run
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
+    from voxhop.reference import LocalVQEConfig
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
     from voxhop.training.corpus import Split
@@ -172,7 +173,7 @@ Joint echo cancellation, noise suppression and dereverberation, 16 kHz, 16 ms ho
 LocalVQE version {shape.version}, channels {_list(shape.mic_channels)} (microphone) and
 {_list(shape.far_channels)} (reference), d_max {shape.d_max}: echo delays up to {longest_ms} ms.
 {trained:,} trained parameters, {info.macs_per_hop / 1e6:.1f} million multiply-accumulates per
-hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}."""
+hop, sub-pixel shuffle `{shape.shuffle}`{_comfort(shape.comfort_noise_db)}.{_in_front(shape)}"""
 
     def in_words(self, figures: Figures) -> list[str]:
         """Return a line for every figure that is there."""
@@ -224,6 +225,20 @@ def _comfort(noise_db: float | None) -> str:
         return ""
     return f""",
 comfort noise {-noise_db:g} dB under the microphone's own where an echo is suppressed"""
+
+
+def _in_front(shape: LocalVQEConfig) -> str:
+    """Say what the microphone goes through before the network."""
+    said = ""
+    if shape.echo_partitions:
+        milliseconds = 1000 * shape.echo_partitions * shape.hop_length // shape.sample_rate
+        follower = " and a follower" if shape.echo_follower else ""
+        said += f"""
+Before the network: a linear canceller of {milliseconds} ms{follower} (`docs/canceller.md`)."""
+    if shape.cancel_tones:
+        said += """
+Steady tones are taken before everything else (`docs/tones.md`)."""
+    return said
 
 
 def _list(channels: Sequence[int]) -> str:
