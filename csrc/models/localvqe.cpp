@@ -285,10 +285,10 @@ class LocalVqe final : public Network {
   }
 
   /// Hops after which the slowest pole has fallen below the rounding of float32, and
-  /// convolutions and alignment have forgotten too. The linear canceller never does; tones are
-  /// found again long before; comfort noise goes on with another draw.
+  /// convolutions and alignment have forgotten too. What is in front of the network
+  /// never does; comfort noise goes on with another draw.
   int64_t memory() const {
-    if (c_.echo_partitions > 0) return 0;
+    if (c_.echo_partitions > 0 || c_.cancel_tones) return 0;
     const S4dBlock & s = w_.bottleneck;
     double slowest = 0.0;
     for (int64_t i = 0; i < s.hidden(); ++i) {
