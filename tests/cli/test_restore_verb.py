@@ -40,7 +40,11 @@ def test_file_is_what_the_functions_make(here, capsys):
     report = voxhop.restore_file(
         "mic.wav", "same.wav", task="phase", steps=1, seed=3, level="follow", subtype="FLOAT"
     )
-    assert (here / "out.wav").read_bytes() == (here / "same.wav").read_bytes()
+    # Not byte by byte: libsndfile notes the time in files of floats.
+    made, same = (soundfile.SoundFile(here / name) for name in ("out.wav", "same.wav"))
+    with made, same:
+        assert (made.samplerate, made.subtype) == (same.samplerate, same.subtype)
+        assert np.array_equal(made.read(dtype="float32"), same.read(dtype="float32"))
     assert report.solver == "euler1"
     samples, rate = soundfile.read("mic.wav", dtype="float32")
     array = voxhop.restore(
