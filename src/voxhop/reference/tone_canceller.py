@@ -84,7 +84,7 @@ def cancel_tones(mic: Tensor, state: ToneState | None = None) -> tuple[Tensor, T
     if state is None:
         state = _silence(mic)
     left = []
-    for hop in mic.split(FILTERBANK_HOP, 1):
+    for hop in torch.split(mic, FILTERBANK_HOP, 1):
         tones, out, without = _track(state.tones, hop)
         state = _searched(_framed(state._replace(tones=tones), without))
         left.append(out)
@@ -173,18 +173,16 @@ def _searched(state: ToneState) -> ToneState:
     bins = slice(first, first + LOOKED_AT)
     z = state.frames[:, :, bins].transpose(1, 2)  # (B, 8, N)
     magnitude = z.abs()
-    real = {"dtype": magnitude.dtype, "device": z.device}
-    at = torch.arange(FRAMES, **real)
-    k = torch.arange(first, first + LOOKED_AT, **real)
+    dtype, device = magnitude.dtype, magnitude.device
+    at = torch.arange(FRAMES, dtype=dtype, device=device)
+    k = torch.arange(first, first + LOOKED_AT, dtype=dtype, device=device)
     # The middle of an odd bin turns by half a cycle with every hop.
     u = z / (magnitude + AUDIBLE_BIN) * (1 - 2 * (k[:, None] * at % 2))
     window = torch.sin(math.pi * (at + 1) / (FRAMES + 1)).square()
     u = u * window / window.sum()
     middle = at - (FRAMES - 1) / 2
-    grid = torch.arange(-WIDTH, WIDTH + 1, **real) / GRID
-    found = (
-        u @ torch.polar(torch.ones(()).to(**real), -2 * math.pi * middle[:, None] * grid)
-    ).abs()
+    grid = torch.arange(-WIDTH, WIDTH + 1, dtype=dtype, device=device) / GRID
+    found = (u @ torch.polar(magnitude.new_ones(()), -2 * math.pi * middle[:, None] * grid)).abs()
     coherence, best = found[:, :, 1:-1].max(2)
     near = torch.stack([found.gather(2, best[:, :, None] + i)[:, :, 0] for i in range(3)])
     left, peak, right = near.clamp(min=1e-9).log()
