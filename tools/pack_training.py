@@ -15,12 +15,15 @@ is the f32 model.
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+
+from voxhop.training.bank import DataConfig
+from voxhop.training.config import load_config, to_toml
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cffi", "gguf", "pycparser", "pyroomacoustics", "soundfile", "soxr")
@@ -38,8 +41,7 @@ if [ -d wheels ]; then
 fi
 export PYTHONPATH=$PWD/src:$PWD/site PYTHONUNBUFFERED=1
 mkdir -p "$back"
-"$python" -m voxhop train config.toml --data data --output run{initial} \\
-  --device "${{DEVICE:-auto}}" 2>&1 | tee "$back/train.log"
+"$python" -m voxhop train config.toml --device "${{DEVICE:-auto}}" 2>&1 | tee "$back/train.log"
 for file in run/*.gguf run/log.jsonl run/curves.png run/last.pt; do
   [ -f "$file" ] || continue
   if [ "$(stat -c %s "$file")" -gt {part} ]; then
@@ -71,11 +73,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.output.exists():
         parser.error(f"{args.output}: exists, expected a new folder")
-    for name in ("minutes", "clips", "megabytes", "part"):
-        if getattr(args, name) <= 0:
-            parser.error(f"--{name}: {getattr(args, name):g}, expected more than 0")
-    if not args.config.is_file():
-        parser.error(f"{args.config}: no such file")
+    for name in ("minutes", "clips", "rate", "megabytes", "part"):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name}: {value:g}, expected more than 0")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.output.parent) as partial:
         folder = Path(partial) / "training"
@@ -93,13 +94,23 @@ def main() -> None:
 
 def pack(folder: Path, args: argparse.Namespace) -> None:
     """Fill a folder."""
-    text = args.config.read_text(encoding="utf-8")
-    initial = args.initial or initial_of(text)
-    if initial is not None:
-        shutil.copy(initial, folder / f"initial{initial.suffix}")
-    (folder / "config.toml").write_text(
-        changed(text, args.minutes, args.clips, args.rate), encoding="utf-8"
+    config = load_config(args.config)
+    initial = args.initial or (config.initial and found(Path(config.initial)))
+    if initial:
+        initial = Path(shutil.copy(initial, folder / f"initial{initial.suffix}"))
+    config = replace(
+        config,
+        output="run",
+        initial=initial.name if initial else "",
+        minutes=args.minutes,
+        audio_seconds=0.0,
+        data=DataConfig(folder="data", workers=config.data.workers),
+        optimizer=replace(config.optimizer, rate=args.rate or config.optimizer.rate),
+        phases=tuple(
+            replace(phase, clips=max(1, round(phase.clips * args.clips))) for phase in config.phases
+        ),
     )
+    (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
     left = shutil.ignore_patterns("weights", "__pycache__", "demo", "*.so")
     shutil.copytree(ROOT / "src" / "voxhop", folder / "src" / "voxhop", ignore=left)
     if args.python:
@@ -111,10 +122,7 @@ def pack(folder: Path, args: argparse.Namespace) -> None:
             ],
             check=True,
         )  # fmt: skip
-    run = RUN.format(
-        initial="" if initial is None else f" --initial initial{initial.suffix}",
-        part=round(args.part * 1e6),
-    )
+    run = RUN.format(part=round(args.part * 1e6))
     (folder / "run.sh").write_text(run, encoding="utf-8")
     room = args.megabytes - size_mb(folder)
     if room < LEAST_CORPUS:
@@ -126,30 +134,9 @@ def pack(folder: Path, args: argparse.Namespace) -> None:
     subprocess.run([*subset, "--megabytes", f"{room:.3f}"], check=True)  # noqa: S603 - our own tool
 
 
-def initial_of(text: str) -> Path | None:
-    """Return the weights that a configuration names."""
-    found = re.search(r'^initial = "(.*)"', text, re.MULTILINE)
-    if found is None:
-        return None
-    path = Path(found[1])
+def found(path: Path) -> Path:
+    """Return where a configuration's weights lie, which may be told from the checkout."""
     return path if path.exists() else ROOT / path
-
-
-def changed(text: str, minutes: float, clips: float, rate: float | None) -> str:
-    """Return a configuration of other batches, whose budget is minutes alone."""
-    text = re.sub(r"^(audio_seconds|minutes) = .*\n", "", text, flags=re.MULTILINE)
-    text = f"minutes = {minutes:g}\n{text}"
-    text = re.sub(
-        r"^clips = (\d+)",
-        lambda found: f"clips = {max(1, round(int(found[1]) * clips))}",
-        text,
-        flags=re.MULTILINE,
-    )
-    if rate is not None:
-        text, count = re.subn(r"^rate = .*", f"rate = {rate:g}", text, flags=re.MULTILINE)
-        if count != 1:
-            raise ValueError(f"--rate: the configuration has {count} lines of it, expected 1")
-    return text
 
 
 def size_mb(folder: Path) -> float:

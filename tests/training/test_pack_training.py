@@ -6,23 +6,24 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+from typing import TYPE_CHECKING
+
 import torch
 
+from scripts import run_tool
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
 
-TOOL = Path(__file__).parents[2] / "tools" / "pack_training.py"
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-def pack(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+pack = partial(run_tool, "pack_training.py")
 
 
 @pytest.fixture

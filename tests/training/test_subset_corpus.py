@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
+from typing import TYPE_CHECKING
+
 import soundfile
 
+from scripts import run_tool
 from voxhop.training.corpus import decode, find_recordings
 
-TOOL = Path(__file__).parents[2] / "tools" / "subset_corpus.py"
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-def subset(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+subset = partial(run_tool, "subset_corpus.py")
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@
 #include <array>
 #include <cstdint>
 
+#include "blocks/tones/tone_canceller.h"
 #include "dsp/real_fft.h"
 
 namespace voxhop::tones {
 
-constexpr int kHop = 256;     // samples
-constexpr int kFrame = 512;   // samples of a spectrum
-constexpr int kBins = 256;    // of it that are kept
-constexpr int kFrames = 32;   // spectra that are looked at together
-constexpr int kLookedAt = 8;  // bins in each hop, so that kFrames hops look at all
+constexpr int kHop = static_cast<int>(kToneHop);
+constexpr int kFrame = 2 * kHop;  // samples of a spectrum
+constexpr int kBins = kHop;       // of it that are kept
+constexpr int kFrames = 32;       // spectra that are looked at together
+constexpr int kLookedAt = 8;      // bins in each hop, so that kFrames hops look at all
 
 /// State of the search; zeros at the start.
 struct Sightings {

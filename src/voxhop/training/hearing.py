@@ -16,9 +16,8 @@ from voxhop.errors import EngineError
 from voxhop.export import write_gguf
 from voxhop.models import load
 from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.reference.canceller import Canceller, CancellerOutput
-from voxhop.reference.filterbank import FILTERBANK_HOP, Analysis, stft_basis
-from voxhop.reference.tone_canceller import cancel_tones
+from voxhop.reference.canceller import CancellerOutput
+from voxhop.reference.filterbank import FILTERBANK_HOP
 
 FrontEnd: TypeAlias = Callable[[Tensor, Tensor], CancellerOutput]
 """From microphone and reference, (B, N) each, to what is left and what was taken of the echo."""
@@ -33,46 +32,42 @@ def front_end_of(config: LocalVQEConfig) -> FrontEnd | None:
     On a CPU the engine runs it, in a fraction of PyTorch's time. On other devices, and where
     the package was not built, PyTorch does.
     """
-    partitions = config.echo_partitions
-    if not partitions and not config.cancel_tones:
+    if not config.echo_partitions and not config.cancel_tones:
         return None
-    canceller = Canceller(partitions, follow=config.echo_follower) if partitions else None
+    with torch.random.fork_rng(devices=()):
+        narrow = LocalVQE(_narrow(config))
     try:
-        engine = _Engine(config)
+        engine = _Engine(narrow)
     except EngineError:
         engine = None
 
     def run(mic: Tensor, ref: Tensor) -> CancellerOutput:
         if engine is not None and mic.device.type == "cpu":
             return engine(mic, ref)
-        if config.cancel_tones:
-            mic, _ = cancel_tones(mic)
-        analysis = Analysis(stft_basis()[0]).to(mic)
-        heard = analysis(mic)[0]
-        if canceller is None:
-            return CancellerOutput(heard, torch.zeros_like(heard))
-        return canceller.cancel(mic, ref, analysis, heard, None)[0]
+        front, _ = narrow.to(mic).encode_and_align(mic, ref)
+        return CancellerOutput(front.mic_spectrum, front.heard - front.mic_spectrum)
 
     return run
 
 
-class _Engine:
-    """A model with the same front-end and next to no network."""
+def _narrow(config: LocalVQEConfig) -> LocalVQEConfig:
+    """Return the same front-end before next to no network."""
+    return replace(
+        config,
+        mic_channels=(2, *[_NARROW] * (len(config.mic_channels) - 1)),
+        far_channels=(2, *[_NARROW] * (len(config.far_channels) - 1)),
+        d_max=_NARROW,
+        align_hidden=_NARROW,
+        bottleneck_hidden=_NARROW,
+        comfort_noise_db=None,
+    )
 
-    def __init__(self, config: LocalVQEConfig) -> None:
-        narrow = replace(
-            config,
-            mic_channels=(2, *[_NARROW] * (len(config.mic_channels) - 1)),
-            far_channels=(2, *[_NARROW] * (len(config.far_channels) - 1)),
-            d_max=_NARROW,
-            align_hidden=_NARROW,
-            bottleneck_hidden=_NARROW,
-            comfort_noise_db=None,
-        )
+
+class _Engine:
+    def __init__(self, model: LocalVQE) -> None:
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / "front-end.gguf"
-        with torch.random.fork_rng(devices=()):
-            write_gguf(LocalVQE(narrow), path)
+        write_gguf(model, path)
         self._session = load(path).session()
 
     def __call__(self, mic: Tensor, ref: Tensor) -> CancellerOutput:

@@ -139,7 +139,7 @@ class LocalVQERecipe(Recipe[TrainingConfig]):
 
     def judge(self, device: torch.device) -> _Judge:
         """Return the validation of this run."""
-        return _Judge(self.config, self.load("valid", device), device)
+        return _Judge(self.config, self.load("valid", device), device, self._front)
 
     def steer(self, progress: Progress, figures: Figures) -> None:
         """Raise the weight by half for a quiet near end, lower it by a third for a loud one."""
@@ -246,9 +246,14 @@ def _list(channels: Sequence[int]) -> str:
 
 
 class _Judge:
-    def __init__(self, config: TrainingConfig, bank: SoundBank, device: torch.device) -> None:
-        self._bf16, self._device = config.precision == "bf16", device
-        self._front = front_end_of(config.model)
+    def __init__(
+        self,
+        config: TrainingConfig,
+        bank: SoundBank,
+        device: torch.device,
+        front: FrontEnd | None,
+    ) -> None:
+        self._bf16, self._device, self._front = config.precision == "bf16", device, front
         limits = config.validation
         self._fixed = build_clips(
             bank,
