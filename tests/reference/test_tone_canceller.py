@@ -8,7 +8,7 @@ from signals import HOP, RATE, level
 
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
-from voxhop.reference.tone_canceller import TONES, cancel_tones
+from voxhop.reference.tone_canceller import IDLE_HOPS, TONES, cancel_tones
 
 N = 400 * HOP
 TIME = np.arange(N) / RATE
@@ -87,6 +87,28 @@ def test_a_tone_that_ends_is_forgotten(speakers):
     assert (
         10 * np.log10(np.mean((left - speech)[2 * RATE : 3 * RATE] ** 2) / np.mean(speech**2)) < -20
     )
+
+
+def test_what_was_not_there_for_a_second_is_forgotten():
+    _, state = cancel(tone(1500.0))
+    gone = state.tones._replace(fit=-10 * state.tones.power)
+    hop = torch.as_tensor(tone(1500.0)[None, :HOP])
+    for idle, stays in ((IDLE_HOPS - 1, True), (IDLE_HOPS, False)):
+        tones = gone._replace(idle=torch.full_like(gone.idle, idle))
+        _, after = cancel_tones(hop, state._replace(tones=tones))
+        assert bool(after.tones.amplitude.any()) == stays
+
+
+@pytest.mark.parametrize(("turned", "found"), [(0.0, True), (np.pi, False)])
+def test_a_second_sight_has_the_phase_of_the_first(turned, found):
+    mic = torch.as_tensor(tone(1000.0)[None])
+    _, state = cancel_tones(mic[:, : 60 * HOP])
+    assert state.seen.any()
+    assert not state.tones.amplitude.any()
+    _, state = cancel_tones(
+        mic[:, 60 * HOP : 80 * HOP], state._replace(phases=state.phases + turned)
+    )
+    assert bool(state.tones.amplitude.any()) == found
 
 
 def test_it_has_room_for_sixteen():
