@@ -250,7 +250,7 @@ class SeFlow final : public Network {
     encoder.log_eps = c_.log_eps;
     for (int64_t k = 0; k < n.rate.bands; ++k) {
       const BandWeights & w = w_.bands[static_cast<size_t>(k)];
-      encoder.bands.push_back({c_.band(k), {w.enc_norm, c_.rms_eps}, sliced(w.enc, n.h)});
+      encoder.bands.push_back({c_.band(k), {w.enc_norm, c_.encoder_rms_eps}, sliced(w.enc, n.h)});
     }
     return encoder;
   }

@@ -15,6 +15,7 @@ constexpr int64_t kMaxBlocks = 96;
 constexpr int64_t kMaxHeads = 256;
 constexpr int64_t kMaxHeadSize = 1024;
 constexpr int64_t kMaxMultiple = 64;
+constexpr double kMaxEncoderRmsEps = 1e6;
 constexpr int64_t kMaxWindow = 1 << 16;  // hops; 17 minutes
 
 std::string key(const char * name) {
@@ -121,6 +122,8 @@ SeFlowConfig read_seflow_config(const GgufFile & file) {
   c.dec_mult = file.integer(key("dec_mult"), 1, kMaxMultiple);
   c.rope_base = real(file, "rope_base", 1.0, 1e12);
   c.rms_eps = static_cast<float>(real(file, "rms_eps", 0.0, 1.0));
+  c.encoder_rms_eps = static_cast<float>(
+      file.find_real(key("encoder_rms_eps"), 0.0, kMaxEncoderRmsEps).value_or(c.rms_eps));
   c.log_eps = static_cast<float>(real(file, "log_eps", 1e-37, 1.0));
   c.vad = flag(file, "vad");
   return c;

@@ -26,6 +26,7 @@ struct SeFlowConfig {
   int64_t ffn_mult = 0, dec_mult = 0;
   double rope_base = 0.0;
   float rms_eps = 0.0f, log_eps = 0.0f;
+  float encoder_rms_eps = 0.0f;  // before the encoder, where levels need not be divided out
   bool vad = false;
 
   int64_t D() const { return H * d; }

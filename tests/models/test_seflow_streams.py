@@ -5,6 +5,7 @@ import pytest
 
 import tolerances
 import voxhop
+from gguf_bytes import F32, U32, decode
 from models.test_seflow_golden import GOLDEN
 from streams import relative_rms, run
 
@@ -109,6 +110,36 @@ def test_a_head_that_was_away_comes_back_empty(model, clip):
 def test_what_a_file_does_not_hold_is_refused_by_name(model, options, message):
     with pytest.raises(voxhop.errors.ArgumentError, match=message):
         model.session(**options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (F32, -1.0, r"seflow\.encoder_rms_eps: -1, expected 0 to 1e\+06"),
+        (F32, float("nan"), r"seflow\.encoder_rms_eps: nan"),
+        (U32, 400, r"seflow\.encoder_rms_eps: type u32, expected f32"),
+    ],
+)
+def test_a_bad_epsilon_of_the_encoder_is_refused_by_name(tmp_path, kind, value, message):
+    file = decode((GOLDEN / "model-f32.gguf").read_bytes())
+    file.metadata["seflow.encoder_rms_eps"] = (kind, value)
+    (tmp_path / "m.gguf").write_bytes(file.encode())
+    with pytest.raises(voxhop.ModelFileError, match=message):
+        voxhop.load(tmp_path / "m.gguf")
+
+
+def test_the_encoder_has_an_epsilon_of_its_own(tmp_path, model, clip):
+    """A file that tells the same is the same; another changes the sound."""
+    file = decode((GOLDEN / "model-f32.gguf").read_bytes())
+    found = []
+    for value in (file.metadata["seflow.rms_eps"][1], 400.0):
+        file.metadata["seflow.encoder_rms_eps"] = (F32, value)
+        (tmp_path / "m.gguf").write_bytes(file.encode())
+        with voxhop.load(tmp_path / "m.gguf") as own, own.session() as session:
+            found.append(run(session, clip))
+    with model.session() as session:
+        assert np.array_equal(found[0], run(session, clip))
+    assert relative_rms(found[1], found[0]) > 0.1
 
 
 def test_a_refused_size_changes_nothing(model, clip):

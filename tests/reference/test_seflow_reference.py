@@ -191,6 +191,7 @@ def test_engine_on_random_shapes(tmp_path, seed):
         time_window=int(rng.integers(1, 12)),
         rope_base=float(rng.choice([100.0, 10000.0])),
         vad=bool(rng.random() < 0.7),
+        encoder_rms_eps=float(rng.choice([0.0, 400.0])),
     )
     path = tmp_path / "odd.gguf"
     model = random_seflow(config, seed)
@@ -215,7 +216,7 @@ def test_engine_on_random_shapes(tmp_path, seed):
 
 @pytest.mark.parametrize("rates", [(8000,), (16000, 24000)])
 def test_files_both_ways(tmp_path, rates):
-    model = small(sample_rates=rates)
+    model = small(sample_rates=rates, encoder_rms_eps=25.0)
     model.dec.scale.copy_(torch.linspace(2, 0.1, model.config.n_bands))
     path = tmp_path / "m.gguf"
     write_seflow(model, path, metadata={"general.name": "x"}, subnets=((2, 2), (1, 1)))
@@ -263,6 +264,8 @@ def test_bad_files_say_what_is_wrong(tmp_path):
         ({"band_edges": (0, 3, 3, 129)}, "band_edges"),
         ({"band_edges": (0, 3, 100)}, "8000 Hz"),
         ({"log_eps": 0.0}, "log_eps"),
+        ({"encoder_rms_eps": -1.0}, "encoder_rms_eps: -1.0"),
+        ({"encoder_rms_eps": 2e6}, "encoder_rms_eps: 2"),
     ],
 )
 def test_bad_configurations(changes, message):

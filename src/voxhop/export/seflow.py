@@ -35,6 +35,7 @@ _PLAIN = (
     "depth", "n_heads", "head_dim", "ffn_mult", "dec_mult", "time_window", "rope_base", "rms_eps",
     "log_eps", "vad",
 )  # fmt: skip
+_ENCODER_RMS_EPS = "encoder_rms_eps"  # only where it is not `rms_eps`
 # What this implementation computes and a file may not differ in.
 _FIXED: dict[str, Any] = {
     "version": VERSION,
@@ -73,6 +74,8 @@ def seflow_metadata(
         "subnets": [f"{b},{h}" for b, h in subnets or ((config.depth, config.n_heads),)],
         "task": "enhancement",
     }
+    if config.encoder_rms_eps != config.rms_eps:
+        values[_ENCODER_RMS_EPS] = config.encoder_rms_eps
     return {f"{ARCHITECTURE}.{key}": value for key, value in values.items()}
 
 
@@ -184,8 +187,9 @@ def read_seflow(path: str | os.PathLike[str]) -> SEFlow:
 
 def _config(reader: gguf.GGUFReader) -> SEFlowConfig:
     metadata = Metadata(reader, ARCHITECTURE)
+    names = (*_PLAIN, _ENCODER_RMS_EPS) if _ENCODER_RMS_EPS in metadata else _PLAIN
     config = SEFlowConfig(
-        **{name: metadata.own(name) for name in _PLAIN},
+        **{name: metadata.own(name) for name in names},
         sample_rates=tuple(metadata.own("sample_rates")),
         band_edges=tuple(metadata.own("band_edges")),
     )

@@ -28,7 +28,7 @@ class BandEncoder(nn.Module):
     def __init__(self, config: SEFlowConfig) -> None:
         super().__init__()
         K, D, w = config.n_bands, config.width, max(config.band_widths)
-        self.eps, self.log_eps = config.rms_eps, config.log_eps
+        self.eps, self.log_eps = config.encoder_rms_eps, config.log_eps
         self.widths = config.band_widths
         self.norm = nn.Parameter(torch.ones(K, FEATURES, w))
         self.weight = nn.Parameter(torch.zeros(K, D, FEATURES, w))

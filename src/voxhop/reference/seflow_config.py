@@ -9,6 +9,7 @@ from itertools import pairwise
 from voxhop.errors import ArgumentError
 
 WINDOW_SECONDS = 0.032
+MAX_ENCODER_RMS_EPS = 1e6
 RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 # Coarse edges in Hz, and into how many parts of equal width on the mel scale each is cut.
 _COARSE = (0, 4000, 8000, 11025, 12000, 16000, 22050, 24000)
@@ -64,6 +65,10 @@ class SEFlowConfig:
         Of the rotary angles.
     rms_eps, log_eps
         Under the root of the norms; added to a bin's power before the logarithm.
+    encoder_rms_eps
+        Under the root of the norms before the encoder, 0 for `rms_eps`. Well above the squares
+        of the features (the logarithm's, up to 133) it makes the encoder all but linear: levels
+        reach the blocks as they are.
     vad
         Whether there is a voice activity decoder.
     """
@@ -78,6 +83,7 @@ class SEFlowConfig:
     rope_base: float = 10000.0
     rms_eps: float = 1e-6
     log_eps: float = 1e-10
+    encoder_rms_eps: float = 0.0
     vad: bool = True
     band_edges: tuple[int, ...] = ()
     """First bin of every band, and the end of the last; empty: the published ones."""
@@ -95,6 +101,7 @@ class SEFlowConfig:
             raise ArgumentError(f"head_dim: {self.head_dim}, expected an even number")
         if min(self.rope_base, self.rms_eps, self.log_eps) <= 0:
             raise ArgumentError("rope_base, rms_eps, log_eps: expected positive numbers")
+        object.__setattr__(self, "encoder_rms_eps", self._of_the_encoder())
         if edges[0] != 0 or any(b <= a for a, b in pairwise(edges)):
             raise ArgumentError(f"band_edges: {edges}, expected numbers that rise from 0")
         for rate in self.sample_rates:
@@ -102,6 +109,13 @@ class SEFlowConfig:
                 raise ArgumentError(
                     f"band_edges: no band ends with bin {rate_hop(rate)} ({rate} Hz)"
                 )
+
+    def _of_the_encoder(self) -> float:
+        if not 0 <= self.encoder_rms_eps <= MAX_ENCODER_RMS_EPS:
+            raise ArgumentError(
+                f"encoder_rms_eps: {self.encoder_rms_eps}, expected 0 to {MAX_ENCODER_RMS_EPS:g}"
+            )
+        return self.encoder_rms_eps or self.rms_eps
 
     @property
     def width(self) -> int:

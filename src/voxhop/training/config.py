@@ -53,8 +53,6 @@ class Phase:
         Factor on the learning rate.
     align_only : bool
         LocalVQE: train encoders and alignment on the delay alone.
-    bands_only : bool
-        SEFlow: train what stands before and after the blocks to give back what comes in.
     predict : bool
         Stream.FM: train the predictor; the flow, and that alone, in the other phases.
     calls : int
@@ -78,7 +76,6 @@ class Phase:
     seconds: float = 2.0
     rate: float = 1.0
     align_only: bool = False
-    bands_only: bool = False
     predict: bool = False
     calls: int = 0
     sound: bool = False
@@ -123,6 +120,8 @@ class OptimizerConfig:
         Moment decays.
     ema : float
         Decay of the averaged weights, reached by a ramp.
+    orthogonal : bool
+        SEFlow: matrices inside the blocks take steps whose singular values are equal (Muon).
     """
 
     rate: float = 1e-3
@@ -132,6 +131,7 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     betas: tuple[float, float] = (0.9, 0.98)
     ema: float = 0.998
+    orthogonal: bool = False
 
 
 @dataclass(frozen=True)
@@ -271,15 +271,23 @@ class SEFlowTrainingConfig(RunConfig):
     ----------
     rates : tuple of int
         Sampling rates of the steps, in turn; one that stands twice comes twice.
+    band_rate : float
+        Factor on the learning rate of what stands before and after the blocks, which begins as
+        what carries bins through: fast steps would shake that apart.
     """
 
     recipe: Literal["seflow"] = "seflow"
     name: str = "voxhop-seflow"
     precision: Literal["bf16", "f32"] = "f32"
     rates: tuple[int, ...] = (16000, 48000, 16000, 24000, 16000, 8000)
+    band_rate: float = 0.3
     model: SEFlowConfig = field(
         default_factory=lambda: SEFlowConfig(
-            depth=6, n_heads=4, head_dim=16, sample_rates=(8000, 16000, 24000, 48000)
+            depth=6,
+            n_heads=4,
+            head_dim=16,
+            sample_rates=(8000, 16000, 24000, 48000),
+            encoder_rms_eps=400.0,
         )
     )
     simulation: DegradationConfig = field(default_factory=DegradationConfig)

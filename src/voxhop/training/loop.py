@@ -17,6 +17,7 @@ from voxhop.training.batches import Batches
 from voxhop.training.config import load_config, to_table
 from voxhop.training.draw import Draw
 from voxhop.training.launch import first_alone, pick_device, processes, signals_to
+from voxhop.training.muon import Muon
 from voxhop.training.recipes import recipe_of
 from voxhop.training.referee import BEST, Referee
 from voxhop.training.start import initial_model, new_parameters
@@ -103,7 +104,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.recipe = recipe_of(config)
         self.objective = self.recipe.objective(initial_model(config)).to(self.device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = Muon(
             self._groups(),
             lr=0.0,
             betas=config.optimizer.betas,
@@ -130,14 +131,24 @@ class Trainer:
         self._referee = Referee(config, self.device) if rank == 0 else None
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Sort the parameters by the factors on their learning rate."""
+        """Sort the parameters by how they learn."""
         factors = self.recipe.factors()
-        groups: dict[float, list[torch.nn.Parameter]] = {}
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        hidden = self.recipe.hidden if self.config.optimizer.orthogonal else ()
+        if self.config.optimizer.orthogonal and not hidden:
+            raise ArgumentError(
+                f"optimizer.orthogonal: true, expected false: {self.config.recipe} has no matrices "
+                "that take such steps"
+            )
         for name, parameter in self.objective.named_parameters():
             inner = name.removeprefix("model.")
             factor = next((f for start, f in factors.items() if inner.startswith(start)), 1.0)
-            groups.setdefault(factor, []).append(parameter)
-        return [{"params": group, "factor": factor} for factor, group in groups.items()]
+            matrix = parameter.dim() == 2 and inner.startswith(hidden)  # noqa: PLR2004
+            groups.setdefault((factor, matrix), []).append(parameter)
+        return [
+            {"params": group, "factor": factor, "orthogonal": matrix}
+            for (factor, matrix), group in groups.items()
+        ]
 
     @property
     def share(self) -> float:

@@ -60,6 +60,9 @@ class Recipe(ABC, Generic[ConfigT]):
     panels: ClassVar[tuple[Panel, ...]]
     """At most five more panels of the curves."""
 
+    hidden: ClassVar[tuple[str, ...]] = ()
+    """How names of parameters begin whose matrices may take orthogonal steps."""
+
     def __init__(self, config: ConfigT) -> None:
         self.config = config
 

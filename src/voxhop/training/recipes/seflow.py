@@ -38,6 +38,7 @@ _SUB_NETWORK_KEY = 1
 class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
     """See `Recipe`."""
 
+    hidden = ("blk.",)
     losses = ("loss", "full_linear", "full_compressed", "sub_linear", "sub_compressed")
     panels = (
         Panel(
@@ -60,6 +61,10 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         """Return the loss of the full network and a sub-network."""
         assert isinstance(model, SEFlow)  # noqa: S101 - made by `model`
         return SEFlowObjective(model, self.config.loss)
+
+    def factors(self) -> Mapping[str, float]:
+        """Let what stands before and after the blocks learn slower."""
+        return dict.fromkeys(("enc.", "dec."), self.config.band_rate)
 
     def load(self, split: Split, device: torch.device) -> dict[int, SoundBank]:
         """Load recordings and rooms at every rate that clips are made at."""
@@ -92,14 +97,13 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
 
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Draw the sub-network and the window of a step, the same in all processes."""
-        del share
+        del phase, share
         c = self.config
         draw = Draw(c.seed, progress.step, _SUB_NETWORK_KEY)
         which = int(draw.uniform(0, c.model.depth * c.model.n_heads, 1))
         window = c.loss.windows[int(draw.uniform(0, len(c.loss.windows), 1))]
         heads, depth = divmod(which, c.model.depth)
-        sizes = {"depth": depth + 1, "heads": heads + 1, "window": window}
-        return sizes | {"bands_only": phase.bands_only}
+        return {"depth": depth + 1, "heads": heads + 1, "window": window}
 
     def write_cases(self, folder: Path, seed: int | None, per_condition: int = 0) -> list[Path]:
         """Write cases of each degradation alone, at 16 kHz."""
