@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_shipped_files_load_and_survive_a_round_trip(path: Path, tmp_path: Path)
     copy = tmp_path / "copy.toml"
     copy.write_text(to_toml(config))
     assert load_config(copy) == config
+
+
+def test_a_model_of_few_words_keeps_the_recipes_defaults(tmp_path: Path) -> None:
+    """What a run does not say of its model is the recipe's, whatever else it says."""
+    path = tmp_path / "run.toml"
+    path.write_text('recipe = "seflow"\n[model]\ntime_window = 63\n')
+    model = load_config(path).model
+    assert (model.depth, model.n_heads, model.head_dim, model.time_window) == (6, 4, 16, 63)
+    assert model.encoder_rms_eps == 400.0
+    assert model == replace(load_config(ROOT / "configs" / "seflow.toml").model, time_window=63)
+    path.write_text('recipe = "seflow"\nrates = [8000]\n[model]\nsample_rates = [8000]\n')
+    assert load_config(path).model.n_bands == 22
 
 
 def test_there_are_shipped_files() -> None:

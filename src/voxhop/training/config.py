@@ -7,9 +7,11 @@ import json
 import sys
 import types
 import typing
+from collections.abc import Mapping  # noqa: TC003 - hints of fields are looked up
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, TypeVar
 
 from voxhop.errors import ArgumentError
 from voxhop.reference import LocalVQEConfig, SEFlowConfig, StreamFMConfig
@@ -25,9 +27,6 @@ from voxhop.training.sublime_data import SublimeDataConfig
 from voxhop.training.sublime_objective import AnnealingConfig, SublimeLossConfig
 from voxhop.training.sublime_shape import SublimeShape
 from voxhop.training.warm import WarmConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -196,6 +195,9 @@ class RunConfig:
         How often each batch of clips is trained on.
     """
 
+    model_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Fields of `model` whose defaults are not those of its class."""
+
     recipe: str = ""
     output: str = "runs/default"
     minutes: float = 150.0
@@ -276,19 +278,23 @@ class SEFlowTrainingConfig(RunConfig):
         what carries bins through: fast steps would shake that apart.
     """
 
+    model_defaults = MappingProxyType(
+        {
+            "depth": 6,
+            "n_heads": 4,
+            "head_dim": 16,
+            "sample_rates": (8000, 16000, 24000, 48000),
+            "encoder_rms_eps": 400.0,
+        }
+    )
+
     recipe: Literal["seflow"] = "seflow"
     name: str = "voxhop-seflow"
     precision: Literal["bf16", "f32"] = "f32"
     rates: tuple[int, ...] = (16000, 48000, 16000, 24000, 16000, 8000)
     band_rate: float = 0.3
     model: SEFlowConfig = field(
-        default_factory=lambda: SEFlowConfig(
-            depth=6,
-            n_heads=4,
-            head_dim=16,
-            sample_rates=(8000, 16000, 24000, 48000),
-            encoder_rms_eps=400.0,
-        )
+        default_factory=lambda: SEFlowConfig(**SEFlowTrainingConfig.model_defaults)
     )
     simulation: DegradationConfig = field(default_factory=DegradationConfig)
     loss: SEFlowLossConfig = field(default_factory=SEFlowLossConfig)
@@ -468,6 +474,8 @@ def from_table(kind: type[_T], table: Mapping[str, Any], *, where: str) -> _T:
     """
     if issubclass(kind, RunConfig):
         kind = _kind_of_run(table, where)  # type: ignore[assignment]  # a subclass of it
+        if isinstance(table.get("model"), dict):
+            table = {**table, "model": {**kind.model_defaults, **table["model"]}}
     hints = typing.get_type_hints(kind)
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(table) - known)
