@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import voxhop
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.export import read_seflow
-from voxhop.reference.seflow import SEFlow, analysis
+from voxhop.reference.seflow import Estimate, SEFlow, analysis
 from voxhop.reference.seflow_config import SEFlowConfig
 from voxhop.training.acoustics import active_level
 from voxhop.training.bank import DataConfig, load_bank
@@ -228,6 +229,46 @@ def test_random_weights_begin_as_what_comes_in(level, snr):
     assert 0.7 < gain < 1.4
     error = (gain * found - expected).abs().square().sum() / expected.abs().square().sum()
     assert -10 * error.log10() > snr
+
+
+class Told(torch.nn.Module):
+    """Gives what it is told to, as if it were a model."""
+
+    def __init__(self, like, factor) -> None:
+        super().__init__()
+        self.config, self.factor = like.config, factor
+
+    def estimate(self, spectrum, rate, **sizes):
+        del rate, sizes
+        found = torch.view_as_real(spectrum).permute(3, 2, 0, 1)
+        return Estimate(found * self.factor, None, ())
+
+
+def test_terms_of_a_known_error(config):
+    """Clips that come in as they should, and go out at half: -9 dB of both energies."""
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(1, config.phases[0])
+    sizes = {"depth": 1, "heads": 1, "window": 63}
+    clean = clips._replace(noisy=clips.target)
+    objective = trainer.objective
+    for level in (1.0, 0.01):
+        batch = clean._replace(noisy=level * clean.noisy, target=level * clean.target)
+        for factor, expected in ((0.5, 1 / 8), (0.0, 1 / 2), (1.0, 0.0)):
+            objective.model = Told(trainer.objective.model, factor)
+            terms = objective(batch, **sizes)
+            error = float(terms["full_error"])
+            assert error == pytest.approx(math.log(expected + 1e-3), abs=5e-3), (level, factor)
+
+
+def test_nobody_speaking_is_no_louder_than_what_comes_in(config):
+    """Levels that clips are brought to one by come from what comes in, where nobody speaks."""
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(1, config.phases[0])
+    silent = clips._replace(target=torch.zeros_like(clips.target))
+    trainer.objective.model = Told(trainer.objective.model, 1.0)
+    terms = trainer.objective(silent, depth=1, heads=1, window=63)
+    assert terms["full_linear"] < 20
+    assert float(terms["full_error"]) == pytest.approx(0.0, abs=5e-3)
 
 
 def test_what_carries_bins_learns_slower(config):

@@ -27,6 +27,12 @@ _POWER_EPS = 1e-4
 """Under every root of a power, clips at an active level of 1: -40 dB of a mean bin."""
 
 
+_SILENT = 0.1
+"""Of what comes in: the least level of a target that clips are brought to one by."""
+
+_LEAST_ERROR = 1e-3
+"""Of the energy of what comes in and what should go out: less is no better."""
+
 _LOUDNESS = 4
 """Values of each head that begin as loudness, the first as a constant."""
 
@@ -48,6 +54,9 @@ class SEFlowLossConfig:
     ----------
     linear : float
         Mean of |Re|, |Im| and magnitude differences.
+    error : float
+        Logarithm of the error's energy, clip by clip: a clip that needs little done to it asks
+        for as many dB as a noisy one, and nothing is better the softer it is.
     compressed : float
         Squared differences of magnitudes to the power `compression`, and of spectra of such
         magnitudes (share `complex_share`): what a listener hears of quiet bins.
@@ -61,7 +70,8 @@ class SEFlowLossConfig:
         Hops of the past that a step's frames may attend to; one is drawn per step.
     """
 
-    linear: float = 1.0
+    linear: float = 0.3
+    error: float = 0.1
     compressed: float = 1.0
     complex_share: float = 0.3
     compression: float = 0.3
@@ -101,7 +111,12 @@ class SEFlowObjective(nn.Module):
         noisy, _ = analysis(batch.noisy, rate)
         clean, _ = analysis(batch.target, rate)
         clean = torch.view_as_real(clean).permute(3, 2, 0, 1)  # (2, F, B, T)
-        scale = 1 / active_level(batch.target, rate)[:, 0, None]  # (B, 1)
+        # Where nobody speaks, by what comes in.
+        level = torch.maximum(
+            active_level(batch.target, rate), _SILENT * active_level(batch.noisy, rate)
+        )
+        scale = 1 / level[:, 0, None]  # (B, 1)
+        heard = torch.view_as_real(noisy).permute(3, 2, 0, 1) * scale
         voice = voice_labels(batch.target, rate_hop(rate))
         window = min(window, self.model.config.time_window)
         total = clean.new_zeros(())
@@ -111,7 +126,7 @@ class SEFlowObjective(nn.Module):
             ("sub", depth, heads, self.config.sub_network),
         ):
             e = self.model.estimate(noisy, rate, depth=b, heads=h, window=window)
-            found = self._terms(e.spectrum * scale, clean * scale)
+            found = self._terms(e.spectrum * scale, clean * scale, heard)
             if e.voice is not None:
                 labels = voice.to(e.voice.dtype)
                 found["voice"] = functional.binary_cross_entropy_with_logits(e.voice, labels)
@@ -120,7 +135,8 @@ class SEFlowObjective(nn.Module):
             terms |= {f"{name}_{n}": value.detach() for n, value in found.items()}
         return {"loss": total, **terms}
 
-    def _terms(self, z: Tensor, t: Tensor) -> dict[str, Tensor]:
+    def _terms(self, z: Tensor, t: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """Compare an estimate with the target, (2, F, B, T); x is what came in."""
         z_power, t_power = _power(z), _power(t)
         magnitude = (z_power.sqrt() - t_power.sqrt()).abs().mean()
         linear = (2 * (z - t).abs().mean() + magnitude) / 3
@@ -130,7 +146,9 @@ class SEFlowObjective(nn.Module):
         share = self.config.complex_share
         both = share * compressed.square().sum(0).mean()
         both = both + (1 - share) * (z_mag - t_mag).square().mean()
-        return {"linear": linear, "compressed": both}
+        error, heard, wanted = (y.square().sum((0, 1, 3)) for y in (z - t, x, t))
+        error = (error / (heard + wanted + _POWER_EPS) + _LEAST_ERROR).log().mean()
+        return {"linear": linear, "compressed": both, "error": error}
 
 
 def _power(z: Tensor) -> Tensor:
