@@ -89,6 +89,17 @@ def test_follower_is_the_reference(files, call, later):
     assert relative_rms(run(files[16], mic, call[1]), expected) > 1e-2
 
 
+def test_follower_leaves_what_is_no_echo_alone(files, call):
+    """A reference that the microphone does not hear: what it finds by chance is not taken."""
+    mic = (speech_like(HOPS * HOP, 8) + noise(HOPS * HOP, 9, rms=0.02)).astype("f4")
+    expected = reference(files["follower"], mic, call[1])
+    without = run(files[16], mic, call[1])
+    for kernels, isa in KERNEL_SETS:
+        out = run(files["follower"], mic, call[1], kernels=kernels, isa=isa)
+        assert relative_rms(out, expected) < tolerances.CANCELLER_RELATIVE_RMS, (kernels, isa)
+        assert relative_rms(out, without) < 0.05
+
+
 def test_echo_is_gone(files, call):
     with_it, without = (run(files[p], *call) for p in (32, 0))
     settled = slice(80 * HOP, CHANGE * HOP)

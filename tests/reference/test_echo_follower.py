@@ -66,6 +66,14 @@ def test_a_talker_stays(analysis, talkers):
     assert torch.allclose(residual + taken, heard, atol=1e-12)
 
 
+def test_a_reference_that_is_not_heard_takes_nothing(analysis, talkers):
+    """Somebody with headphones on: what is found by chance in one voice of another stays there."""
+    far, talker = talkers
+    without, _, _ = cancel(analysis, talker, far, follow=False)
+    residual, _, _ = cancel(analysis, talker, far, follow=True)
+    assert energy(residual - without) < 0.004 * energy(without)  # without a proof 0.013
+
+
 def test_any_split_is_the_whole(analysis, talkers):
     far, talker = talkers
     mic = swaying(far, 2800) + talker

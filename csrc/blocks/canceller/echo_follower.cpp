@@ -23,6 +23,9 @@ constexpr float kUncertaintyFloor = 1e-10f;
 constexpr float kNearSmoothing = 0.8f;
 constexpr float kNearShare = 0.5f;
 constexpr float kNearFloor = 1e-6f;
+constexpr float kProofSmoothing = 0.98f;
+constexpr float kShutBelow = 0.012f;
+constexpr float kOpenAbove = 0.03f;
 constexpr float kLeast = 1e-20f;   // a decaying power is cut off there
 constexpr float kLoudest = 1e12f;  // energy of a frame; louder is no audio
 
@@ -31,7 +34,10 @@ struct Head {
   uint32_t newest;  // row of the newest frame in the ring
   uint32_t first;   // the newest hop that is looked at
   uint32_t astray;  // frames in a row in which the echo was elsewhere
+  // How well the weights of two frames ago foretell, smoothed; bins count alike.
+  float common, foretold, heard;  // Re<D, Y>, <Y, Y>, <D, D>
 };
+static_assert(sizeof(Head) <= kAlignment, "rows follow");
 
 /// Rows of F floats behind the head.
 struct Memory {
@@ -39,7 +45,7 @@ struct Memory {
   float * base;
   int64_t ring;  // rows of it
 
-  static int64_t rows(int64_t partitions) { return 2 * partitions + 3 * kHops + 1; }
+  static int64_t rows(int64_t partitions) { return 2 * partitions + 5 * kHops + 2; }
 
   float * x_re(int64_t row) const { return base + 2 * row * F; }
   float * x_im(int64_t row) const { return x_re(row) + F; }
@@ -47,6 +53,10 @@ struct Memory {
   float * w_im(int64_t l) const { return w_re(l) + F; }
   float * v(int64_t l) const { return base + (2 * ring + 2 * kHops + l) * F; }
   float * near() const { return v(kHops); }
+  float * loudness() const { return v(kHops + 1); }
+  // The weights a frame before these.
+  float * older_re(int64_t l) const { return v(kHops + 2 + 2 * l); }
+  float * older_im(int64_t l) const { return older_re(l) + F; }
 };
 
 class EchoFollowerOp final : public CustomOp {
@@ -72,13 +82,18 @@ class EchoFollowerOp final : public CustomOp {
     head.frames = 1;
     push(head, m, ref);
     look(head, m, static_cast<int64_t>(verdict[kVerdictPlace]));
+    prove(head, m, left);
+    std::copy_n(m.w_re(0), 2 * kHops * F, m.older_re(0));
     adapt(head, m, left, out);
+    const float share = taken(head);
+    for (int64_t i = 0; i < 2 * F; ++i) out[i] *= share;
     subtract_no_louder(left, 2 * F, out);
   }
 
  private:
   static void forget(const Memory & m) {
     std::fill_n(m.w_re(0), 2 * kHops * m.F, 0.0f);
+    std::fill_n(m.older_re(0), 2 * kHops * m.F, 0.0f);
     std::fill_n(m.v(0), kHops * m.F, kPrior);
   }
 
@@ -106,11 +121,49 @@ class EchoFollowerOp final : public CustomOp {
 
   int64_t row(const Head & head, int64_t l) const { return (head.newest + head.first + l) % P_; }
 
+  // Compare a frame with what was foretold of it, wherever the reference sounds. Frames overlap by
+  // half, so the weights of one frame ago have heard half of it.
+  void prove(Head & head, const Memory & m, const float * left) const {
+    const int64_t F = m.F;
+    float y_re[kMostGateBins], y_im[kMostGateBins];
+    predict(head, m, m.older_re(0), y_re, y_im);
+    float common = 0.0f, foretold = 0.0f, heard = 0.0f, sound = 0.0f;
+    float * loudness = m.loudness();
+    for (int64_t k = 0; k < F; ++k) {
+      const float re = left[2 * k], im = left[2 * k + 1], power = re * re + im * im;
+      loudness[k] = kNearSmoothing * loudness[k] + (1.0f - kNearSmoothing) * power;
+      if (loudness[k] < kLeast) loudness[k] = 0.0f;
+      const float weight = 1.0f / (loudness[k] + kNearFloor);
+      common += weight * (re * y_re[k] + im * y_im[k]);
+      foretold += weight * (y_re[k] * y_re[k] + y_im[k] * y_im[k]);
+      heard += weight * power;
+    }
+    for (int64_t l = 0; l < kHops; ++l) {
+      const float *re = m.x_re(row(head, l)), *im = m.x_im(row(head, l));
+      for (int64_t k = 0; k < F; ++k) sound += re[k] * re[k] + im[k] * im[k];
+    }
+    if (!(sound > kNearFloor * static_cast<float>(kHops * F))) return;
+    head.common = smoothed(head.common, common);
+    head.foretold = smoothed(head.foretold, foretold);
+    head.heard = smoothed(head.heard, heard);
+  }
+
+  static float smoothed(float old, float now) {
+    const float value = kProofSmoothing * old + (1.0f - kProofSmoothing) * now;
+    return std::fabs(value) < kLeast ? 0.0f : value;
+  }
+
+  // How much of what is found is taken.
+  static float taken(const Head & head) {
+    const float fit = head.common / std::max(std::sqrt(head.foretold * head.heard), kNearFloor);
+    return std::clamp((fit - kShutBelow) / (kOpenAbove - kShutBelow), 0.0f, 1.0f);
+  }
+
   // One update -> the echo that is then found in the frame.
   void adapt(const Head & head, const Memory & m, const float * left, float * echo) const {
     const int64_t F = m.F;
     float y_re[kMostGateBins], y_im[kMostGateBins], total[kMostGateBins];
-    predict(head, m, y_re, y_im);
+    predict(head, m, m.w_re(0), y_re, y_im);
     float * near = m.near();
     for (int64_t k = 0; k < F; ++k) {
       y_re[k] = left[2 * k] - y_re[k];
@@ -146,7 +199,7 @@ class EchoFollowerOp final : public CustomOp {
         v[k] = std::max(doubt, kUncertaintyFloor);
       }
     }
-    predict(head, m, y_re, y_im);
+    predict(head, m, m.w_re(0), y_re, y_im);
     for (int64_t k = 0; k < F; ++k) {
       const float re = left[2 * k] - y_re[k], im = left[2 * k + 1] - y_im[k];
       near[k] = kNearSmoothing * near[k] + (1.0f - kNearSmoothing) * (re * re + im * im);
@@ -156,12 +209,14 @@ class EchoFollowerOp final : public CustomOp {
     }
   }
 
-  void predict(const Head & head, const Memory & m, float * y_re, float * y_im) const {
+  // `weights` lie as those of the memory do: real and imaginary rows by turns.
+  void predict(const Head & head, const Memory & m, const float * weights, float * y_re,
+               float * y_im) const {
     std::fill_n(y_re, m.F, 0.0f);
     std::fill_n(y_im, m.F, 0.0f);
     for (int64_t l = 0; l < kHops; ++l) {
       const float *re = m.x_re(row(head, l)), *im = m.x_im(row(head, l));
-      const float *w_re = m.w_re(l), *w_im = m.w_im(l);
+      const float *w_re = weights + 2 * l * m.F, *w_im = w_re + m.F;
       for (int64_t k = 0; k < m.F; ++k) {
         y_re[k] += w_re[k] * re[k] - w_im[k] * im[k];
         y_im[k] += w_re[k] * im[k] + w_im[k] * re[k];

@@ -26,6 +26,21 @@ UNCERTAINTY_FLOOR = 1e-10
 NEAR_SMOOTHING = 0.8
 NEAR_SHARE = 0.5
 NEAR_FLOOR = 1e-6
+PROOF_SMOOTHING = 0.98
+SHUT_BELOW = 0.012
+OPEN_ABOVE = 0.03
+
+
+class Proof(NamedTuple):
+    """How well the weights of two frames ago foretell, smoothed.
+
+    Bins count alike: powers are those over `loudness`.
+    """
+
+    loudness: Tensor  # (B, F), of what the long filters left
+    common: Tensor  # (B,), Re<D, Y>
+    foretold: Tensor  # (B,), <Y, Y>
+    heard: Tensor  # (B,), <D, D>
 
 
 class FollowerState(NamedTuple):
@@ -37,6 +52,8 @@ class FollowerState(NamedTuple):
     weights: Tensor  # (B, L, F) complex
     uncertainty: Tensor  # (B, L, F)
     near: Tensor  # (B, F), smoothed power of what is not echo
+    older: Tensor  # (B, L, F) complex, the weights a frame before these
+    proof: Proof
 
 
 @torch.no_grad()
@@ -45,7 +62,9 @@ def follow_echo(
 ) -> tuple[Tensor, FollowerState]:
     """Take from frames what eight hops of the reference still explain.
 
-    The weights have seen a frame before it is told what is left of it. None becomes louder.
+    The weights have seen a frame before it is told what is left of it, so they would find something
+    of any reference in any talker. How much is taken therefore goes by how well those of two frames
+    ago, which had heard nothing of it, foretell a frame. None becomes louder.
 
     Parameters
     ----------
@@ -70,8 +89,10 @@ def follow_echo(
     for t in range(d.shape[1]):
         spectra = torch.cat((x[:, t, None], state.spectra[:, :-1]), 1)
         state = _moved(state._replace(spectra=spectra), place[:, t])
-        state, echo = _adapt(state, d[:, t])
-        taken = torch.view_as_real(echo)
+        x_t = _looked_at(state)
+        proof = _seen(state.proof, d[:, t], (state.older * x_t).sum(1), x_t)
+        state, echo = _adapt(state._replace(proof=proof), d[:, t], x_t)
+        taken = torch.view_as_real(echo * _share(proof)[:, None])
         left.append(residual[:, t] - no_louder(residual[:, t], taken) * taken)
     return torch.stack(left, 1), state
 
@@ -82,7 +103,9 @@ def _first(like: Tensor, partitions: int) -> FollowerState:
     spectra = like.new_zeros(len(like), partitions, like.shape[2])
     weights = spectra[:, :FOLLOWED_HOPS]
     prior = torch.full_like(weights.real, PRIOR)
-    return FollowerState(first, first, spectra, weights, prior, torch.zeros_like(bins))
+    none, still = torch.zeros_like(bins), torch.zeros_like(bins[:, 0])
+    proof = Proof(none, still, still, still)
+    return FollowerState(first, first, spectra, weights, prior, none, weights, proof)
 
 
 def _moved(state: FollowerState, place: Tensor) -> FollowerState:
@@ -98,15 +121,48 @@ def _moved(state: FollowerState, place: Tensor) -> FollowerState:
         first=torch.where(moves, wanted, state.first),
         astray=astray * ~moves,
         weights=torch.where(rows, torch.zeros_like(state.weights), state.weights),
+        older=torch.where(rows, torch.zeros_like(state.older), state.older),
         uncertainty=torch.where(rows, torch.full_like(state.uncertainty, PRIOR), state.uncertainty),
     )
 
 
-def _adapt(state: FollowerState, d: Tensor) -> tuple[FollowerState, Tensor]:
-    """Adapt to a frame d (B, F) and return the echo that is then found in it."""
-    hops = torch.arange(FOLLOWED_HOPS, device=d.device)
+def _looked_at(state: FollowerState) -> Tensor:
+    """Return the reference's frames that are looked at, (B, L, F)."""
+    hops = torch.arange(FOLLOWED_HOPS, device=state.first.device)
     at = (state.first[:, None] + hops)[:, :, None].expand(state.weights.shape)
-    x = state.spectra.gather(1, at)
+    return state.spectra.gather(1, at)
+
+
+def _seen(past: Proof, d: Tensor, y: Tensor, x: Tensor) -> Proof:
+    """Compare a frame d (B, F) with what was foretold of it, y, wherever the reference x sounds.
+
+    Frames overlap by half, so the weights of one frame ago have heard half of d.
+    """
+
+    def smoothed(old: Tensor, now: Tensor) -> Tensor:
+        return PROOF_SMOOTHING * old + (1 - PROOF_SMOOTHING) * now
+
+    loudness = _smoothed(past.loudness, power_of(d))
+    weight = 1 / (loudness + NEAR_FLOOR)
+    common = smoothed(past.common, ((y.conj() * d).real * weight).sum(1))
+    foretold = smoothed(past.foretold, (power_of(y) * weight).sum(1))
+    heard = smoothed(past.heard, (power_of(d) * weight).sum(1))
+    sounds = power_of(x).mean((1, 2)) > NEAR_FLOOR
+    kept = [
+        torch.where(sounds, new, old)
+        for new, old in zip((common, foretold, heard), past[1:], strict=True)
+    ]
+    return Proof(loudness, *kept)
+
+
+def _share(proof: Proof) -> Tensor:
+    """(B,): how much of what is found is taken."""
+    fit = proof.common / (proof.foretold * proof.heard).sqrt().clamp(min=NEAR_FLOOR)
+    return ((fit - SHUT_BELOW) / (OPEN_ABOVE - SHUT_BELOW)).clamp(0, 1)
+
+
+def _adapt(state: FollowerState, d: Tensor, x: Tensor) -> tuple[FollowerState, Tensor]:
+    """Adapt to a frame d (B, F) and return the echo that is then found in it."""
     power = power_of(x)
     e = d - (state.weights * x).sum(1)
     near = torch.maximum(state.near, _smoothed(state.near, NEAR_SHARE * power_of(e)))
@@ -121,7 +177,8 @@ def _adapt(state: FollowerState, d: Tensor) -> tuple[FollowerState, Tensor]:
     uncertainty = torch.minimum(uncertainty, PRIOR + energy).clamp(min=UNCERTAINTY_FLOOR)
     echo = (weights * x).sum(1)
     near = _smoothed(state.near, power_of(d - echo))
-    return state._replace(weights=weights, uncertainty=uncertainty, near=near), echo
+    new = state._replace(weights=weights, uncertainty=uncertainty, near=near, older=state.weights)
+    return new, echo
 
 
 def _smoothed(old: Tensor, now: Tensor) -> Tensor:

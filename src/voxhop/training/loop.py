@@ -285,7 +285,10 @@ class Trainer:
             return
         saved = torch.load(path, map_location=self.device, weights_only=True)
         self.objective.load_state_dict(saved["objective"])
+        factors = [group["factor"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(saved["optimizer"])
+        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
+            group["factor"] = factor  # by the configuration of today
         for name, value in saved["average"].items():
             self.average.values[name].copy_(value)
         self.average.updates = saved["average_updates"]
