@@ -65,7 +65,7 @@ every_share = 0.5
 [optimizer]
 rate = 2e-3
 warmup_steps = 5
-orthogonal = true
+orthogonal = 4.0
 [[phases]]
 clips = 2
 seconds = 1.0
@@ -277,9 +277,9 @@ def test_what_carries_bins_learns_slower(config):
     for group in trainer.optimizer.param_groups:
         rates |= {id(p): (group["factor"], group["orthogonal"]) for p in group["params"]}
     model = trainer.objective.model
-    assert rates[id(model.enc.weight)] == rates[id(model.dec.fc1_weight)] == (0.3, False)
-    assert rates[id(model.blk[0].time.q.weight)] == (1.0, True)
-    assert rates[id(model.blk[0].time.q.bias)] == rates[id(model.vad.q)] == (1.0, False)
+    assert rates[id(model.enc.weight)] == rates[id(model.dec.fc1_weight)] == (0.3, 0.0)
+    assert rates[id(model.blk[0].time.q.weight)] == (1.0, 4.0)
+    assert rates[id(model.blk[0].time.q.bias)] == rates[id(model.vad.q)] == (1.0, 0.0)
 
 
 def test_a_run_learns_and_says_what(finished: Path):

@@ -119,8 +119,9 @@ class OptimizerConfig:
         Moment decays.
     ema : float
         Decay of the averaged weights, reached by a ramp.
-    orthogonal : bool
-        SEFlow: matrices inside the blocks take steps whose singular values are equal (Muon).
+    orthogonal : float
+        SEFlow: matrices inside the blocks take steps whose singular values are all this times the
+        rate (Muon). 0: AdamW's, as all other parameters.
     """
 
     rate: float = 1e-3
@@ -130,7 +131,7 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     betas: tuple[float, float] = (0.9, 0.98)
     ema: float = 0.998
-    orthogonal: bool = False
+    orthogonal: float = 0.0
 
 
 @dataclass(frozen=True)

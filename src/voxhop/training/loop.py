@@ -134,11 +134,12 @@ class Trainer:
         """Sort the parameters by how they learn."""
         factors = self.recipe.factors()
         groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
-        hidden = self.recipe.hidden if self.config.optimizer.orthogonal else ()
-        if self.config.optimizer.orthogonal and not hidden:
+        orthogonal = self.config.optimizer.orthogonal
+        hidden = self.recipe.hidden if orthogonal else ()
+        if orthogonal and not hidden:
             raise ArgumentError(
-                f"optimizer.orthogonal: true, expected false: {self.config.recipe} has no matrices "
-                "that take such steps"
+                f"optimizer.orthogonal: {orthogonal:g}, expected 0: {self.config.recipe} has no "
+                "matrices that take such steps"
             )
         for name, parameter in self.objective.named_parameters():
             inner = name.removeprefix("model.")
@@ -146,7 +147,7 @@ class Trainer:
             matrix = parameter.dim() == 2 and inner.startswith(hidden)  # noqa: PLR2004
             groups.setdefault((factor, matrix), []).append(parameter)
         return [
-            {"params": group, "factor": factor, "orthogonal": matrix}
+            {"params": group, "factor": factor, "orthogonal": orthogonal * matrix}
             for (factor, matrix), group in groups.items()
         ]
 
@@ -285,10 +286,11 @@ class Trainer:
             return
         saved = torch.load(path, map_location=self.device, weights_only=True)
         self.objective.load_state_dict(saved["objective"])
-        factors = [group["factor"] for group in self.optimizer.param_groups]
+        # How parameters learn is told by the configuration of today.
+        today = [{k: g[k] for k in ("factor", "orthogonal")} for g in self.optimizer.param_groups]
         self.optimizer.load_state_dict(saved["optimizer"])
-        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
-            group["factor"] = factor  # by the configuration of today
+        for group, own in zip(self.optimizer.param_groups, today, strict=True):
+            group.update(own)
         for name, value in saved["average"].items():
             self.average.values[name].copy_(value)
         self.average.updates = saved["average_updates"]

@@ -14,18 +14,16 @@ if TYPE_CHECKING:
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
-_AS_ADAM = 0.2
-"""RMS of AdamW's steps, which these get too, so that one learning rate serves both (Liu et al.,
-"Muon is scalable for LLM training", arXiv 2502.16982)."""
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, and Muon for the groups with ``orthogonal``: all their parameters are matrices.
+    """AdamW, and Muon for the groups whose ``orthogonal`` is not 0: those are of matrices.
 
     Parameters
     ----------
     groups : iterable of dict
-        Parameter groups, each with ``orthogonal``.
+        Parameter groups; ``orthogonal`` times the learning rate is what all singular values of a
+        step are.
     **settings
         AdamW's.
     """
@@ -48,12 +46,11 @@ class Muon(torch.optim.AdamW):
         for parameter in group["params"]:
             if parameter.grad is not None:
                 shapes.setdefault(parameter.shape, []).append(parameter)
-        for shape, found in shapes.items():
+        for found in shapes.values():
             turns = orthogonal(torch.stack([self._ahead(p) for p in found]))
-            turns *= _AS_ADAM * max(shape) ** 0.5
             for parameter, turn in zip(found, turns, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(turn, alpha=-group["lr"])
+                parameter.add_(turn, alpha=-group["lr"] * group["orthogonal"])
 
     def _ahead(self, parameter: nn.Parameter) -> Tensor:
         """Return Nesterov's momentum."""
