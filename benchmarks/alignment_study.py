@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
-from alignment_scenes import RATE, Scene, drifting, load_rooms, load_speech, make_scene
+from parts.alignment_scenes import RATE, Scene, drifting, load_rooms, load_speech, make_scene
 
 import voxhop
 from voxhop.evaluation.perceptual import AECMOS_LONGEST, aecmos

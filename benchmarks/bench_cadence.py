@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from public_engine import PublicEngine
+from parts.public_engine import PublicEngine
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

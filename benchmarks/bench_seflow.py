@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from kept_page import hop_page, show
+from parts.kept_page import hop_page, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_seflow import PACES, RESULTS, measure_machine
-from kept_page import hop_page, show
+from parts.kept_page import hop_page, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from canceller_scenes import CHANGES_AT_S, Scenes, make_scenes
+from parts.canceller_scenes import CHANGES_AT_S, Scenes, make_scenes
 
 import voxhop
 from voxhop.export import write_gguf

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soxr
 import torch
-from codec_measures import RATE as SCORE_RATE
-from codec_measures import KeptScores, Measure, measures
-from codec_measures import usable as usable_measures
-from codec_systems import FRAME, RATE, Codec, Codec2, Lyra, Opus, Sublime
-from codec_tables import page
-from kept_page import write_study
+from parts.codec_measures import RATE as SCORE_RATE
+from parts.codec_measures import KeptScores, Measure, measures
+from parts.codec_measures import usable as usable_measures
+from parts.codec_systems import FRAME, RATE, Codec, Codec2, Lyra, Opus, Sublime
+from parts.codec_tables import page
+from parts.kept_page import write_study
 
 import voxhop
 from voxhop.errors import ArgumentError

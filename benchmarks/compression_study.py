@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
-from hop_times import TURN_HOPS, hop_times
-from kept_page import keep_notes, machine_text
+from parts.hop_times import TURN_HOPS, hop_times
+from parts.kept_page import keep_notes, machine_text
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

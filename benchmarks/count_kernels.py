@@ -10,6 +10,7 @@ are exact and say nothing of time. Needs g++-aarch64-linux-gnu and qemu-user 7.2
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def build(folder: Path, *options: str) -> Path:
 def build_plugin(folder: Path) -> Path:
     """Return the emulator's plug-in, which counts between the marks."""
     plugin = folder / "count_plugin.so"
-    source = ROOT / "benchmarks/count_plugin.c"
+    source = ROOT / "benchmarks/programs/count_plugin.c"
     compile_it = ["cc", "-O2", "-shared", "-fPIC", source, "-o", plugin]
     subprocess.run(compile_it, check=True)  # noqa: S603 - our own line
     return plugin
@@ -51,7 +52,11 @@ def counts(emulator: list[str], plugin: Path, program: Path, isa: str) -> dict[s
 
 def main() -> None:
     """Build, count and print."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build/count"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "count")
+    folder = parser.parse_args().folder
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake/aarch64-linux-gnu.cmake'}"
     wide_program, narrow_program = build(folder / "x86-64"), build(folder / "aarch64", toolchain)
     plugin = build_plugin(folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from canceller_scenes import (
+from parts.canceller_scenes import (
     DELAY_S,
     LEVEL,
     NOISE_DB,
@@ -27,7 +27,7 @@ from canceller_scenes import (
     echo_of,
     levelled,
 )
-from kept_page import machine_text, model_name, write_study
+from parts.kept_page import machine_text, model_name, write_study
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

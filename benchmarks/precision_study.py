@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import soxr
-from kept_page import keep_notes, machine_text, model_name, show
+from parts.kept_page import keep_notes, machine_text, model_name, show
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hop_times import hop_times
-from kept_page import keep_notes, machine_text, model_name
-from targets import Means, model_targets, small_targets, target_table
+from parts.hop_times import hop_times
+from parts.kept_page import keep_notes, machine_text, model_name
+from parts.targets import Means, model_targets, small_targets, target_table
 
 import voxhop
 from voxhop.cli.verb import ProgressBar

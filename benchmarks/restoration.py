@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import soxr
 import torch
-from codec_measures import RATE, KeptScores, Measure, measures, usable
-from kept_page import machine_text, write_study
-from targets import Target, met, target_table
+from parts.codec_measures import RATE, KeptScores, Measure, measures, usable
+from parts.kept_page import machine_text, write_study
+from parts.targets import Target, met, target_table
 
 import voxhop
 from voxhop.files.restorers import solver_of, task_of

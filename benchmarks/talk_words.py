@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from codec_measures import measures
+from parts.codec_measures import measures
 
 from voxhop.evaluation.cases import load_cases, load_clip
 from voxhop.evaluation.plan import system_rows
@@ -29,7 +29,7 @@ MOST = 100.0  # wrong words of a clip, per 100 said
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from codec_measures import Measure
+    from parts.codec_measures import Measure
 
     from voxhop.evaluation.cases import Case
 

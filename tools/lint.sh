@@ -9,5 +9,5 @@ venv=${VOXHOP_LINT_VENV:-.venv-lint}
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-git ls-files 'csrc/*.cpp' 'csrc/*.h' 'benchmarks/*.cpp' 'tests/*.cpp' 'tests/*.c' |
+git ls-files 'csrc/*.cpp' 'csrc/*.h' 'benchmarks/programs/*.cpp' 'tests/*.cpp' 'tests/*.c' |
   xargs -r "$venv/bin/clang-format" --dry-run --Werror

@@ -30,7 +30,7 @@ def clip():
 
 
 def test_the_package_codec_is_coded_frame_by_frame_and_aligned(benchmark, clip):
-    systems = benchmark("codec_systems")
+    systems = benchmark("parts.codec_systems")
     with voxhop.load(GOLDEN / "model-f32.gguf") as model:
         for kbps in (6, 1):
             codec = systems.Sublime(model, kbps)
@@ -49,7 +49,7 @@ def test_the_package_codec_is_coded_frame_by_frame_and_aligned(benchmark, clip):
 def test_opus_is_aligned_and_conceals(benchmark):
     if ctypes.util.find_library("opus") is None:
         pytest.skip("libopus is not on this machine")
-    systems = benchmark("codec_systems")
+    systems = benchmark("parts.codec_systems")
     time_s = np.arange(24_000) / 24_000
     rising = 2 * np.pi * (200 * time_s + 400 * time_s**2)
     tone = (0.3 * np.sin(rising) * np.hanning(24_000)).astype(np.float32)
@@ -92,7 +92,7 @@ def test_lyra_is_given_frames_and_as_many_quantisers_as_its_rate(benchmark, monk
     fake = types.ModuleType("ai_edge_litert.interpreter")
     fake.Interpreter = Interpreter
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", fake)
-    systems = benchmark("codec_systems")
+    systems = benchmark("parts.codec_systems")
     with pytest.raises(OSError, match=r"Lyra: .*quantizer\.tflite: not found"):
         systems.Lyra(6000, str(tmp_path))
     for name in ("soundstream_encoder", "quantizer", "lyragan"):
@@ -108,7 +108,7 @@ def test_lyra_is_given_frames_and_as_many_quantisers_as_its_rate(benchmark, monk
 
 
 def test_word_errors(benchmark):
-    edits = benchmark("codec_measures").edits
+    edits = benchmark("parts.codec_measures").edits
     said = ["the", "cat", "sat", "on", "the", "mat"]
     assert edits(said, said) == 0
     assert edits(said, ["the", "cat", "sat", "on", "mat"]) == 1
@@ -118,7 +118,7 @@ def test_word_errors(benchmark):
 
 
 def test_scores_are_kept_by_what_was_scored(benchmark, tmp_path):
-    measures = benchmark("codec_measures")
+    measures = benchmark("parts.codec_measures")
     asked = []
 
     def find(out, target):
@@ -164,7 +164,7 @@ def comparison(module, **changes):
 
 
 def test_what_is_just_reached_is_met_and_no_more(benchmark):
-    module, tables = benchmark("codec_comparison"), benchmark("codec_tables")
+    module, tables = benchmark("codec_comparison"), benchmark("parts.codec_tables")
     found = tables.targets(comparison(module))
     assert [target.must_met for target in found] == [True] * 8
     assert [t.goal_met for t in found if t.goal] == [False, True, True, True]
@@ -184,7 +184,7 @@ def test_what_is_just_reached_is_met_and_no_more(benchmark):
 
 
 def test_the_page_has_every_condition_and_names_what_is_missing(benchmark):
-    module, tables = benchmark("codec_comparison"), benchmark("codec_tables")
+    module, tables = benchmark("codec_comparison"), benchmark("parts.codec_tables")
     text = tables.page(comparison(module), "python benchmarks/x.py")
     assert "Not compared: PESQ: needs pesq." in text
     for heading in ("## Targets", "## Clean, 4 clips", "## Noisy", "## 10% lost", "## Delay"):

@@ -60,7 +60,7 @@ JUST = {
 @pytest.fixture
 def targets(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("targets")
+    return importlib.import_module("parts.targets")
 
 
 def results(changes=None):
@@ -157,7 +157,7 @@ def test_the_programs_of_the_pages_start(name):
 
 def test_a_page_keeps_the_notes_of_people(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    keep_notes = importlib.import_module("kept_page").keep_notes
+    keep_notes = importlib.import_module("parts.kept_page").keep_notes
     page = tmp_path / "page.md"
     page.write_text("# Old\n\nOld.\n\n## Notes\n\nMine.\n\nStill mine.\n\n## Rest\n\nOld.\n")
     new = keep_notes(page, "# New\n\nNew.\n\n## Targets\n\nRows.\n\n## Rest\n\nNew.\n")

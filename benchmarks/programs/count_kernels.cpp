@@ -1,4 +1,4 @@
-// Runs every kernel once between two marks that benchmarks/count_plugin.c looks for, and prints the
+// Runs every kernel once between two marks that benchmarks/programs/count_plugin.c looks for, and prints the
 // kernels' names in that order. A mark is a system call that does nothing.
 //
 //   count_kernels ISA

@@ -2,7 +2,7 @@
 // only delays by a hop. Prints minima and medians over batches of hops, in microseconds.
 //
 //   bench_stream_layer [rate] [seconds] [corner of the high-pass in Hz]
-//   c++ -O3 -std=c++17 -Icsrc -Icsrc/include benchmarks/bench_stream_layer.cpp csrc/stream/*.cpp
+//   c++ -O3 -std=c++17 -Icsrc -Icsrc/include benchmarks/programs/bench_stream_layer.cpp csrc/stream/*.cpp
 //       csrc/core/status.cpp csrc/core/text.cpp and the kernels of tests/kernels/CMakeLists.txt
 #include <algorithm>
 #include <cmath>

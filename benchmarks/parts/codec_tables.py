@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from kept_page import machine_text
-from targets import Target, met, target_table
+from parts.kept_page import machine_text
+from parts.targets import Target, met, target_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
