@@ -134,3 +134,21 @@ def test_reader_that_goes_away_causes_no_traceback():
     )
     os.close(write)
     assert (found.returncode, found.stderr) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+@pytest.mark.parametrize(("own", "most"), [(None, 1), ("2", 2)])
+def test_enhancing_starts_no_threads_of_a_matrix_library(recordings, tmp_path, own, most):
+    """One for the command itself; whoever wants more says so as ever."""
+    line = ["enhance", str(recordings / "mic.wav"), "-o", str(tmp_path / "out.wav")]
+    code = (
+        "import os, sys; from voxhop.cli import main; "
+        f"assert main({line!r}) == 0; print(len(os.listdir('/proc/self/task')))"
+    )
+    settings = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    settings |= {"OPENBLAS_NUM_THREADS": own} if own else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout.split()[-1]) <= most
+    assert (tmp_path / "out.wav").stat().st_size > 0
