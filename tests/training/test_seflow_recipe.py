@@ -277,7 +277,7 @@ def test_what_carries_bins_learns_slower(config):
     for group in trainer.optimizer.param_groups:
         rates |= {id(p): (group["factor"], group["orthogonal"]) for p in group["params"]}
     model = trainer.objective.model
-    assert rates[id(model.enc.weight)] == rates[id(model.dec.fc1_weight)] == (0.3, 0.0)
+    assert rates[id(model.enc.weight)] == rates[id(model.dec.fc1_weight)] == (0.5, 0.0)
     assert rates[id(model.blk[0].time.q.weight)] == (1.0, 4.0)
     assert rates[id(model.blk[0].time.q.bias)] == rates[id(model.vad.q)] == (1.0, 0.0)
 

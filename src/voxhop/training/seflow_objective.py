@@ -40,9 +40,10 @@ _LOG_SQUARE = 16.0
 """Mean square of a band's features when it is as loud as `band_scale`, mostly the logarithm's."""
 
 # What is carried is small beside the constant, so that norms divide by about the same for soft
-# and for loud, and tanh is straight; all are large beside a step of the optimizer.
-_CARRIED, _CONSTANT, _LINEAR = 0.8, 16.0, 0.5
-_RMS = 6.6
+# and for loud, and tanh is straight; all are large beside a step of the optimizer, but not so
+# large that what blocks add is nothing beside them.
+_CARRIED, _CONSTANT, _LINEAR = 0.4, 8.0, 0.5
+_RMS = 3.3
 """Of a vector before the decoder, which its norm divides by."""
 
 
@@ -72,7 +73,7 @@ class SEFlowLossConfig:
 
     linear: float = 0.3
     error: float = 0.1
-    compressed: float = 1.0
+    compressed: float = 2.0
     complex_share: float = 0.3
     compression: float = 0.3
     voice: float = 0.1
@@ -184,7 +185,7 @@ def prepare(model: SEFlow) -> None:
                 layer.bias.zero_()
     enc, dec = model.enc, model.dec
     enc.weight[:, :, :2] = 0
-    enc.weight[:, :, 2] *= root / 2
+    enc.weight[:, :, 2] *= root / 4
     dec.fc2_weight.mul_(0.02)
     d, hidden = c.head_dim, c.dec_mult * c.head_dim
     loud = min(_LOUDNESS, d)
@@ -193,7 +194,7 @@ def prepare(model: SEFlow) -> None:
         for h in range(c.n_heads):
             first = h * d
             enc.bias[k, first : first + loud] = _CONSTANT
-            enc.weight[k, first + 1 : first + loud, 2, :width] += 1.5 * root / width
+            enc.weight[k, first + 1 : first + loud, 2, :width] += 0.75 * root / width
             for i in range(d - loud):
                 row, unit = first + loud + i, h * hidden + i
                 dec.fc1_weight[k, unit] = 0

@@ -74,7 +74,7 @@ class SEFlowTrainingConfig(RunConfig):
     name: str = "voxhop-seflow"
     precision: Literal["bf16", "f32"] = "f32"
     rates: tuple[int, ...] = (16000, 48000, 16000, 24000, 16000, 8000)
-    band_rate: float = 0.3
+    band_rate: float = 0.5
     model: SEFlowConfig = field(
         default_factory=lambda: SEFlowConfig(**SEFlowTrainingConfig.model_defaults)
     )
