@@ -29,7 +29,7 @@ def hop_times(sessions: Sequence[voxhop.Session], mic: Any, ref: Any, turns: int
     """Time all sessions in turns of 25 hops, so that they meet the same neighbours.
 
     `mic` and `ref` are ``(samples,)`` float32 and are run through round and round; `ref` may
-    be None.
+    be None: zeros, for a model that takes one.
     """
     runs = [_stepper(session, mic, ref) for session in sessions]
     spent: list[list[float]] = [[] for _ in runs]
@@ -46,6 +46,7 @@ def _stepper(session: voxhop.Session, mic: Any, ref: Any) -> Callable[[], None]:
     hop = session.hop_length
     count = len(mic) // hop
     mics = mic[: count * hop].reshape(count, hop)
+    takes_ref = any(port.name == "ref" for port in session.inputs)
     refs = np.zeros_like(mics) if ref is None else ref[: count * hop].reshape(count, hop)
     out = np.empty(hop, np.float32)
     place = 0
@@ -53,7 +54,7 @@ def _stepper(session: voxhop.Session, mic: Any, ref: Any) -> Callable[[], None]:
     def run() -> None:
         nonlocal place
         for _ in range(TURN_HOPS):
-            session.process_hop_into(mics[place], refs[place], out)
+            session.process_hop_into(mics[place], refs[place] if takes_ref else None, out)
             place = (place + 1) % count
 
     return run
