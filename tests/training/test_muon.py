@@ -80,3 +80,14 @@ def test_saved_steps_go_on_as_they_would_have():
     whole, _ = run(range(6))
     parted, _ = run(range(3, 6), run(range(3)))
     assert all(torch.equal(a, b) for a, b in zip(whole, parted, strict=True))
+
+
+def test_a_step_goes_on_where_the_last_ones_went():
+    matrix, vector, optimizer = both(lr=1e-2, weight_decay=0.0)
+    vector.grad = torch.zeros_like(vector)
+    matrix.grad = torch.ones_like(matrix)
+    optimizer.step()
+    before = matrix.detach().clone()
+    matrix.grad = torch.zeros_like(matrix)
+    optimizer.step()
+    assert bool((matrix.detach() < before - 1e-3).all())

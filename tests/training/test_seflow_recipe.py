@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from voxhop.reference.seflow import Estimate, SEFlow, analysis
 from voxhop.reference.seflow_config import SEFlowConfig
 from voxhop.training.acoustics import active_level
 from voxhop.training.bank import DataConfig, load_bank
-from voxhop.training.config import from_table, load_config, to_toml
+from voxhop.training.config import RunConfig, from_table, load_config, to_toml
 from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice_labels
 from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
@@ -280,6 +281,25 @@ def test_what_carries_bins_learns_slower(config):
     assert rates[id(model.enc.weight)] == rates[id(model.dec.fc1_weight)] == (0.5, 0.0)
     assert rates[id(model.blk[0].time.q.weight)] == (1.0, 4.0)
     assert rates[id(model.blk[0].time.q.bias)] == rates[id(model.vad.q)] == (1.0, 0.0)
+
+
+def test_a_resumed_run_learns_as_its_configuration_says_today(config, tmp_path):
+    changes = {"output": str(tmp_path / "out")}
+    first = Trainer(replace(config, **changes))
+    first._train = lambda: None
+    first.run()
+    optimizer = replace(config.optimizer, orthogonal=1.5)
+    again = Trainer(replace(config, **changes, band_rate=0.25, optimizer=optimizer))
+    found = {(g["factor"], g["orthogonal"]) for g in again.optimizer.param_groups}
+    assert found == {(0.25, 0.0), (1.0, 0.0), (1.0, 1.5)}
+    assert (tmp_path / "out" / "last.pt").exists()
+
+
+def test_orthogonal_steps_are_refused_where_nothing_takes_them(config):
+    other = from_table(RunConfig, {"recipe": "localvqe", "minutes": 1.0}, where="test")
+    other = replace(other, optimizer=replace(other.optimizer, orthogonal=2.0), data=config.data)
+    with pytest.raises(ArgumentError, match=r"optimizer\.orthogonal: 2, expected 0: localvqe"):
+        Trainer(other)
 
 
 def test_a_run_learns_and_says_what(finished: Path):
