@@ -18,7 +18,6 @@ from voxhop.models import find_model
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(voxhop.__file__).parent / "demo"
-SEFLOW = ROOT / "tests" / "golden" / "seflow-random" / "model-f32.gguf"
 SUBLIME = ROOT / "tests" / "golden" / "sublime-random" / "model-f32.gguf"
 PAGES = (
     "README.md",
@@ -50,7 +49,6 @@ def folder(tmp_path, monkeypatch):
             DEMO / f"{source}.flac", start=40000, frames=8192, dtype="int16"
         )
         soundfile.write(tmp_path / name, tracks[name], rate)
-    shutil.copy(SEFLOW, tmp_path / "seflow.gguf")
     shutil.copy(SUBLIME, tmp_path / "sublime.gguf")
     (tmp_path / "trace.txt").write_text("0010 0100\n")
     both = np.stack([tracks["mic.wav"], tracks["speaker.wav"]], axis=1)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ import voxhop
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 DEMO = Path(voxhop.__file__).parent / "demo"
-SEFLOW = Path(__file__).parents[1] / "golden" / "seflow-random" / "model-f32.gguf"
 RATE = 16000
 HEAVY = ("pipecat",)  # frameworks that the extra test does not bring
 MAKES = {
@@ -50,7 +48,6 @@ def folder(tmp_path, monkeypatch):
     both = np.stack(sides, axis=1)
     for name, samples in (("mic", sides[0]), ("speaker", sides[1]), ("both", both)):
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
-    shutil.copy(SEFLOW, tmp_path / "seflow.gguf")
     for name in ("calls", "meetings"):
         (tmp_path / name).mkdir()
     for name, samples in (("mic", sides[0]), ("ref", sides[1])):
