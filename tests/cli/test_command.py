@@ -136,6 +136,16 @@ def test_reader_that_goes_away_causes_no_traceback():
     assert (found.returncode, found.stderr) == (1, "")
 
 
+def test_the_environment_is_left_as_it_was(recordings, tmp_path, monkeypatch):
+    for value in (None, "3"):
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        if value:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", value)
+        line = ["enhance", str(recordings / "mic.wav"), "-o", str(tmp_path / f"{value}.wav")]
+        assert main(line) == 0
+        assert os.environ.get("OPENBLAS_NUM_THREADS") == value
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 @pytest.mark.parametrize(("own", "most"), [(None, 1), ("2", 2)])
 def test_enhancing_starts_no_threads_of_a_matrix_library(recordings, tmp_path, own, most):

@@ -18,6 +18,7 @@ does not fit, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -29,7 +30,7 @@ from voxhop.cli.verb import HelpText
 from voxhop.errors import ArgumentError, VoxhopError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -86,6 +87,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+_BLAS_THREADS: Final = "OPENBLAS_NUM_THREADS"
 # Verbs whose packages may multiply large matrices.
 _MATRICES: Final = frozenset({"eval", "export", "train"})
 
@@ -103,11 +105,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(argv[0] if argv else None).parse_args(argv)
     except SystemExit as stop:  # argparse has printed what it had to say
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    if args.verb not in _MATRICES:
-        # numpy's BLAS would start a thread per core when it is loaded: 50 ms of CPU, for nothing.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with unwinding_on_signals():
+    with unwinding_on_signals(), _no_threads_for_matrices(args.verb):
         return _guarded(args)
+
+
+@contextlib.contextmanager
+def _no_threads_for_matrices(verb: str) -> Iterator[None]:
+    """Let numpy's BLAS, when it is loaded, start no thread per core: 50 ms of CPU, for nothing.
+
+    Whoever calls `main` in a process of his own finds the environment as it was.
+    """
+    if verb in _MATRICES or _BLAS_THREADS in os.environ:
+        yield
+        return
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_BLAS_THREADS, None)
 
 
 def _guarded(args: argparse.Namespace) -> int:
