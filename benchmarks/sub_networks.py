@@ -28,7 +28,7 @@ from voxhop.evaluation.energy import si_sdr_db
 from voxhop.evaluation.perceptual import pesq_wb
 
 if TYPE_CHECKING:
-    from voxhop.evaluation.cases import Clip
+    from voxhop.evaluation.cases import Clip, Signal
 
 RATE = 16_000
 TURNS = 40
@@ -81,6 +81,7 @@ def main() -> int:
 
 def measure(name: str, clips: list[Clip]) -> Study:
     """Run every network over all clips."""
+    given = scores(clips, [clip.mic for clip in clips])
     with voxhop.load(name) as model, ExitStack() as stack:
         most = {option.name: option.highest for option in model.options}
         sizes = [(b, h) for b in range(1, most["depth"] + 1) for h in range(1, most["heads"] + 1)]
@@ -94,17 +95,20 @@ def measure(name: str, clips: list[Clip]) -> Study:
         networks = []
         for i, ((b, h), cost, products) in enumerate(zip(sizes, times, macs, strict=True)):
             bar.update(i, len(sizes))
-            gains, pesqs = [], []
-            for clip in clips:
-                out = voxhop.enhance(clip.mic, sample_rate=RATE, model=model, depth=b, heads=h)
-                gains.append(si_sdr_db(clip.target, out) - si_sdr_db(clip.target, clip.mic))
-                pesqs.append(pesq_wb(clip.target, out))
-            figures = (float(np.mean(gains)), float(np.mean(pesqs)))
-            networks.append(Network(b, h, *figures, cost.min_ms, products))
-    given = [si_sdr_db(clip.target, clip.mic) for clip in clips]
-    heard = [pesq_wb(clip.target, clip.mic) for clip in clips]
-    means = (float(np.mean(values)) for values in (given, heard))
-    return Study(model_name(name), len(clips), machine_text(), *means, networks)
+            outs = [
+                voxhop.enhance(clip.mic, sample_rate=RATE, model=model, depth=b, heads=h)
+                for clip in clips
+            ]
+            si_sdr, pesq = scores(clips, outs)
+            networks.append(Network(b, h, si_sdr - given[0], pesq, cost.min_ms, products))
+    return Study(model_name(name), len(clips), machine_text(), *given, networks)
+
+
+def scores(clips: list[Clip], outs: list[Signal]) -> tuple[float, float]:
+    """Return SI-SDR in dB and PESQ, means over clips; PESQ over those that have one."""
+    si_sdr = [si_sdr_db(clip.target, out) for clip, out in zip(clips, outs, strict=True)]
+    pesq = [pesq_wb(clip.target, out) or np.nan for clip, out in zip(clips, outs, strict=True)]
+    return float(np.mean(si_sdr)), float(np.nanmean(pesq))
 
 
 def page(study: Study) -> str:

@@ -156,7 +156,7 @@ class EchoFollowerOp final : public CustomOp {
   // How much of what is found is taken.
   static float taken(const Head & head) {
     const float fit = head.common / std::max(std::sqrt(head.foretold * head.heard), kNearFloor);
-    return std::clamp((fit - kShutBelow) / (kOpenAbove - kShutBelow), 0.0f, 1.0f);
+    return opened(fit, kShutBelow, kOpenAbove);
   }
 
   // One update -> the echo that is then found in the frame.

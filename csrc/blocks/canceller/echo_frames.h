@@ -19,6 +19,11 @@ inline float dot(const float * a, const float * b, int64_t count) noexcept {
   return sum;
 }
 
+/// How far something is open, 0 to 1, that opens as it proves to fit.
+inline float opened(float fit, float shut_below, float open_above) noexcept {
+  return std::clamp((fit - shut_below) / (open_above - shut_below), 0.0f, 1.0f);
+}
+
 /// frame - echo -> echo; where subtracting all adds energy, what fits best is subtracted.
 inline void subtract_no_louder(const float * frame, int64_t count, float * echo) noexcept {
   constexpr float kFloor = 1e-7f;

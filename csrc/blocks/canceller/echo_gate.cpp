@@ -33,7 +33,7 @@ struct Fit {
   // How much of an estimate of this energy to subtract.
   float gain(float energy) const noexcept {
     const float fit = common / (power + kUnheard * energy + kFitFloor);
-    return std::clamp((fit - kShutBelow) / (kOpenAbove - kShutBelow), 0.0f, 1.0f);
+    return opened(fit, kShutBelow, kOpenAbove);
   }
 
  private:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from voxhop.reference.echo_gate import no_louder
+from voxhop.reference.echo_gate import no_louder, opened
 from voxhop.reference.filterbank import power_of
 
 FOLLOWED_HOPS = 8
@@ -138,19 +138,13 @@ def _seen(past: Proof, d: Tensor, y: Tensor, x: Tensor) -> Proof:
 
     Frames overlap by half, so the weights of one frame ago have heard half of d.
     """
-
-    def smoothed(old: Tensor, now: Tensor) -> Tensor:
-        return PROOF_SMOOTHING * old + (1 - PROOF_SMOOTHING) * now
-
     loudness = _smoothed(past.loudness, power_of(d))
     weight = 1 / (loudness + NEAR_FLOOR)
-    common = smoothed(past.common, ((y.conj() * d).real * weight).sum(1))
-    foretold = smoothed(past.foretold, (power_of(y) * weight).sum(1))
-    heard = smoothed(past.heard, (power_of(d) * weight).sum(1))
+    seen = ((y.conj() * d).real, power_of(y), power_of(d))
     sounds = power_of(x).mean((1, 2)) > NEAR_FLOOR
     kept = [
-        torch.where(sounds, new, old)
-        for new, old in zip((common, foretold, heard), past[1:], strict=True)
+        torch.where(sounds, _smoothed(old, (new * weight).sum(1), PROOF_SMOOTHING), old)
+        for new, old in zip(seen, past[1:], strict=True)
     ]
     return Proof(loudness, *kept)
 
@@ -158,7 +152,7 @@ def _seen(past: Proof, d: Tensor, y: Tensor, x: Tensor) -> Proof:
 def _share(proof: Proof) -> Tensor:
     """(B,): how much of what is found is taken."""
     fit = proof.common / (proof.foretold * proof.heard).sqrt().clamp(min=NEAR_FLOOR)
-    return ((fit - SHUT_BELOW) / (OPEN_ABOVE - SHUT_BELOW)).clamp(0, 1)
+    return opened(fit, SHUT_BELOW, OPEN_ABOVE)
 
 
 def _adapt(state: FollowerState, d: Tensor, x: Tensor) -> tuple[FollowerState, Tensor]:
@@ -181,5 +175,5 @@ def _adapt(state: FollowerState, d: Tensor, x: Tensor) -> tuple[FollowerState, T
     return new, echo
 
 
-def _smoothed(old: Tensor, now: Tensor) -> Tensor:
-    return NEAR_SMOOTHING * old + (1 - NEAR_SMOOTHING) * now
+def _smoothed(old: Tensor, now: Tensor, keep: float = NEAR_SMOOTHING) -> Tensor:
+    return keep * old + (1 - keep) * now

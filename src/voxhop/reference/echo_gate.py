@@ -141,7 +141,12 @@ def _moved(rows: Tensor, yes: Fit, no: Fit) -> Fit:
 def _gain(fit: Fit, energy: Tensor) -> Tensor:
     """(B, G): how much of an estimate of this energy to subtract."""
     share = fit.common / (fit.power + UNHEARD * energy + FIT_FLOOR)
-    return ((share - SHUT_BELOW) / (OPEN_ABOVE - SHUT_BELOW)).clamp(0, 1)
+    return opened(share, SHUT_BELOW, OPEN_ABOVE)
+
+
+def opened(fit: Tensor, shut_below: float, open_above: float) -> Tensor:
+    """Tell how far something is open, 0 to 1, that opens as it proves to fit."""
+    return ((fit - shut_below) / (open_above - shut_below)).clamp(0, 1)
 
 
 def _between(gains: Tensor) -> Tensor:
