@@ -162,7 +162,13 @@ const char * vh_model_purpose(const vh_model * model) {
 int64_t vh_model_memory(const vh_model * model) {
   if (model == nullptr) return 0;
   const voxhop::ModelInfo & info = model->engine.info();
-  return info.memory_hops * info.hop_samples;
+  return info.skims ? 0 : info.warm_up_hops * info.hop_samples;
+}
+
+int64_t vh_model_warm_up(const vh_model * model) {
+  if (model == nullptr) return 0;
+  const voxhop::ModelInfo & info = model->engine.info();
+  return info.warm_up_hops * info.hop_samples;
 }
 
 const char * vh_model_precision(const vh_model * model) {
@@ -240,6 +246,15 @@ int32_t vh_session_process(vh_session * session, const void * const * inputs,
     require(session, "session");
     voxhop::check_arrays(session->session.info(), inputs, outputs);
     session->session.process(inputs, outputs, voxhop::sample_type_of(sample_type));
+  });
+}
+
+int32_t vh_session_skim(vh_session * session, const void * const * inputs, int32_t sample_type,
+                        vh_error * err) {
+  return guarded(err, [&] {
+    require(session, "session");
+    require(inputs, "inputs");
+    session->session.skim(inputs, voxhop::sample_type_of(sample_type));
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <unordered_set>
 
 #include "core/model.h"
 #include "core/status.h"
@@ -13,6 +14,7 @@ namespace {
 // Room for a graph's records. Models here need 800 to 5000; the memory is only touched
 // where it is used.
 constexpr size_t kMaxTensors = 16384;
+constexpr size_t kGraphs = 3;  // hop, prepare, skim
 // Records that one block may create between two checks in ggml().
 constexpr size_t kReserve = 64;
 
@@ -21,7 +23,7 @@ size_t graph_bytes() {
 }
 
 size_t meta_bytes() {
-  return kMaxTensors * ggml_tensor_overhead() + 2 * graph_bytes() + 4096;
+  return kMaxTensors * ggml_tensor_overhead() + kGraphs * graph_bytes() + 4096;
 }
 
 ggml_tensor * new_tensor(ggml_context * context, std::initializer_list<int64_t> ne) {
@@ -56,7 +58,7 @@ HopBuilder::HopBuilder(PackedWeights & weights, bool history_first)
 HopBuilder::~HopBuilder() = default;
 
 ggml_context * HopBuilder::ggml() const {
-  const size_t needed = kReserve * ggml_tensor_overhead() + 2 * graph_bytes();
+  const size_t needed = kReserve * ggml_tensor_overhead() + kGraphs * graph_bytes();
   VH_CHECK(ggml_used_mem(graph_.ggml.get()) + needed <= graph_.meta.size(), VH_E_INTERNAL,
            "graph: more than %zu tensors", kMaxTensors - kReserve);
   return graph_.ggml.get();
@@ -184,10 +186,45 @@ void HopBuilder::run_ahead(ggml_tensor * node) {
   ggml_build_forward_expand(graph_.prepare, node);
 }
 
+void HopBuilder::skims(ggml_tensor * node) {
+  skim_roots_.push_back(node);
+}
+
 void HopBuilder::check_next_values() const {
   for (const PendingSlot & slot : slots_) {
     VH_CHECK(slot.count == 0 || slot.next != nullptr, VH_E_INTERNAL,
              "state %s: no value for the next hop", slot.name.c_str());
+  }
+}
+
+void HopBuilder::pick_skimmed(const std::vector<ggml_tensor *> & copies) {
+  std::unordered_set<const ggml_tensor *> picked;
+  std::vector<const ggml_tensor *> open(skim_roots_.begin(), skim_roots_.end());
+  const auto follow = [&] {
+    while (!open.empty()) {
+      const ggml_tensor * tensor = open.back();
+      open.pop_back();
+      if (tensor == nullptr || !picked.insert(tensor).second) continue;
+      open.push_back(tensor->view_src);
+      open.insert(open.end(), std::begin(tensor->src), std::end(tensor->src));
+    }
+  };
+  follow();
+  // A slot that is read has to be carried on, which may read others.
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].count == 0 || picked.count(slots_[i].value) == 0) continue;
+      if (picked.count(copies[i]) > 0) continue;
+      open.push_back(copies[i]);
+      follow();
+      grew = true;
+    }
+  }
+  graph_.skim = ggml_new_graph_custom(graph_.ggml.get(), kMaxTensors, false);
+  for (int i = 0; i < ggml_graph_n_nodes(graph_.hop); ++i) {
+    ggml_tensor * node = ggml_graph_node(graph_.hop, i);
+    if (picked.count(node) > 0) ggml_build_forward_expand(graph_.skim, node);
   }
 }
 
@@ -219,12 +256,16 @@ HopGraph HopBuilder::finish() {
         VH_E_INTERNAL, "graph: %s writes into state, a constant or an input",
         ggml_op_name(node->op));
   }
+  std::vector<ggml_tensor *> copies;
   for (const PendingSlot & slot : slots_) {
+    copies.push_back(nullptr);
     if (slot.count == 0) continue;
     ggml_tensor * value = slot.next;
     if (ggml_is_contiguous(value)) value = ggml_reshape(ggml(), value, slot.value);
-    ggml_build_forward_expand(graph_.hop, ggml_cpy(ggml(), value, slot.value));
+    copies.back() = ggml_cpy(ggml(), value, slot.value);
+    ggml_build_forward_expand(graph_.hop, copies.back());
   }
+  if (!skim_roots_.empty()) pick_skimmed(copies);
   return std::move(graph_);
 }
 

@@ -111,6 +111,7 @@ struct HopGraph {
   GgmlContextPtr ggml;  // must go before `meta`
   ggml_cgraph * hop = nullptr;
   ggml_cgraph * prepare = nullptr;  // null when nothing is computed ahead
+  ggml_cgraph * skim = nullptr;     // of the hop's nodes, in its order; null when nothing skims
   std::vector<Port> inputs;
   std::vector<Port> outputs;
   std::vector<Tap> taps;
@@ -190,6 +191,8 @@ class HopBuilder {
   /// Runs `node` in the prepare graph, before the hop; only with history_first().
   /// It must depend on state and constants alone, and hand over through ahead().
   void run_ahead(ggml_tensor * node);
+  /// Runs `node`, and what it depends on, in a skim too: what remembers without end does.
+  void skims(ggml_tensor * node);
 
   /// Orders the graph: outputs, then all next values, then all writes. Throws when a
   /// slot has no next value or a graph node touches an exclusive slot.
@@ -203,13 +206,15 @@ class HopBuilder {
     int64_t count = 0;
   };
   void check_next_values() const;
+  /// The part of the finished hop graph that skims; `copies` of the slots, null where empty.
+  void pick_skimmed(const std::vector<ggml_tensor *> & copies);
 
   PackedWeights & weights_;
   bool history_first_;
   std::string prefix_;
   HopGraph graph_;
   std::vector<PendingSlot> slots_;
-  std::vector<ggml_tensor *> side_roots_;
+  std::vector<ggml_tensor *> side_roots_, skim_roots_;
 };
 
 }  // namespace voxhop

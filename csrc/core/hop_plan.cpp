@@ -46,9 +46,10 @@ HopPlan::HopPlan(HopGraph graph, int n_threads, bool flushes_denormals)
   graph_.context->scratch = shared_.data();
   hop_ = make_program(graph_.hop, n_threads);
   if (graph_.prepare != nullptr) prepare_ = make_program(graph_.prepare, n_threads);
+  if (graph_.skim != nullptr) skim_ = make_program(graph_.skim, n_threads);
   work_ = AlignedBuffer::uninitialised(std::max(hop_.plan.work_size, prepare_.plan.work_size));
   hop_.plan.work_data = reinterpret_cast<uint8_t *>(work_.data());
-  prepare_.plan.work_data = hop_.plan.work_data;
+  prepare_.plan.work_data = skim_.plan.work_data = hop_.plan.work_data;
   if (n_threads > 1 && hop_.only_custom) {  // beside ggml's own threads they would only idle
     workers_ = std::make_unique<WorkerPool>(n_threads, flushes_);
   }
@@ -60,7 +61,7 @@ HopPlan::HopPlan(HopGraph graph, int n_threads, bool flushes_denormals)
     pool_.reset(ggml_threadpool_new(&params));
     VH_CHECK(pool_ != nullptr, VH_E_MEMORY, "thread pool of %d: out of memory", n_threads);
     hop_.plan.threadpool = pool_.get();
-    prepare_.plan.threadpool = pool_.get();
+    prepare_.plan.threadpool = skim_.plan.threadpool = pool_.get();
   }
 }
 
@@ -173,6 +174,14 @@ void HopPlan::run() {
   const auto start = std::chrono::steady_clock::now();
   run_program(hop_);
   share_policy_.took(std::chrono::steady_clock::now() - start);
+}
+
+void HopPlan::skim() {
+  if (skim_.graph == nullptr) return;
+  const FlushDenormals flush(flushes_);
+  graph_.context->weights.asked = graph_.context->past.asked = nullptr;
+  bound_->set_prepared(false);
+  run_program(skim_);
 }
 
 int HopPlan::node_count() const {

@@ -39,6 +39,8 @@ class HopPlan {
   void call_workers();
   /// Runs one hop on the bound stream, prepare() included.
   void run();
+  /// Runs of a hop what HopBuilder::skims() asked for, perhaps nothing: the rest stays as it was.
+  void skim();
 
   const std::vector<HopGraph::Port> & inputs() const { return graph_.inputs; }
   const std::vector<HopGraph::Port> & outputs() const { return graph_.outputs; }
@@ -58,7 +60,7 @@ class HopPlan {
     void operator()(ggml_threadpool * pool) const noexcept { ggml_threadpool_free(pool); }
   };
 
-  /// One of the two graphs. A graph of custom ops only is run by walking `custom`:
+  /// One of the three graphs. A graph of custom ops only is run by walking `custom`:
   /// ggml's own entry takes a process-wide lock and a mutex per call.
   struct Program {
     ggml_cgraph * graph = nullptr;
@@ -82,6 +84,7 @@ class HopPlan {
   std::vector<Rebind> rebinds_;
   Program hop_;
   Program prepare_;
+  Program skim_;
 };
 
 }  // namespace voxhop

@@ -44,7 +44,10 @@ struct ModelInfo {
   int32_t d_max = 0;              // alignment window in hops, 0 if none
   int64_t macs_per_hop = 0;       // dense transforms
   bool flushes_denormals = true;  // numbers too small to hear are zeros during a hop
-  int64_t memory_hops = 0;  // what lies further back changes no output; 0: it may, or is not known
+  /// Hops that have to run whole after skimmed ones, or after none, until all goes on as if all
+  /// had; 0: that may never be, or is not known.
+  int64_t warm_up_hops = 0;
+  bool skims = false;  // something remembers further back, and heeds hops that are skimmed
   /// What "auto" means: the fewest bits whose difference from f32 nobody hears, by measurement
   /// on trained weights and speech (docs/numerics.md).
   std::string precision = "f32";

@@ -63,6 +63,15 @@ void fill(const HopGraph::Port & port, const void * from, SampleType samples) {
   }
 }
 
+void fill_all(HopPlan & plan, const void * const * inputs, SampleType samples) {
+  uint64_t given = 0;
+  for (size_t i = 0; i < plan.inputs().size(); ++i) {
+    fill(plan.inputs()[i], inputs[i], samples);
+    if (inputs[i] != nullptr) given |= uint64_t{1} << i;
+  }
+  plan.set_given(given);
+}
+
 void drain(const HopGraph::Port & port, void * to, SampleType samples) {
   const int64_t n = ggml_nelements(port.tensor);
   if (port.type == PortType::kCodes) {
@@ -106,16 +115,17 @@ void run_hop(HopPlan & plan, State & state, const void * const * inputs, void * 
              SampleType samples) {
   plan.bind(state);
   plan.call_workers();
-  uint64_t given = 0;
-  for (size_t i = 0; i < plan.inputs().size(); ++i) {
-    fill(plan.inputs()[i], inputs[i], samples);
-    if (inputs[i] != nullptr) given |= uint64_t{1} << i;
-  }
-  plan.set_given(given);
+  fill_all(plan, inputs, samples);
   plan.run();
   for (size_t i = 0; i < plan.outputs().size(); ++i) {
     drain(plan.outputs()[i], outputs[i], samples);
   }
+}
+
+void skim_hop(HopPlan & plan, State & state, const void * const * inputs, SampleType samples) {
+  plan.bind(state);
+  fill_all(plan, inputs, samples);
+  plan.skim();
 }
 
 }  // namespace voxhop

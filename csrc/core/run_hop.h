@@ -29,4 +29,7 @@ struct AudioHop {
 void run_hop(HopPlan & plan, State & state, const void * const * inputs, void * const * outputs,
              SampleType samples);
 
+/// The same without outputs, of which only what remembers without end takes note.
+void skim_hop(HopPlan & plan, State & state, const void * const * inputs, SampleType samples);
+
 }  // namespace voxhop

@@ -41,6 +41,12 @@ class Session {
     run_hop(*now_->built.plan, now_->state, inputs, outputs, samples);
   }
 
+  /// One hop that nobody hears: what remembers without end takes note of it, all else stays as it
+  /// was. See ModelInfo::warm_up_hops.
+  void skim(const void * const * inputs, SampleType samples) {
+    skim_hop(*now_->built.plan, now_->state, inputs, samples);
+  }
+
   /// Does the next hop's share that depends on the past only. Idempotent.
   void prepare() { now_->built.plan->prepare(); }
 

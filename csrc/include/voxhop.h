@@ -134,6 +134,11 @@ VH_API const char * vh_model_purpose(const vh_model * model);
  * never be, or is not known. */
 VH_API int64_t vh_model_memory(const vh_model * model);
 
+/* Samples that a session has to process after any number of skimmed ones (vh_session_skim) until
+ * its outputs are, but for rounding and the signs of comfort noise, those of a session that
+ * processed all of them. 0 where that may never be, or is not known. */
+VH_API int64_t vh_model_warm_up(const vh_model * model);
+
 /* What the precision "auto" means for the model with its options' defaults, fused kernels: "f32" or
  * "f16". The same on every CPU. Lives as long as the model. */
 VH_API const char * vh_model_precision(const vh_model * model);
@@ -236,6 +241,13 @@ VH_API int32_t vh_session_process_s16(vh_session * session, const int16_t * mic,
 VH_API int32_t vh_session_process(vh_session * session, const void * const * inputs,
                                   void * const * outputs, int32_t sample_type, vh_error * err);
 
+/* Goes past a hop that nobody is to hear, inputs as for vh_session_process: what remembers all of
+ * the past (a canceller in front of the network) takes note of it, all else stays as it was. Costs
+ * what that part costs, next to nothing for a model without. See vh_model_warm_up. Real-time safe
+ * like vh_session_process_f32. Errors: VH_E_ARGUMENT. */
+VH_API int32_t vh_session_skim(vh_session * session, const void * const * inputs,
+                               int32_t sample_type, vh_error * err);
+
 /* The ports of a hop of this session, inputs first. Errors: VH_E_ARGUMENT. */
 VH_API size_t vh_session_port_count(const vh_session * session);
 VH_API int32_t vh_session_get_port(const vh_session * session, size_t i, vh_port_info * info,
@@ -301,8 +313,8 @@ VH_API int32_t vh_session_state_load(vh_session * session, const void * blob, si
 
 /* Values inside the model after the last hop. Free unless read. LocalVQE has
  * "align.weights" (d_max values, entry i is a delay of d_max-1-i hops); with a front-end
- * also "frontend.heard" and "frontend.left", the microphone's spectrum without tones and without the
- * linear echo (re and im of n_fft/2 bins in turns). */
+ * also "frontend.heard" and "frontend.left", the microphone's spectrum without tones and without
+ * the linear echo (re and im of n_fft/2 bins in turns). */
 typedef struct vh_tap_info {
   const char * name; /* lives as long as the session */
   int64_t count;     /* float32 values */
@@ -560,13 +572,16 @@ VH_API int32_t vh_stream_reset(vh_stream * stream, vh_error * err);
 
 /* Changes a control from the next hop on, without a click. Strength, floor and gate as in
  * the options; bypass 0 or 1. Comfort noise 0 or 1: see vh_session_set_comfort_noise, which
- * a reset leaves alone as well. Errors: VH_E_ARGUMENT (unknown control, value). */
+ * a reset leaves alone as well. Skim 0 or 1: hops are skimmed (vh_session_skim), the output
+ * is the microphone, and figures of levels and times stand still. Errors: VH_E_ARGUMENT (unknown
+ * control, value). */
 enum {
   VH_CONTROL_STRENGTH = 0,
   VH_CONTROL_FLOOR_DB = 1,
   VH_CONTROL_GATE_DBFS = 2,
   VH_CONTROL_BYPASS = 3,
-  VH_CONTROL_COMFORT_NOISE = 4
+  VH_CONTROL_COMFORT_NOISE = 4,
+  VH_CONTROL_SKIM = 5
 };
 VH_API int32_t vh_stream_set(vh_stream * stream, int32_t control, double value, vh_error * err);
 

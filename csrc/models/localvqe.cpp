@@ -200,7 +200,8 @@ class LocalVqe final : public Network {
       const EchoFollower follower{"echo_follower", c_.echo_partitions};
       spectrum = echo_follower(b, follower, spectrum, ref_spectrum, verdict);
     }
-    if (c_.echo_partitions > 0 || c_.cancel_tones) {
+    if (c_.has_front_end()) {
+      b.skims(spectrum);
       b.tap("frontend.heard", heard);
       b.tap("frontend.left", spectrum);
     }
@@ -279,16 +280,16 @@ class LocalVqe final : public Network {
     info.macs_per_hop = macs();
     // Its biases keep states away from them, and its published results stay to the bit.
     info.flushes_denormals = false;
-    info.memory_hops = memory();
+    info.warm_up_hops = warm_up();
+    info.skims = c_.has_front_end();
     info.precision = "f16";
     return info;
   }
 
   /// Hops after which the slowest pole has fallen below the rounding of float32, and
-  /// convolutions and alignment have forgotten too. What is in front of the network
-  /// never does; comfort noise goes on with another draw.
-  int64_t memory() const {
-    if (c_.echo_partitions > 0 || c_.cancel_tones) return 0;
+  /// convolutions and alignment have forgotten too. What is in front of the network never
+  /// does, so it heeds what is skimmed; comfort noise goes on with another draw.
+  int64_t warm_up() const {
     const S4dBlock & s = w_.bottleneck;
     double slowest = 0.0;
     for (int64_t i = 0; i < s.hidden(); ++i) {

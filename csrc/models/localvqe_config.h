@@ -30,6 +30,8 @@ struct LocalVqeConfig {
   bool cancel_tones = false;               // before everything else
   std::optional<double> comfort_noise_db;  // below the microphone's noise floor
 
+  /// Whether anything that remembers all of the past is in front of the network.
+  bool has_front_end() const { return echo_partitions > 0 || cancel_tones; }
   /// Whether the microphone's encoder also sees the echo that the canceller took.
   bool sees_echo() const { return mic[0] == 4; }
   bool pre_norm() const { return version >= 2; }

@@ -72,11 +72,18 @@ const float * Lane::take() noexcept {
   return hop_in_.data();
 }
 
-bool Lane::run(const float * ref, const MixControls & controls) noexcept {
+bool Lane::run(const float * ref, const MixControls & controls, bool skim) noexcept {
   model_dry_.push(hop_in_.data(), clock_.hop);
   model_dry_.pop(dry_.data(), clock_.hop);
-  const int32_t code =
-      vh_session_process_f32(session_.get(), hop_in_.data(), ref, wet_.data(), clock_.hop, nullptr);
+  int32_t code = VH_OK;
+  if (skim) {
+    const void * const inputs[] = {hop_in_.data(), ref};
+    code = vh_session_skim(session_.get(), inputs, VH_SAMPLES_F32, nullptr);
+    wet_ = dry_;
+  } else {
+    code = vh_session_process_f32(session_.get(), hop_in_.data(), ref, wet_.data(), clock_.hop,
+                                  nullptr);
+  }
   float sum = 0.0f;  // not finite as soon as one sample is not
   for (const float y : wet_) sum += y * 0.0f;
   const bool sound = code == VH_OK && sum == 0.0f;

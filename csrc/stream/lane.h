@@ -40,7 +40,8 @@ class Lane {
 
   /// One hop on what take() gave; `ref` null for a model that takes none. Returns false when the
   /// model gave a sample that is not finite; the hop is then silence and the session starts anew.
-  bool run(const float * ref, const MixControls & controls) noexcept;
+  /// With `skim` the model skims it, and the microphone is what it gives.
+  bool run(const float * ref, const MixControls & controls, bool skim) noexcept;
 
   /// Output and microphone of the same time, hop samples each, of the last run().
   const float * wet() const noexcept { return wet_.data(); }

@@ -46,7 +46,7 @@ Stream::Stream(const vh_stream_options & options, StreamSessions opened)
 
 void Stream::reset() noexcept {
   controls_ = opened_with_;
-  bypass_ = false;
+  bypass_ = skims_ = false;
   if (far_) far_->reset();
   if (sizes_) sizes_->change(0);
   if (governor_) governor_->reset();
@@ -234,13 +234,14 @@ void Stream::run_hop() noexcept {
   controls_.gap = options_.gap_guard != 0 && far_ && far_->gap_remembered() &&
                   far_->echo_of_a_gap(model_delay(nullptr));
   for (Lane & lane : lanes_) {
-    if (!lane.run(ref, controls_)) ++failed_hops_;
+    if (!lane.run(ref, controls_, skims_)) ++failed_hops_;
   }
+  ++hops_;
+  if (skims_) return;
   const Lane & first = lanes_.front();
   const double far = ref == nullptr ? 0.0 : mean_square(ref, clock_.hop);
   meters_.add(mean_square(first.dry(), clock_.hop), far, mean_square(first.wet(), clock_.hop),
               far_ && far_->echo_expected());
-  ++hops_;
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
   times_.add(seconds);
   if (governor_) governor_->next(seconds);
@@ -265,6 +266,11 @@ void Stream::set(int32_t control, double value) {
   if (control == VH_CONTROL_BYPASS) {
     VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "bypass: %g, expected 0 or 1", value);
     bypass_ = value == 1.0;
+    return;
+  }
+  if (control == VH_CONTROL_SKIM) {
+    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "skim: %g, expected 0 or 1", value);
+    skims_ = value == 1.0;
     return;
   }
   if (control == VH_CONTROL_COMFORT_NOISE) {

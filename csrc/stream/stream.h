@@ -83,7 +83,7 @@ class Stream {
   std::optional<Governor> governor_;          // chooses among them
   std::vector<float> channel_, ref_block_;    // work space
   mutable std::vector<float> align_weights_;  // work space of model_delay()
-  bool bypass_ = false;                       // asked for by the control
+  bool bypass_ = false, skims_ = false;       // asked for by the controls
   Feed feed_ = Feed::kNone;
   int64_t frames_ = 0, hops_ = 0, late_hops_ = 0, failed_hops_ = 0, resizes_ = 0;
   int64_t clipped_ = 0, mic_nonfinite_ = 0;

@@ -45,6 +45,9 @@ class ModelInfo:
         What it is for: ``"enhancer"``, ``"codec"`` or ``"restorer"``.
     memory_samples
         What was heard further back changes no output by more than rounding; 0 where it may.
+    warm_up_samples
+        What has to be processed whole after any number of skimmed hops (`Session.skim_hop`) until
+        nothing tells them from whole ones; 0 where that may never be.
     precision
         What the precision ``"auto"`` means, which streams and recordings take: ``"f16"`` where
         nobody hears a difference from ``"f32"`` by measurement, else ``"f32"``. With the options'
@@ -73,6 +76,7 @@ class ModelInfo:
     weight_bytes: int
     purpose: str
     memory_samples: int
+    warm_up_samples: int
     precision: str
 
     @property
@@ -379,6 +383,7 @@ def _read_info(handle: Any) -> ModelInfo:  # noqa: ANN401 - a vh_model *
         weight_bytes=info.weight_bytes,
         purpose=n.text(n.lib.vh_model_purpose(handle)),
         memory_samples=n.lib.vh_model_memory(handle),
+        warm_up_samples=n.lib.vh_model_warm_up(handle),
         precision=n.text(n.lib.vh_model_precision(handle)),
     )
 

@@ -77,6 +77,8 @@ def test_null_handles_and_pointers(model, session, group, data):
         (LIB.vh_session_process_s16, session, NULL, s, e, HOP),
         (LIB.vh_session_process_s16, session, s, s, NULL, HOP),
         (LIB.vh_session_prepare, NULL),
+        (LIB.vh_session_skim, NULL, FFI.new("void *[2]"), 0),
+        (LIB.vh_session_skim, session, NULL, 0),
         (LIB.vh_session_reset, NULL),
         (LIB.vh_session_state_save, NULL, blob, 8),
         (LIB.vh_session_state_save, session, NULL, 8),
@@ -116,6 +118,13 @@ def test_null_handles_and_pointers(model, session, group, data):
     ]
     for function, *args in cases:
         refused(LIB.VH_E_ARGUMENT, "NULL", function, *args)
+
+
+def test_kind_of_samples(session):
+    inputs, outputs = FFI.new("void *[2]"), FFI.new("void *[1]", [hop_buffers()[2]])
+    told = (LIB.VH_E_ARGUMENT, "sample_type 7, expected VH_SAMPLES_F32 or VH_SAMPLES_S16")
+    refused(*told, LIB.vh_session_skim, session, inputs, 7)
+    refused(*told, LIB.vh_session_process, session, inputs, outputs, 7)
 
 
 def functions():

@@ -64,6 +64,7 @@ int pthread_mutex_lock(pthread_mutex_t * mutex) {
 typedef int32_t (*prepare_fn)(void *, void *);
 typedef int32_t (*process_fn)(void *, const float *, const float *, float *, int64_t, void *);
 typedef int32_t (*ports_fn)(void *, const void * const *, void * const *, int32_t, void *);
+typedef int32_t (*skim_fn)(void *, const void * const *, int32_t, void *);
 typedef int32_t (*lost_fn)(void *, const float *, float *, int64_t, void *);
 typedef int32_t (*chain_fn)(void *, const float *, const float *, int64_t, float *, int64_t,
                             int64_t *, void *);
@@ -97,6 +98,18 @@ int32_t test_count_ports(ports_fn process, void * session, const void * in, void
   allocations = 0;
   locks = 0;
   for (int i = 0; i < hops && code == 0; ++i) code = process(session, inputs, &out, 0, NULL);
+  counts[0] = allocations;
+  counts[1] = locks;
+  return code;
+}
+
+/* The same for `hops` skimmed ones. */
+int32_t test_count_skims(skim_fn skim, void * session, const float * mic, int hops, long * counts) {
+  const void * const inputs[] = {mic, mic};
+  int32_t code = 0;
+  allocations = 0;
+  locks = 0;
+  for (int i = 0; i < hops && code == 0; ++i) code = skim(session, inputs, 0, NULL);
   counts[0] = allocations;
   counts[1] = locks;
   return code;

@@ -62,6 +62,18 @@ def count_ports(path, options, hops):
     return {"code": code, "allocations": counts[0], "locks": counts[1]}
 
 
+def count_skims(path, hops):
+    """Return the same of hops that a session skims."""
+    with voxhop.load(path).session() as session:
+        mic, counts = np.ones(session.hop_length, "f4"), (ctypes.c_long * 2)()
+        session.skim_hop(mic, mic)
+        code = ctypes.CDLL(None).test_count_skims(
+            address("vh_session_skim"), pointer(session._handle),
+            ctypes.c_void_p(mic.ctypes.data), hops, counts,
+        )  # fmt: skip
+    return {"code": code, "allocations": counts[0], "locks": counts[1]}
+
+
 def fail_model_open(path):
     """Fail from the n-th allocation on, for every n until opening succeeds."""
     data = Path(path).read_bytes()
@@ -113,6 +125,7 @@ if __name__ == "__main__":
     verbs = {
         "hops": count_hops,
         "ports": count_ports,
+        "skims": count_skims,
         "model": fail_model_open,
         "session": limit_session_open,
         "threads": refuse_threads,

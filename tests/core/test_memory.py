@@ -12,10 +12,12 @@ import pytest
 
 from gguf_bytes import tiny_localvqe
 from streams import GOLDEN
+from voxhop import models
 from voxhop._bindings import native
 
 HERE = Path(__file__).parent
 MODEL = GOLDEN / "model-f32.gguf"
+CANCELLER = models._WEIGHTS / "voxhop-localvqe-1.3M-canceller.gguf"
 # What ggml itself does per graph: it initialises its CPU part again (two small
 # allocations, its process-wide lock) and takes the thread pool's mutex. A graph of custom
 # ops alone does not enter ggml. See docs/numerics.md.
@@ -69,6 +71,11 @@ def test_a_hop_allocates_and_locks_only_what_ggml_does(preload, options, threads
     assert found["allocations"] == limit["allocations"] * rounds
     if threads == 1:  # or the caller's own locks depend on who slept
         assert found["locks"] == limit["locks"] * rounds
+
+
+def test_a_skimmed_hop_allocates_and_locks_nothing(preload):
+    found = measure("skims", CANCELLER, 20, preload=preload)
+    assert found == {"code": native().lib.VH_OK, "allocations": 0, "locks": 0}
 
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "bf16", "int8"])

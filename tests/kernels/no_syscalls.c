@@ -56,6 +56,8 @@ int main(int argc, char ** argv) {
       failed |= vh_group_prepare(group, NULL, &error);
       failed |= vh_group_process_f32(group, mic, ref, NULL, out, kHop, &error);
     } else {
+      const void * const inputs[] = {mic, ref};
+      failed |= vh_session_skim(session, inputs, VH_SAMPLES_F32, &error);
       failed |= vh_session_prepare(session, &error);
       failed |= vh_session_process_f32(session, mic, ref, out, kHop, &error);
     }

@@ -9,6 +9,7 @@ import pytest
 import voxhop._voxhop_cffi
 
 from streams import GOLDEN
+from voxhop import models
 from voxhop._bindings import library_path
 
 SOURCE = Path(__file__).with_name("no_syscalls.c")
@@ -26,8 +27,8 @@ def program(tmp_path_factory):
     return target
 
 
-def hops(program, *options):
-    command = [program, GOLDEN / "model-f32.gguf", *options]
+def hops(program, *options, model=GOLDEN / "model-f32.gguf"):
+    command = [program, model, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -36,4 +37,10 @@ def hops(program, *options):
 @pytest.mark.parametrize("precision", ["f32", "f16", "bf16", "int8"])
 def test_fused_hops_make_none(program, precision, history_first, streams):
     done = hops(program, "fused", precision, history_first, streams)
+    assert (done.returncode, done.stdout) == (0, "50 hops\n"), done.stderr
+
+
+def test_fused_hops_behind_a_canceller_make_none(program):
+    canceller = models._WEIGHTS / "voxhop-localvqe-1.3M-canceller.gguf"
+    done = hops(program, "fused", "auto", "0", "0", model=canceller)
     assert (done.returncode, done.stdout) == (0, "50 hops\n"), done.stderr

@@ -158,18 +158,28 @@ class Session(Opened):
         lost: bool,
     ) -> npt.NDArray[Any]:
         """Compute one hop of any model, whose every array has a port of its own."""
-        port, *_ = self._ports.inputs
         if first is None and not lost:
-            raise DtypeError(f"{port.name}: NoneType, expected a numpy array")
-        if ref is not None:
-            self._refuse_ref()
-            inputs = {self._ports.inputs[1].name: ref, **inputs}
-        like = getattr(first, "dtype", FLOAT32) if port.type == "audio" else FLOAT32
-        arrays = HopArrays(self._ports, {port.name: None if lost else first, **inputs}, dtype=like)
+            raise DtypeError(f"{self._ports.inputs[0].name}: NoneType, expected a numpy array")
+        arrays = self._hop_arrays(None if lost else first, ref, inputs, like=first)
         start = time.perf_counter_ns()
         self._call("process", arrays.inputs, arrays.outputs, arrays.sample_type)
         self._count_hop(time.perf_counter_ns() - start)
         return arrays.results[0]
+
+    def _hop_arrays(
+        self,
+        first: npt.NDArray[Any] | None,
+        ref: npt.NDArray[Any] | None,
+        inputs: dict[str, npt.NDArray[Any] | None],
+        like: npt.NDArray[Any] | None = None,
+    ) -> HopArrays:
+        """Return the arrays of a hop; audio that comes out is of the dtype of `like`."""
+        port, *_ = self._ports.inputs
+        if ref is not None:
+            self._refuse_ref()
+            inputs = {self._ports.inputs[1].name: ref, **inputs}
+        dtype = getattr(like, "dtype", FLOAT32) if port.type == "audio" else FLOAT32
+        return HopArrays(self._ports, {port.name: first, **inputs}, dtype=dtype)
 
     def _refuse_ref(self) -> None:
         if not self._ports.takes_ref:
@@ -222,6 +232,24 @@ class Session(Opened):
         if code:
             raise native().error(self._err)
         self._count_hop(ns)
+
+    def skim_hop(
+        self,
+        mic: npt.NDArray[Any] | None,
+        ref: npt.NDArray[Any] | None = None,
+        **inputs: npt.NDArray[Any] | None,
+    ) -> None:
+        """Go past a hop that nobody is to hear.
+
+        What remembers all of the past (a canceller in front of the network) takes note of it; all
+        else, taps included, stays as it was. After ``model.info.warm_up_samples`` of whole hops
+        the outputs are those of a session that skimmed none. Not counted in `metrics`.
+
+        Parameters, errors
+            As of `process_hop`; None for `mic` is a packet that was lost.
+        """
+        arrays = self._hop_arrays(mic, ref, inputs)
+        self._call("skim", arrays.inputs, arrays.sample_type)
 
     def prepare(self) -> None:
         """Do the past's share of the next hop now; nothing without ``history_first``."""

@@ -154,8 +154,8 @@ class Enhancer(Closing):
         def open_streams() -> list[Stream]:
             return [self._open_stream() for _ in self._meters]
 
-        pool = StretchPool(plan.workers, open_streams, silence=self._takes_ref)
-        for done in pool.run(self._recording, plan, step):
+        pool = StretchPool(plan, open_streams, silence=self._takes_ref)
+        for done in pool.run(self._recording, step):
             parts.append(done.sides)
             for block, out, looks in zip(done.blocks, done.outs, done.looks, strict=True):
                 for i, meter in enumerate(self._meters):

@@ -1,7 +1,8 @@
-"""A recording cut into stretches that streams of their own work on at the same time.
+"""A recording cut into stretches that several threads work on at the same time.
 
-Each stretch's stream begins so much earlier that nothing before that counts any more, so what
-it makes of its stretch is what one stream would have made, but for rounding.
+Every thread's stream hears all of the recording. It skims what others work on, which keeps up what
+remembers all of the past, and begins to work so much before a stretch of its own that the rest has
+warmed up: what it makes of it is what one stream would have made, but for rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Future
     from typing import Any
 
     from voxhop.media.formats import Floats
@@ -53,15 +53,11 @@ class Plan:
     ----------
     workers
         How many stretches are worked on at a time: as many as asked for, or as fit in memory.
-    grid
-        Every stretch begins at a multiple of it: streams that begin there, too, agree on where
-        hops and the phases of resampling lie.
     lead, stretch
-        By which a stream begins earlier, and how much of the recording it is for.
+        By which a stream begins to work earlier, and how much of the recording that is for.
     """
 
     workers: int
-    grid: int
     lead: int
     stretch: int
 
@@ -97,26 +93,25 @@ def plan_stretches(
     recording
         Where it comes from.
     settings
-        Of the streams. What follows the echo or judges the model goes by all of the past.
+        Of the streams. What judges the model goes by all that it did.
     workers
         How many stretches are worked on at a time.
     """
-    endless = settings["delay_ms"] == "auto" or settings.get("auto_bypass", True)
-    if workers < 2 or not info.memory_samples or endless:  # noqa: PLR2004 - one is no division
+    judged = settings.get("auto_bypass", True)
+    if workers < 2 or not info.warm_up_samples or judged:  # noqa: PLR2004 - one is no division
         return None
     rate, sides = recording.rate, recording.sides
-    grid_s = info.hop_samples // math.gcd(info.hop_samples, info.sample_rate)
-    late_s = (float(settings["delay_ms"]) + float(settings.get("lookahead_ms", 0.0))) / 1000.0
-    needed_s = info.memory_samples / info.sample_rate + late_s + _STREAM_S
-    lead_s = math.ceil(needed_s / grid_s) * grid_s
+    delay_ms = 0.0 if settings["delay_ms"] == "auto" else float(settings["delay_ms"])
+    late_s = (delay_ms + float(settings.get("lookahead_ms", 0.0))) / 1000.0
+    lead_s = math.ceil(info.warm_up_samples / info.sample_rate + late_s + _STREAM_S)
     for n in range(workers, 1, -1):
-        # Waiting: what the workers hear, what comes next, and what they have made.
-        bytes_per_s = 4 * rate * ((n + 2) * (sides + 1) + (n + 1) * sides)
-        room_s = math.floor((_MOST_BYTES / bytes_per_s - lead_s) / grid_s) * grid_s
-        stretch_s = min(math.ceil(recording.frames / rate / n / grid_s) * grid_s, room_s)
+        # What a worker may be behind the others waits: what it has to hear, what they have made.
+        bytes_per_s = 4 * rate * (n + 1) * (2 * sides + 1)
+        room_s = math.floor(_MOST_BYTES / bytes_per_s)
+        stretch_s = min(math.ceil(recording.frames / rate / n), room_s)
         # Of shorter ones more would be done twice than is gained.
         if stretch_s >= lead_s and recording.frames > stretch_s * rate:
-            return Plan(n, grid_s * rate, lead_s * rate, stretch_s * rate)
+            return Plan(n, lead_s * rate, stretch_s * rate)
     return None
 
 
@@ -128,149 +123,229 @@ def played(mic: Floats, ref: Floats | None, *, silence: bool) -> Floats | None:
     return np.zeros_like(mic) if ref is None and silence else ref
 
 
+class _Shared:
+    """Blocks of a recording that all workers hear, and what they have made of it.
+
+    Attributes
+    ----------
+    changed
+        Guards all else, and tells that some of it has changed.
+    done
+        By the number of the stretch, until it is fetched.
+    stopped, ended
+        Nobody wants more; the recording has no more.
+    fault
+        What a worker ended by.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.changed = threading.Condition()
+        self.done: dict[int, Done] = {}
+        self.stopped = self.ended = False
+        self.fault: BaseException | None = None
+        self._blocks: deque[Block] = deque()
+        self._dropped = 0  # blocks that all have heard
+        self._heard = [0] * workers
+        self._frames = 0
+
+    def waiting(self) -> int:
+        """Return how many frames some worker has not heard yet."""
+        return self._frames
+
+    def add(self, block: Block) -> None:
+        """Hand a block to the workers; none: the recording has ended."""
+        with self.changed:
+            self.ended = not len(block.mics)
+            if not self.ended:
+                self._blocks.append(block)
+                self._frames += len(block.mics)
+            self.changed.notify_all()
+
+    def stop(self, fault: BaseException | None = None) -> None:
+        """Let the workers end where they are, by a fault of one of them."""
+        with self.changed:
+            self.stopped = True
+            self.fault = self.fault or fault
+            self.changed.notify_all()
+
+    def finish(self, number: int, done: Done) -> None:
+        """Hand a stretch over."""
+        with self.changed:
+            self.done[number] = done
+            self.changed.notify_all()
+
+    def heard_by(self, worker: int) -> Iterator[Block]:
+        """Yield block after block as they come."""
+        while True:
+            with self.changed:
+                at = self._heard[worker]
+
+                def ready(at: int = at) -> bool:
+                    return self.stopped or self.ended or at < self._dropped + len(self._blocks)
+
+                self.changed.wait_for(ready)
+                if self.stopped:
+                    raise InterruptedError("enhancing: stopped")
+                if at == self._dropped + len(self._blocks):
+                    return
+                block = self._blocks[at - self._dropped]
+                self._heard[worker] = at + 1
+                while self._dropped < min(self._heard):
+                    self._frames -= len(self._blocks.popleft().mics)
+                    self._dropped += 1
+                self.changed.notify_all()
+            yield block
+
+
 class StretchPool:
     """Threads that work on stretches of a recording.
 
     Parameters
     ----------
-    workers
-        Of a `Plan`.
+    plan
+        From `plan_stretches`.
     open_streams
-        Opens a stream per side; every stretch has its own.
+        Opens a stream per side, for every worker.
     silence
         See `played`.
     """
 
     def __init__(
-        self, workers: int, open_streams: Callable[[], list[Stream]], *, silence: bool
+        self, plan: Plan, open_streams: Callable[[], list[Stream]], *, silence: bool
     ) -> None:
-        self._workers, self._open, self._silence = workers, open_streams, silence
-        self._stop = threading.Event()
+        self._plan, self._open, self._silence = plan, open_streams, silence
+        self._shared = _Shared(plan.workers)
 
-    def run(self, recording: Recording, plan: Plan, step: int) -> Iterator[Done]:
+    def run(self, recording: Recording, step: int) -> Iterator[Done]:
         """Yield what becomes of stretch after stretch.
 
         Parameters
         ----------
         recording
             Read once, from its start to its end.
-        plan
-            From `plan_stretches`.
         step
             Most frames of a block.
         """
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few recordings are cut
 
-        waiting: deque[Future[Done]] = deque()
-        with ThreadPoolExecutor(self._workers) as threads:
+        plan, shared = self._plan, self._shared
+        most = (plan.workers + 1) * plan.stretch
+        at = number = 0
+        with ThreadPoolExecutor(plan.workers) as threads:
             try:
-                for lead, blocks, after in _cut(recording, plan, step):
-                    waiting.append(threads.submit(self._work, lead, blocks, after))
-                    if len(waiting) > self._workers:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:  # by an error or an interrupt, too
-                self._stop.set()
-                for future in waiting:
-                    future.cancel()
+                for worker in range(plan.workers):
+                    threads.submit(self._work, worker)
 
-    def _work(self, lead: list[Block], blocks: list[Block], after: list[Block]) -> Done:
-        """Pass one stretch, and what lies around it, through streams."""
-        streams = self._open()
+                def turn() -> bool:
+                    """Tell whether there is something to fetch, to read or to raise."""
+                    room = not shared.ended and shared.waiting() < most
+                    return number in shared.done or room or shared.fault is not None
+
+                while not shared.ended or number * plan.stretch < at:
+                    with shared.changed:
+                        shared.changed.wait_for(turn)
+                        done = shared.done.pop(number, None)
+                    if shared.fault is not None:
+                        raise shared.fault
+                    if done is not None:
+                        number += 1
+                        yield done
+                    elif not shared.ended:
+                        block = Block(*recording.read(min(step, plan.stretch - at % plan.stretch)))
+                        at += len(block.mics)
+                        shared.add(block)
+            finally:  # by an error or an interrupt, too
+                shared.stop()
+
+    def _work(self, worker: int) -> None:
+        """Pass the recording through streams, and hand this worker's stretches over."""
         try:
-            output = _Output(streams[0].latency_samples + _frames(lead), _frames(blocks))
-            for block in lead:
-                output.take(self._passed(streams, block))
-            begun = tuple(stream.metrics for stream in streams)
-            looks: list[tuple[StreamMetrics, ...]] = []
-            for block in blocks:
-                output.take(self._passed(streams, block))
-                looks.append(tuple(stream.metrics for stream in streams))
-            for block in after:
-                if not output.missing:
-                    break
-                output.take(self._passed(streams, block))
-            if output.missing:  # the recording ends
-                output.take(np.stack([stream.flush() for stream in streams], axis=1))
-        finally:
-            for stream in streams:
-                stream.close()
-        edges = np.cumsum([len(block.mics) for block in blocks])[:-1]
-        sides = tuple(_since(a, b) for a, b in zip(begun, looks[-1], strict=True))
-        return Done(blocks, np.split(output.joined(), edges), looks, sides)
+            streams = self._open()
+            try:
+                self._hear(worker, streams)
+            finally:
+                for stream in streams:
+                    stream.close()
+        except BaseException as error:  # noqa: BLE001 - raised by `run`
+            self._shared.stop(error)
+
+    def _hear(self, worker: int, streams: list[Stream]) -> None:
+        plan, shared = self._plan, self._shared
+        at, number, skims = 0, worker, False
+        stretch = _Stretch(number * plan.stretch, plan.stretch, streams)
+        for block in shared.heard_by(worker):
+            if skims != (at + len(block.mics) <= stretch.begin - plan.lead):
+                skims = not skims
+                for stream in streams:
+                    stream.set_skim(skims)
+            if at == stretch.begin:
+                stretch.start()
+            out = self._passed(streams, block)
+            stretch.take(at, block, out)
+            at += len(block.mics)
+            if stretch.complete():
+                shared.finish(number, stretch.done())
+                number += plan.workers
+                stretch = _Stretch(number * plan.stretch, plan.stretch, streams)
+        if at > stretch.begin:
+            stretch.end(at, np.stack([stream.flush() for stream in streams], axis=1))
+            shared.finish(number, stretch.done())
 
     def _passed(self, streams: list[Stream], block: Block) -> Floats:
-        if self._stop.is_set():
-            raise InterruptedError("enhancing: stopped")
         outs = []
         for stream, mic, ref in zip(streams, block.mics.T, block.refs, strict=True):
             outs.append(stream.process(mic, played(mic, ref, silence=self._silence)))
         return np.stack(outs, axis=1)
 
 
-class _Output:
-    """The part of what streams give that belongs to a stretch."""
+class _Stretch:
+    """One stretch as a worker comes to it, of the frames `begin` to `begin` + `wanted`."""
 
-    def __init__(self, early: int, wanted: int) -> None:
-        self._early, self.missing = early, wanted
+    def __init__(self, begin: int, wanted: int, streams: list[Stream]) -> None:
+        self.begin, self._wanted, self._streams = begin, wanted, streams
+        self._latency = streams[0].latency_samples
+        self._begun: tuple[StreamMetrics, ...] = ()
+        self._blocks: list[Block] = []
+        self._looks: list[tuple[StreamMetrics, ...]] = []
         self._parts: list[Floats] = []
+        self._made = 0
 
-    def take(self, out: Floats) -> None:
-        early = min(self._early, len(out))
-        self._early -= early
-        part = out[early : early + self.missing]
-        self.missing -= len(part)
-        self._parts.append(part)
+    def start(self) -> None:
+        """Note the figures before its first block."""
+        self._begun = self._figures()
 
-    def joined(self) -> Floats:
-        return np.concatenate(self._parts)
+    def take(self, at: int, block: Block, out: Floats) -> None:
+        """Keep of a block from frame `at` on, and of what came out, what belongs to this."""
+        if self.begin <= at < self.begin + self._wanted:
+            self._blocks.append(block)
+            self._looks.append(self._figures())
+        self._keep(at, out)
 
+    def end(self, at: int, tail: Floats) -> None:
+        """Keep what was still inside when the recording ended at frame `at`."""
+        self._wanted = min(self._wanted, at - self.begin)
+        self._keep(at, tail)
 
-def _cut(
-    recording: Recording, plan: Plan, step: int
-) -> Iterator[tuple[list[Block], list[Block], list[Block]]]:
-    """Yield what lies before each stretch, in it, and after it until its output is complete."""
-    blocks = _blocks(recording, plan.grid, step)
-    before: list[Block] = []
-    within = _take(blocks, plan.stretch)
-    while within:
-        following = _take(blocks, plan.stretch)
-        yield before, within, following
-        before, within = _last(before + within, plan.lead), following
+    def complete(self) -> bool:
+        """Tell whether all of it is there."""
+        return self._made == self._wanted
 
+    def done(self) -> Done:
+        """Return it."""
+        edges = np.cumsum([len(block.mics) for block in self._blocks])[:-1]
+        outs = np.split(np.concatenate(self._parts), edges)
+        sides = tuple(_since(a, b) for a, b in zip(self._begun, self._looks[-1], strict=True))
+        return Done(self._blocks, outs, self._looks, sides)
 
-def _blocks(recording: Recording, grid: int, step: int) -> Iterator[Block]:
-    """Yield the recording in blocks that do not reach over multiples of the grid."""
-    at = 0
-    while True:
-        block = Block(*recording.read(min(step, grid - at % grid)))
-        if not len(block.mics):
-            return
-        at += len(block.mics)
-        yield block
+    def _figures(self) -> tuple[StreamMetrics, ...]:
+        return tuple(stream.metrics for stream in self._streams)
 
-
-def _take(blocks: Iterator[Block], frames: int) -> list[Block]:
-    """Return the next blocks, so many frames in all, fewer at the end."""
-    taken: list[Block] = []
-    while frames > 0 and (block := next(blocks, None)) is not None:
-        taken.append(block)
-        frames -= len(block.mics)
-    return taken
-
-
-def _last(blocks: list[Block], frames: int) -> list[Block]:
-    """Return the last blocks, so many frames in all."""
-    at = len(blocks)
-    while at > 0 and frames > 0:
-        at -= 1
-        frames -= len(blocks[at].mics)
-    return blocks[at:]
-
-
-def _frames(blocks: list[Block]) -> int:
-    return sum(len(block.mics) for block in blocks)
+    def _keep(self, at: int, out: Floats) -> None:
+        first = max(0, self.begin + self._made - (at - self._latency))
+        part = out[first : first + self._wanted - self._made]
+        self._made += len(part)
+        if len(part):
+            self._parts.append(part)
 
 
 def _since(begun: StreamMetrics, ended: StreamMetrics) -> StreamMetrics:

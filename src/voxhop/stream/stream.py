@@ -287,6 +287,14 @@ class Stream(Owner):
         """Pass the microphone through, or stop doing so; cross-faded over 20 ms."""
         self._call("set", native().lib.VH_CONTROL_BYPASS, float(bypass))
 
+    def set_skim(self, skim: bool) -> None:
+        """Hear what comes without working on it, from the next hop on, or stop doing so.
+
+        Meanwhile the microphone passes through, and figures of levels and times stand still.
+        See `Session.skim_hop`.
+        """
+        self._call("set", native().lib.VH_CONTROL_SKIM, float(skim))
+
     @property
     def metrics(self) -> StreamMetrics:
         """Figures so far; they cost nothing until read."""
