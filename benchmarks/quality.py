@@ -92,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     add("--model", default=voxhop.DEFAULT_MODEL, help="name or path; the default model")
     add("--small", default=SMALL_MODEL, help="name or path of the small sibling")
     add("--no-small", action="store_true", help="leave the small sibling out")
+    add("--beside", action="append", default=[], help="a further system, as for voxhop eval")
     add("--real", type=Path, help="folder with real recordings")
     add("--write", type=Path, help="page of the repository to write again")
     add("--jobs", type=int, default=2)
@@ -107,6 +108,7 @@ def _scored(args: argparse.Namespace, folder: Path, small: str, *, without_ref: 
         systems += [f"{model},comfort_noise=false", f"{model},ref=none", f"{model},ref=unheard"]
     if small:
         systems.append(f"voxhop,model={args.small}")
+    systems += args.beside
     settings = Settings(
         folder, tuple(systems), args.out / "clips", protocol="whole", jobs=args.jobs
     )

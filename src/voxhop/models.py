@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from voxhop.engine.ports import PortInfo
 
-DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M"
+DEFAULT_MODEL: Final = "voxhop-localvqe-1.3M-canceller"
 _WEIGHTS: Final = Path(__file__).parent / "weights"
 # The native models that pickles opened and that are still in use, by the hash of the file.
 _REOPENED: Final[weakref.WeakValueDictionary[str, Any]] = weakref.WeakValueDictionary()

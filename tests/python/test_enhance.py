@@ -49,9 +49,17 @@ def band_limited(track, rate):
     return np.fft.irfft(spectrum, len(track)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def plain():
+    """Return a model without adaptive filters, which make much of what a conversion rounds."""
+    with voxhop.load("voxhop-localvqe-1.3M") as loaded:
+        yield loaded
+
+
 # 11127 and 47999 Hz are no rates of a stream: those recordings are converted by soxr.
 @pytest.mark.parametrize("rate", [8000, 11127, 24000, 44100, 47999, 48000])
-def test_other_rates_are_converted_there_and_back_without_a_shift(model, call, rate):
+def test_other_rates_are_converted_there_and_back_without_a_shift(plain, call, rate):
+    model = plain
     mic_up, ref_up = (converted(band_limited(track, rate), RATE, rate) for track in call)
     mic, ref = (converted(track, rate, RATE) for track in (mic_up, ref_up))
     expected = converted(voxhop.enhance(mic, ref, sample_rate=RATE, model=model), RATE, rate)
