@@ -58,7 +58,9 @@ def test_an_offset_leaves_nothing_in_the_pauses(model, call, rate):
     assert max(level_dbfs(out[pause]) for pause in pauses) <= -58.0
     talk = slice(2 * rate, 3 * rate)
     assert level_dbfs(out[talk] - clean[talk]) < level_dbfs(clean[talk]) - 20.0
-    through = voxhop.enhance(speech + np.float32(0.2), highpass_hz=0, **settings)
+    with voxhop.load("voxhop-localvqe-1.3M") as plain:  # the default takes an offset by itself
+        settings |= {"model": plain, "highpass_hz": 0}
+        through = voxhop.enhance(speech + np.float32(0.2), **settings)
     assert max(level_dbfs(through[pause]) for pause in pauses) > -58.0  # there is something to do
 
 
