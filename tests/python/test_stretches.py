@@ -77,6 +77,16 @@ def test_what_remembers_all_of_the_past(call, settings):
     assert np.abs(whole).max() > 0.05
 
 
+def test_what_others_work_on_is_skimmed(small, call, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        voxhop.Stream, "set_skim", lambda stream, skim: asked.append((id(stream), skim))
+    )
+    voxhop.enhance(*call, sample_rate=16000, model=small, options=QUIET, workers=2)
+    by_stream = [[skim for one, skim in asked if one == stream] for stream in {s for s, _ in asked}]
+    assert by_stream == [[True, False], [True, False]]
+
+
 def passed(recording_of, small, workers, **settings):
     recording = recording_of()
     chosen = stream_settings(settings)
