@@ -263,21 +263,22 @@ bool Stream::wants_bypass() const noexcept {
 }
 
 void Stream::set(int32_t control, double value) {
+  const auto on = [value](const char * name) {
+    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "%s %g, expected 0 or 1", name, value);
+    return value == 1.0;
+  };
   if (control == VH_CONTROL_BYPASS) {
-    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "bypass: %g, expected 0 or 1", value);
-    bypass_ = value == 1.0;
+    bypass_ = on("bypass:");
     return;
   }
   if (control == VH_CONTROL_SKIM) {
-    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "skim: %g, expected 0 or 1", value);
-    skims_ = value == 1.0;
+    skims_ = on("skim:");
     return;
   }
   if (control == VH_CONTROL_COMFORT_NOISE) {
-    VH_CHECK(value == 0.0 || value == 1.0, VH_E_ARGUMENT, "comfort noise %g, expected 0 or 1",
-             value);
+    const int32_t adds = on("comfort noise") ? 1 : 0;
     for (Lane & lane : lanes_) {
-      vh_session_set_comfort_noise(lane.session(), static_cast<int32_t>(value), nullptr);
+      vh_session_set_comfort_noise(lane.session(), adds, nullptr);
     }
     return;
   }

@@ -12,12 +12,12 @@ import pytest
 
 from gguf_bytes import tiny_localvqe
 from streams import GOLDEN
-from voxhop import models
 from voxhop._bindings import native
+from voxhop.models import find_model
 
 HERE = Path(__file__).parent
 MODEL = GOLDEN / "model-f32.gguf"
-CANCELLER = models._WEIGHTS / "voxhop-localvqe-1.3M-canceller.gguf"
+CANCELLER = find_model("voxhop-localvqe-1.3M-canceller")
 # What ggml itself does per graph: it initialises its CPU part again (two small
 # allocations, its process-wide lock) and takes the thread pool's mutex. A graph of custom
 # ops alone does not enter ggml. See docs/numerics.md.

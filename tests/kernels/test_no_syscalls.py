@@ -9,8 +9,8 @@ import pytest
 import voxhop._voxhop_cffi
 
 from streams import GOLDEN
-from voxhop import models
 from voxhop._bindings import library_path
+from voxhop.models import find_model
 
 SOURCE = Path(__file__).with_name("no_syscalls.c")
 HEADERS = Path(__file__).parents[2] / "csrc" / "include"
@@ -41,6 +41,6 @@ def test_fused_hops_make_none(program, precision, history_first, streams):
 
 
 def test_fused_hops_behind_a_canceller_make_none(program):
-    canceller = models._WEIGHTS / "voxhop-localvqe-1.3M-canceller.gguf"
+    canceller = find_model("voxhop-localvqe-1.3M-canceller")
     done = hops(program, "fused", "auto", "0", "0", model=canceller)
     assert (done.returncode, done.stdout) == (0, "50 hops\n"), done.stderr

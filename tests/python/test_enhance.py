@@ -59,11 +59,10 @@ def plain():
 # 11127 and 47999 Hz are no rates of a stream: those recordings are converted by soxr.
 @pytest.mark.parametrize("rate", [8000, 11127, 24000, 44100, 47999, 48000])
 def test_other_rates_are_converted_there_and_back_without_a_shift(plain, call, rate):
-    model = plain
     mic_up, ref_up = (converted(band_limited(track, rate), RATE, rate) for track in call)
     mic, ref = (converted(track, rate, RATE) for track in (mic_up, ref_up))
-    expected = converted(voxhop.enhance(mic, ref, sample_rate=RATE, model=model), RATE, rate)
-    out = voxhop.enhance(mic_up, ref_up, sample_rate=rate, model=model)
+    expected = converted(voxhop.enhance(mic, ref, sample_rate=RATE, model=plain), RATE, rate)
+    out = voxhop.enhance(mic_up, ref_up, sample_rate=rate, model=plain)
     assert out.shape == mic_up.shape
     middle = slice(rate // 10, -rate // 10)
     error = relative_rms(out[middle], expected[: len(out)][middle])

@@ -245,8 +245,7 @@ class Session(Opened):
         else, taps included, stays as it was. After ``model.info.warm_up_samples`` of whole hops
         the outputs are those of a session that skimmed none. Not counted in `metrics`.
 
-        Parameters, errors
-            As of `process_hop`; None for `mic` is a packet that was lost.
+        Arguments and errors are those of `process_hop`; None for `mic` is a packet that was lost.
         """
         arrays = self._hop_arrays(mic, ref, inputs)
         self._call("skim", arrays.inputs, arrays.sample_type)

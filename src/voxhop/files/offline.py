@@ -65,11 +65,11 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     losses
         Which packets of the microphone were lost; see `voxhop.conceal`.
     workers
-        Threads that may work on stretches of a long recording at the same time. Each stretch
-        begins so much earlier (27 s with the default model) that the result is that of one
-        thread but for rounding; comfort noise is another draw. One thread does it all where
-        all of the past counts: with a delay to be found, a canceller in front of the model,
-        or losses; and where a recording is too short.
+        Threads that may work on stretches of a long recording at the same time. Each hears all of
+        it, and works so much before a stretch of its own (29 s with the default model) that the
+        result is that of one thread but for rounding; comfort noise is another draw. One thread
+        does it all with ``auto_bypass`` (which goes with a delay to be found), with losses, with
+        a model of which `ModelInfo.warm_up_samples` is 0, and where a recording is too short.
     options
         How the session computes, for example ``SessionOptions(precision="int8")``.
     **settings
