@@ -172,6 +172,7 @@ class SeFlow final : public Network {
     const Stft transform{"stft", 2 * n.rate.hop, n.rate.hop, F, Window::kSqrtHannPeriodic, scale};
     ggml_tensor * samples = b.input("in", n.rate.hop);
     ggml_tensor * angles = rotary(b, {"pos", c_.d, c_.rope_base});
+    b.skims(angles);  // what is kept afterwards lies where it would
     ggml_tensor * x = blocks.band_encoder(b, encoder(n), stft(b, transform, samples));
     for (int64_t i = 0; i < n.b; ++i) {
       x = over_time(b, blocks, n, i, angles, x);
@@ -276,6 +277,9 @@ class SeFlow final : public Network {
     info.inputs = {{"in", PortType::kAudio, info.hop_samples, info.sample_rate, false, 0}};
     info.outputs = {{"out", PortType::kAudio, info.hop_samples, info.sample_rate, false, 0}};
     info.macs_per_hop = macs(n);
+    // Each block sees its window of what the block before has seen, frames are two hops.
+    info.warm_up_hops = n.b * (n.C - 1) + 2;
+    info.skims = true;
     return info;
   }
 

@@ -18,6 +18,8 @@ from voxhop.media.sources import ArraySource, SharedReference
 QUIET = SessionOptions(comfort_noise=False)
 SMALL = "voxhop-localvqe-small"
 CANCELLER = "voxhop-localvqe-1.3M-canceller"
+ROUNDED = 1e-5
+"""Histories in f16 round what differs by less."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_the_same_but_for_rounding(small, call, rate):
     whole = voxhop.enhance(mic, ref, **plain)
     found = voxhop.enhance(mic, ref, workers=2, **plain)
     assert found.shape == whole.shape
-    assert np.abs(found - whole).max() < 2e-6
+    assert np.abs(found - whole).max() < ROUNDED
     assert np.abs(whole).max() > 0.05
 
 
@@ -55,8 +57,7 @@ def test_without_a_reference_and_with_two_channels(small, call):
     mic, _ = call
     both = np.stack([mic, np.roll(mic, 4000)], axis=1)
     exact = voxhop.SessionOptions(precision="f32")
-    # Histories in f16 round what differs by less.
-    for options, most in ((exact, 2e-6), (voxhop.SessionOptions(), 1e-5)):
+    for options, most in ((exact, 2e-6), (voxhop.SessionOptions(), ROUNDED)):
         plain = {"sample_rate": 16000, "model": small, "options": options}
         whole = voxhop.enhance(both, **plain)
         found = voxhop.enhance(both, workers=3, **plain)
@@ -77,6 +78,18 @@ def test_what_remembers_all_of_the_past(call, settings):
     assert np.abs(whole).max() > 0.05
 
 
+def test_what_counts_hops(call):
+    """A network that attends to the past by where it lies, at a rate of its own."""
+    with voxhop.load("voxhop-seflow") as model:
+        assert model.info.warm_up_samples == (6 * 124 + 2) * 256
+        plain = {"sample_rate": 48000, "model": model, "ref": None}
+        heard = at(48000, call[0][: 40 * 16000])
+        whole = voxhop.enhance(heard, **plain)
+        found = voxhop.enhance(heard, workers=2, **plain)
+    assert np.abs(found - whole).max() < ROUNDED
+    assert np.abs(whole).max() > 0.05
+
+
 def test_what_others_work_on_is_skimmed(small, call, monkeypatch):
     asked = []
     monkeypatch.setattr(
@@ -84,7 +97,8 @@ def test_what_others_work_on_is_skimmed(small, call, monkeypatch):
     )
     voxhop.enhance(*call, sample_rate=16000, model=small, options=QUIET, workers=2)
     by_stream = [[skim for one, skim in asked if one == stream] for stream in {s for s, _ in asked}]
-    assert by_stream == [[True, False], [True, False]]
+    # The first has nothing behind its stretch, the second nothing before its lead.
+    assert sorted(by_stream) == [[True, False]]
 
 
 def passed(recording_of, small, workers, **settings):
@@ -102,7 +116,7 @@ def test_figures_are_those_of_one_stream(small, call):
 
     one, expected, (side,) = passed(recording, small, 1, delay_ms=40.0)
     two, found, (joint,) = passed(recording, small, 2, delay_ms=40.0)
-    assert np.abs(one - two).max() < 2e-6
+    assert np.abs(one - two).max() < ROUNDED
     for name, value in dataclasses.asdict(expected).items():
         assert getattr(found, name) == pytest.approx(value, rel=1e-4), name
     assert joint.frames == len(one)
@@ -132,12 +146,33 @@ def test_plans(small):
     assert info.warm_up_samples == pytest.approx(25.5 * 16000, abs=0.1 * 16000)
     cut = plan(info, 600)
     assert cut.lead == 28 * 16000
-    assert cut.stretch == 300 * 16000
+    # The first has nothing to skim and no lead, so it works on more.
+    first, rest = cut.begins[1], 600 * 16000 - cut.begins[1]
+    assert first == pytest.approx(rest + cut.lead + 0.2 * (first - cut.lead), abs=2 * 16000)
+    three = plan(info, 600, workers=3).begins
+    assert three[0] == 0
+    assert three[1] > three[2] - three[1] > 600 * 16000 - three[2] > cut.lead
     assert plan(info, 600, delay_ms=1600.0).lead == 30 * 16000
-    # A day at a high rate waits in pieces that fit in memory.
-    day = plan(info, 3600, workers=2, rate=48000)
-    assert 60 * 48000 <= day.stretch < 140 * 48000
+    # An hour at a high rate waits in pieces that fit in memory.
+    hour = plan(info, 3600, workers=2, rate=48000)
+    assert 60 * 48000 <= hour.longest < 140 * 48000
+    assert len(hour.begins) > 20
     assert 1 < plan(info, 3600, workers=24, rate=48000).workers < 24
+
+
+@pytest.mark.parametrize("begins", [(0, 30, 60, 90), (0, 30, 119), (0, 30, 120), (0, 118, 121)])
+def test_stretches_of_any_length(small, call, begins):
+    """The last has what is left: most, a second, nothing."""
+    mic, _ = (x[: 119 * 16000] for x in call)
+    recording = SharedReference(ArraySource(mic[:, None], 16000), None, ChannelRule())
+    whole = voxhop.enhance(mic, sample_rate=16000, model=small, options=QUIET, highpass_hz=0.0)
+    settings = stream_settings({"highpass_hz": 0.0})
+    with Enhancer(recording, small, QUIET, settings, workers=2) as enhancer:
+        begins = tuple(16000 * begin for begin in begins)
+        enhancer._plan = dataclasses.replace(enhancer._plan, begins=begins)
+        found = np.concatenate(list(enhancer.blocks()))[:, 0]
+    assert found.shape == whole.shape
+    assert np.abs(found - whole).max() < ROUNDED
 
 
 def test_one_stream_does_it_all_where_all_of_the_past_counts(small):
@@ -150,10 +185,11 @@ def test_one_stream_does_it_all_where_all_of_the_past_counts(small):
 
 
 def test_only_models_that_forget_are_said_to():
-    info = voxhop.load("voxhop-seflow").info
+    info = voxhop.load("voxhop-streamfm-bwe").info
     assert info.memory_samples == info.warm_up_samples == 0
-    info = voxhop.load(CANCELLER).info
-    assert info.memory_samples == 0 < info.warm_up_samples
+    for name in (CANCELLER, "voxhop-seflow"):
+        info = voxhop.load(name).info
+        assert info.memory_samples == 0 < info.warm_up_samples
 
 
 def test_an_interrupt_ends_all_threads(small, call, monkeypatch):
@@ -171,7 +207,8 @@ def test_an_interrupt_ends_all_threads(small, call, monkeypatch):
     recording = SharedReference(ArraySource(sound, 16000), None, ChannelRule())
     with Enhancer(recording, small, QUIET, stream_settings({}), workers=2) as enhancer:
         # Short stretches, so that others are in the works when the first is done.
-        enhancer._plan = dataclasses.replace(enhancer._plan, stretch=60 * 16000)
+        begins = tuple(range(0, 600 * 16000, 60 * 16000))
+        enhancer._plan = dataclasses.replace(enhancer._plan, begins=begins)
         blocks = enhancer.blocks()
         assert len(next(blocks))
         blocks.close()
@@ -209,5 +246,5 @@ def test_the_command(tmp_path, monkeypatch, call):
     assert main([*line, "-o", "one.wav"]) == 0
     assert main([*line, "-o", "two.wav", "--workers", "2"]) == 0
     one, two = (soundfile.read(name, dtype="float32")[0] for name in ("one.wav", "two.wav"))
-    assert np.abs(one - two).max() < 2e-6
+    assert np.abs(one - two).max() < ROUNDED
     assert main([*line, "-o", "x.wav", "--workers", "0"]) == 2

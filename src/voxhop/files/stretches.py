@@ -31,6 +31,12 @@ _MOST_BYTES: Final = 240_000_000
 _STREAM_S: Final = 2.0
 """What a stream around the model remembers: filters, levels, gains."""
 
+_SKIM_COST: Final = 0.2
+"""Time to skim over time to work: .01 for SEFlow, .09 to .28 for LocalVQE."""
+
+_REST: Final = 1 << 60
+"""More frames than there are."""
+
 _COUNTS: Final = (
     *("frames", "hops", "late_hops", "failed_hops", "clipped_samples", "nonfinite_samples"),
     *("ref_missing_frames", "ref_late_frames", "ref_dropped_frames"),
@@ -53,13 +59,25 @@ class Plan:
     ----------
     workers
         How many stretches are worked on at a time: as many as asked for, or as fit in memory.
-    lead, stretch
-        By which a stream begins to work earlier, and how much of the recording that is for.
+    lead
+        By which a stream begins to work before a stretch.
+    begins
+        Of the stretches, from 0 on. The last has all that is left.
     """
 
     workers: int
     lead: int
-    stretch: int
+    begins: tuple[int, ...]
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest but the last, which waits for nothing."""
+        return max(b - a for a, b in zip(self.begins, self.begins[1:], strict=False))
+
+    def length(self, number: int) -> int:
+        """Return the frames of a stretch, of the last any number."""
+        last = number + 1 == len(self.begins)
+        return _REST if last else self.begins[number + 1] - self.begins[number]
 
 
 class Done(NamedTuple):
@@ -104,15 +122,38 @@ def plan_stretches(
     delay_ms = 0.0 if settings["delay_ms"] == "auto" else float(settings["delay_ms"])
     late_s = (delay_ms + float(settings.get("lookahead_ms", 0.0))) / 1000.0
     lead_s = math.ceil(info.warm_up_samples / info.sample_rate + late_s + _STREAM_S)
+    frames, lead = recording.frames, lead_s * rate
     for n in range(workers, 1, -1):
         # What a worker may be behind the others waits: what it has to hear, what they have made.
         bytes_per_s = 4 * rate * (n + 1) * (2 * sides + 1)
-        room_s = math.floor(_MOST_BYTES / bytes_per_s)
-        stretch_s = min(math.ceil(recording.frames / rate / n), room_s)
+        room = math.floor(_MOST_BYTES / bytes_per_s) * rate
+        plan = Plan(n, lead, _begins(frames, lead, n, rate))
+        if plan.longest > room:
+            plan = Plan(n, lead, tuple(range(0, frames, max(rate, room))))
         # Of shorter ones more would be done twice than is gained.
-        if stretch_s >= lead_s and recording.frames > stretch_s * rate:
-            return Plan(n, lead_s * rate, stretch_s * rate)
+        if min(plan.longest, frames - plan.begins[1], room) >= lead:
+            return plan
     return None
+
+
+def _begins(frames: int, lead: int, workers: int, rate: int) -> tuple[int, ...]:
+    """Cut a recording at whole seconds so that all workers are done at the same time.
+
+    Later ones skim more, and work up a lead; what is behind their stretch they need not hear.
+    """
+
+    def cut(until: float) -> list[float]:
+        """Return the stretches that are done when so many frames could be worked on."""
+        begins = [0.0, until]
+        while len(begins) <= workers:
+            skimmed = begins[-1] - lead
+            begins.append(begins[-1] + until - lead - _SKIM_COST * skimmed)
+        return begins
+
+    # What is cut grows evenly with the time.
+    none, some = cut(0.0)[-1], cut(1.0)[-1]
+    begins = cut((frames - none) / (some - none))[:-1]
+    return tuple(max(0, round(begin / rate)) * rate for begin in begins)
 
 
 def played(mic: Floats, ref: Floats | None, *, silence: bool) -> Floats | None:
@@ -174,6 +215,12 @@ class _Shared:
             self.done[number] = done
             self.changed.notify_all()
 
+    def leave(self, worker: int) -> None:
+        """Let nothing wait any longer for a worker that has no more to do."""
+        with self.changed:
+            self._heard[worker] = _REST
+            self._drop()
+
     def heard_by(self, worker: int) -> Iterator[Block]:
         """Yield block after block as they come."""
         while True:
@@ -190,11 +237,15 @@ class _Shared:
                     return
                 block = self._blocks[at - self._dropped]
                 self._heard[worker] = at + 1
-                while self._dropped < min(self._heard):
-                    self._frames -= len(self._blocks.popleft().mics)
-                    self._dropped += 1
-                self.changed.notify_all()
+                self._drop()
             yield block
+
+    def _drop(self) -> None:
+        """Forget what all have heard."""
+        while self._blocks and self._dropped < min(self._heard):
+            self._frames -= len(self._blocks.popleft().mics)
+            self._dropped += 1
+        self.changed.notify_all()
 
 
 class StretchPool:
@@ -229,7 +280,7 @@ class StretchPool:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - few recordings are cut
 
         plan, shared = self._plan, self._shared
-        most = (plan.workers + 1) * plan.stretch
+        most = (plan.workers + 1) * plan.longest
         at = number = 0
         with ThreadPoolExecutor(plan.workers) as threads:
             try:
@@ -241,7 +292,9 @@ class StretchPool:
                     room = not shared.ended and shared.waiting() < most
                     return number in shared.done or room or shared.fault is not None
 
-                while not shared.ended or number * plan.stretch < at:
+                edges = iter((*plan.begins[1:], _REST))
+                edge = next(edges)
+                while not shared.ended or (number < len(plan.begins) and plan.begins[number] < at):
                     with shared.changed:
                         shared.changed.wait_for(turn)
                         done = shared.done.pop(number, None)
@@ -251,8 +304,10 @@ class StretchPool:
                         number += 1
                         yield done
                     elif not shared.ended:
-                        block = Block(*recording.read(min(step, plan.stretch - at % plan.stretch)))
+                        block = Block(*recording.read(min(step, edge - at)))
                         at += len(block.mics)
+                        if at == edge:
+                            edge = next(edges)
                         shared.add(block)
             finally:  # by an error or an interrupt, too
                 shared.stop()
@@ -272,7 +327,7 @@ class StretchPool:
     def _hear(self, worker: int, streams: list[Stream]) -> None:
         plan, shared = self._plan, self._shared
         at, number, skims = 0, worker, False
-        stretch = _Stretch(number * plan.stretch, plan.stretch, streams)
+        stretch = _Stretch(plan.begins[number], plan.length(number), streams)
         for block in shared.heard_by(worker):
             if skims != (at + len(block.mics) <= stretch.begin - plan.lead):
                 skims = not skims
@@ -286,7 +341,10 @@ class StretchPool:
             if stretch.complete():
                 shared.finish(number, stretch.done())
                 number += plan.workers
-                stretch = _Stretch(number * plan.stretch, plan.stretch, streams)
+                if number >= len(plan.begins):
+                    shared.leave(worker)
+                    return
+                stretch = _Stretch(plan.begins[number], plan.length(number), streams)
         if at > stretch.begin:
             stretch.end(at, np.stack([stream.flush() for stream in streams], axis=1))
             shared.finish(number, stretch.done())
