@@ -261,6 +261,71 @@ def test_terms_of_a_known_error(config):
             assert error == pytest.approx(math.log(expected + 1e-3), abs=5e-3), (level, factor)
 
 
+@pytest.fixture
+def flat(config):
+    """A clip as loud everywhere as speech is at that frequency, and an objective for it."""
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(2, config.phases[0])  # of 8 kHz
+    generator = torch.Generator().manual_seed(3)
+    spectrum = torch.fft.rfft(torch.randn(clips.target.shape, generator=generator))
+    hertz = torch.linspace(0, clips.sample_rate / 2, spectrum.shape[1])
+    audio = torch.fft.irfft(spectrum / (1 + hertz / 700), clips.target.shape[1])
+    audio = 0.05 * audio / audio.std()
+    return clips._replace(noisy=audio, target=audio), trainer.objective
+
+
+def bins_at(like, low, high, factor):
+    """Change bins of some frequencies."""
+    factors = torch.ones(129, 1, 1)
+    factors[round(low / 31.25) : round(high / 31.25)] = factor
+    return Told(like, factors)
+
+
+@pytest.mark.parametrize("factor", [0.1, 2.0])
+@pytest.mark.parametrize("term", ["full_linear", "full_compressed"])
+def test_bins_count_alike_high_and_low(flat, term, factor):
+    """What is wrong at 3 kHz, 14 dB below, counts as it does at 300 Hz."""
+    clips, objective = flat
+    model = objective.model
+    found = []
+    for low in (240, 2900):
+        objective.model = bins_at(model, low, low + 360, factor)
+        found.append(float(objective(clips, depth=1, heads=1, window=63)[term]))
+    objective.model = model
+    assert found[1] == pytest.approx(found[0], rel=0.35)
+    assert found[0] > 0
+
+
+def test_a_band_that_is_lost_is_one_band(flat):
+    """Of 22 bands of 8 kHz one goes out as silence, a narrow and loud or a wide and soft one."""
+    clips, objective = flat
+    model = objective.model
+    edges = model.config.band_edges
+    one = math.log(0.5 + 1e-3) / 22 + math.log(1e-3) * 21 / 22
+    for band in (4, 20):
+        objective.model = bins_at(model, 31.25 * edges[band], 31.25 * edges[band + 1], 0.0)
+        error = objective(clips, depth=1, heads=1, window=63)["full_error"]
+        assert float(error) == pytest.approx(one, abs=1e-3)
+    objective.model = model
+
+
+def test_lost_speech_counts_more_than_left_noise(flat):
+    """Magnitudes to the power 0.3 as far below as above."""
+    clips, objective = flat
+    model, config = objective.model, objective.config
+    found = {}
+    for lost in (0.0, 1.0):
+        objective.config = replace(config, lost_speech=lost, complex_share=0.0)
+        for way, power in (("below", 0.8), ("above", 1.2)):
+            objective.model = Told(model, power ** (1 / 0.3))
+            term = objective(clips, depth=1, heads=1, window=63)["full_compressed"]
+            found[lost, way] = float(term)
+    objective.model, objective.config = model, config
+    assert found[0.0, "below"] == pytest.approx(found[0.0, "above"], rel=0.02)
+    assert found[1.0, "above"] == pytest.approx(found[0.0, "above"], rel=1e-6)
+    assert found[1.0, "below"] == pytest.approx(2 * found[0.0, "below"], rel=1e-6)
+
+
 def test_nobody_speaking_is_no_louder_than_what_comes_in(config):
     """Levels that clips are brought to one by come from what comes in, where nobody speaks."""
     trainer = Trainer(config)

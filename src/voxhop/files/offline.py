@@ -66,7 +66,7 @@ def enhance(  # noqa: PLR0913 - keyword-only options
         Which packets of the microphone were lost; see `voxhop.conceal`.
     workers
         Threads that may work on stretches of a long recording at the same time. Each hears all of
-        it, and works so much before a stretch of its own (29 s with the default model) that the
+        it up to its last stretch, and works so much before each (29 s with the default) that the
         result is that of one thread but for rounding; comfort noise is another draw. One thread
         does it all with ``auto_bypass`` (which goes with a delay to be found), with losses, with
         a model of which `ModelInfo.warm_up_samples` is 0, and where a recording is too short.

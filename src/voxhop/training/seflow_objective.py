@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from voxhop.reference.seflow import SEFlow
     from voxhop.training.degrade import Degraded
 
-_POWER_EPS = 1e-4
-"""Under every root of a power, clips at an active level of 1: -40 dB of a mean bin."""
+_POWER_EPS = 1e-5
+"""Under every root of a power, of equalised clips: -50 dB of what bins of speech have."""
 
+
+_LEVEL = 0.05
+"""-26 dBFS, which typical magnitudes are of."""
 
 _SILENT = 0.1
 """Of what comes in: the least level of a target that clips are brought to one by."""
@@ -49,20 +52,25 @@ _RMS = 3.3
 
 @dataclass(frozen=True)
 class SEFlowLossConfig:
-    """Weights of the terms, all on spectra of clips brought to one active level.
+    """Weights of the terms, on spectra of clips brought to one active level and equalised.
+
+    Equalised: divided by what speech has at a frequency (`band_scale`), which falls by 22 dB up
+    to 8 kHz. Without it 3 kHz and above hardly count.
 
     Attributes
     ----------
     linear : float
         Mean of |Re|, |Im| and magnitude differences.
     error : float
-        Logarithm of the error's energy, clip by clip: a clip that needs little done to it asks
-        for as many dB as a noisy one, and nothing is better the softer it is.
+        Logarithm of the error's energy, clip by clip and band by band: a clip that needs little
+        done to it asks for as many dB as a noisy one, and nothing is better the softer it is.
     compressed : float
         Squared differences of magnitudes to the power `compression`, and of spectra of such
         magnitudes (share `complex_share`): what a listener hears of quiet bins.
     complex_share, compression : float
         See above.
+    lost_speech : float
+        Squared differences of magnitudes count 1 + this where less comes out than should.
     voice : float
         Cross-entropy of voice activity.
     sub_network : float
@@ -71,11 +79,12 @@ class SEFlowLossConfig:
         Hops of the past that a step's frames may attend to; one is drawn per step.
     """
 
-    linear: float = 0.3
+    linear: float = 0.1
     error: float = 0.1
     compressed: float = 2.0
     complex_share: float = 0.3
     compression: float = 0.3
+    lost_speech: float = 1.0
     voice: float = 0.1
     sub_network: float = 1.0
     windows: tuple[int, ...] = (63, 125, 250)
@@ -117,6 +126,7 @@ class SEFlowObjective(nn.Module):
             active_level(batch.target, rate), _SILENT * active_level(batch.noisy, rate)
         )
         scale = 1 / level[:, 0, None]  # (B, 1)
+        scale = scale * equaliser(len(clean[0]), clean)
         heard = torch.view_as_real(noisy).permute(3, 2, 0, 1) * scale
         voice = voice_labels(batch.target, rate_hop(rate))
         window = min(window, self.model.config.time_window)
@@ -146,10 +156,20 @@ class SEFlowObjective(nn.Module):
         compressed = z * (z_mag / z_power.sqrt()) - t * (t_mag / t_power.sqrt())
         share = self.config.complex_share
         both = share * compressed.square().sum(0).mean()
-        both = both + (1 - share) * (z_mag - t_mag).square().mean()
-        error, heard, wanted = (y.square().sum((0, 1, 3)) for y in (z - t, x, t))
+        off = (z_mag - t_mag).square()
+        off = off + self.config.lost_speech * (t_mag - z_mag).relu().square()
+        both = both + (1 - share) * off.mean()
+        error, heard, wanted = (self._by_bands(y) for y in (z - t, x, t))
         error = (error / (heard + wanted + _POWER_EPS) + _LEAST_ERROR).log().mean()
         return {"linear": linear, "compressed": both, "error": error}
+
+    def _by_bands(self, y: Tensor) -> Tensor:
+        """(2, F, B, T) -> mean power of a clip's bands, (K, B)."""
+        power = y.square().sum(0).mean(-1)
+        edges = self.model.config.band_edges
+        which = [k for k, width in enumerate(self.model.config.band_widths) for _ in range(width)]
+        bands = power.new_zeros(edges.index(len(power)), power.shape[1])
+        return bands.index_add(0, torch.tensor(which[: len(power)], device=y.device), power)
 
 
 def _power(z: Tensor) -> Tensor:
@@ -211,8 +231,18 @@ def prepare(model: SEFlow) -> None:
 def band_scale(band_edges: tuple[int, ...]) -> Tensor:
     """Return the typical magnitude of a real part per band, (K,), of speech at -26 dBFS."""
     edges = torch.tensor(band_edges, dtype=torch.float32)
-    hertz = 31.25 * (edges[:-1] + edges[1:]) / 2
-    return 0.12 / (1 + hertz / 700)
+    return _typical((edges[:-1] + edges[1:]) / 2)
+
+
+def equaliser(bins: int, like: Tensor) -> Tensor:
+    """Return what brings bins of speech at a level of 1 to about 1, (F, 1, 1)."""
+    typical = _typical(torch.arange(bins, device=like.device, dtype=like.dtype))
+    return (_LEVEL / (math.sqrt(2) * typical))[:, None, None]
+
+
+def _typical(bins: Tensor) -> Tensor:
+    """Magnitude of a real part, speech at -26 dBFS."""
+    return 0.12 / (1 + 31.25 * bins / 700)
 
 
 def rescaled(weights: dict[str, Tensor]) -> dict[str, Tensor]:
