@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +29,16 @@ from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
 from voxhop.training.recipes import recipe_of
 from voxhop.training.rooms import RoomConfig
-from voxhop.training.spectral_losses import SpectralLosses, cepstrum_basis, own_spectrum
+from voxhop.training.spectral_losses import (
+    SpectralLosses,
+    Texture,
+    cepstrum_basis,
+    own_spectrum,
+)
 from voxhop.training.state import read_log
 from voxhop.training.sublime_data import SublimeDataConfig, draw_batch
 from voxhop.training.sublime_judge import perplexity
-from voxhop.training.sublime_objective import AnnealingConfig, aligned, usage
+from voxhop.training.sublime_objective import AnnealingConfig, CodecObjective, aligned, usage
 from voxhop.training.sublime_shape import SublimeShape
 from voxhop.training.sublime_start import fit_encoder
 
@@ -429,6 +435,43 @@ def test_delays_count_where_phases_are_heard_as_they_are(config):
     assert one == two
     everywhere = own_spectrum(other, target, model.voc.window)[1]
     assert everywhere != own_spectrum(spectrum, target, model.voc.window)[1]
+
+
+def test_texture_is_how_uneven_levels_are_and_not_where():
+    n = 24000
+    noise = torch.randn(1, n, generator=torch.Generator().manual_seed(1))
+    other = torch.randn(1, n, generator=torch.Generator().manual_seed(2))
+    pulses = torch.zeros(1, n)
+    pulses[:, ::160] = 1.0  # 150 Hz
+    moved = pulses.roll(70, 1)
+    texture = Texture()
+    assert texture(noise, noise) == 0
+    assert texture(0.3 * pulses, pulses) < 0.1  # quieter is no less even
+    assert texture(moved, pulses) < 0.2 * texture(noise, pulses)
+    assert texture(other, noise) < 0.25 * texture(noise, pulses)
+    # The spread of the logarithm of an exponential's root, pi / sqrt(24), is what noise has.
+    spread = texture.spread(noise, 512)[:, 6:-6, 4:-4]
+    assert spread.mean() == pytest.approx(0.64, rel=0.1)
+    smooth = (0.5 * pulses + 0.02 * noise).requires_grad_()
+    texture(smooth, pulses).backward()
+    assert float(smooth.grad.abs().sum()) > 0
+
+
+def test_texture_counts_in_runs_that_want_it(config):
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(1, config.phases[0])
+    model, losses = trainer.objective.model, config.loss
+    found = []
+    for weight in (0.0, 1.0):
+        objective = CodecObjective(
+            model, replace(losses, texture=weight), floor=0.2, discriminators=None
+        )
+        with torch.no_grad():
+            terms = objective(clips, temperature=0.05)
+        found.append({name: float(value) for name, value in terms.items()})
+    assert "texture" not in found[0]
+    assert found[1]["loss"] == pytest.approx(found[0]["loss"] + found[1]["texture"], rel=1e-5)
+    assert found[1]["texture"] > 0
 
 
 def test_short_windows_can_be_left_out():

@@ -18,6 +18,9 @@ WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 MELS = (5, 10, 20, 40, 80, 160, 320)
 CEPSTRUM_WINDOWS = (512, 1024, 2048)
 CEPSTRUM_LENGTH = 13
+TEXTURE_WINDOWS = (512, 1024)
+_PATCH_BINS, _PATCH_FRAMES = 13, 9
+_LEAST_SPREAD = 0.1  # nepers: what is even enough
 _FLOOR = 3e-5  # of full scale: what lies below is not heard, and not worth codes
 _BIN_FLOOR = 3e-4
 """The same for a bin of the vocoder's orthonormal transform, 90 dB below a full-scale tone."""
@@ -131,6 +134,54 @@ def own_spectrum(
     if told is not None:
         weight = weight * (told[1:] & told[:-1])[:, None]
     return magnitude, (weight * step.abs()).sum() / weight.sum()
+
+
+class Texture(nn.Module):
+    """How much levels of bins differ from those around them, against the same of the target.
+
+    What is learned by absolute differences of levels comes out as their median: where a pulse or a
+    harmonic may lie here or there, it is smoothed away, and speech gets dull and rough. This
+    compares the spread of levels, in nepers, and not where each lies: what is found has to be as
+    uneven as what is wanted.
+
+    Parameters
+    ----------
+    windows
+        In samples; the hop is a quarter.
+    """
+
+    def __init__(self, windows: tuple[int, ...] = TEXTURE_WINDOWS) -> None:
+        super().__init__()
+        self.windows = windows
+        for n_fft in windows:
+            window = periodic_window("hann_periodic", n_fft).float() * (2 / n_fft)
+            self.register_buffer(f"window{n_fft}", window, persistent=False)
+
+    def forward(self, found: Tensor, target: Tensor) -> Tensor:
+        """(B, N), (B, N) -> mean difference of the logarithms of spreads, a scalar."""
+        distance = found.new_zeros(())
+        for n_fft in self.windows:
+            one, two = (self.spread(audio, n_fft) for audio in (found, target))
+            distance = distance + (one / two).log().abs().mean()
+        return distance / len(self.windows)
+
+    def spread(self, audio: Tensor, n_fft: int) -> Tensor:
+        """(B, N) -> root of the mean square over a patch, (B, F, T), at least `_LEAST_SPREAD`."""
+        window = self.get_buffer(f"window{n_fft}")
+        spectrum = torch.stft(audio, n_fft, n_fft // 4, window=window, return_complex=True)
+        power = spectrum.real.square() + spectrum.imag.square()
+        level = (0.5 * (power + _FLOOR**2).log())[:, None]
+        around = functional.avg_pool2d(
+            level, (_PATCH_BINS, 1), 1, (_PATCH_BINS // 2, 0), count_include_pad=False
+        )
+        squares = functional.avg_pool2d(
+            (level - around).square(),
+            (_PATCH_BINS, _PATCH_FRAMES),
+            1,
+            (_PATCH_BINS // 2, _PATCH_FRAMES // 2),
+            count_include_pad=False,
+        )
+        return (squares[:, 0] + _LEAST_SPREAD**2).sqrt()
 
 
 def cepstrum_basis(mels: int) -> Tensor:

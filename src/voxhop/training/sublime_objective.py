@@ -18,7 +18,7 @@ from voxhop.reference.memory import Memory
 from voxhop.reference.savq import log_weights, rwss
 from voxhop.reference.sublime import offset_rows
 from voxhop.training.discriminators import Discriminators
-from voxhop.training.spectral_losses import SpectralLosses, own_spectrum
+from voxhop.training.spectral_losses import SpectralLosses, Texture, own_spectrum
 
 if TYPE_CHECKING:
     from voxhop.reference.sublime import Sublime
@@ -83,6 +83,8 @@ class SublimeLossConfig:
     magnitude, delay : float
         Distances of the vocoder's own log-magnitudes and group delays. Not in the paper; a run
         without them takes several times as long to find formants and pitch.
+    texture : float
+        Distance of how uneven the levels of bins are, see `Texture`. Not in the paper.
     rwss : float
         What keeps codes in use. In batches of some hundred frames a code without any is common,
         and the paper's 1 leaves the clipped gradient nothing else: see ``docs/training.md``.
@@ -101,6 +103,7 @@ class SublimeLossConfig:
     mfcc: float = 1.0
     magnitude: float = 2.0
     delay: float = 0.5
+    texture: float = 0.0
     rwss: float = 3e-4
     rwss_eps: float = 1e-3
     adversarial: float = 1.0
@@ -151,6 +154,7 @@ class CodecObjective(nn.Module):
         super().__init__()
         self.model, self.config, self.floor = model, config, floor
         self.spectral = SpectralLosses(model.config.sample_rate, shortest=config.shortest)
+        self.texture = Texture() if config.texture else None
         self.judges = None if discriminators is None else Discriminators(discriminators)
 
     def forward(
@@ -199,6 +203,8 @@ class CodecObjective(nn.Module):
         sound, _ = self.model.voc.synthesis(spectrum, None, self._offset_rows(codes, batch.both))
         found, target = aligned(sound, batch.target, self.model)
         terms["mel"], terms["mfcc"] = self.spectral(found, target)
+        if self.texture is not None:
+            terms["texture"] = self.texture(found, target)
         if adversarial:
             assert self.judges is not None  # noqa: S101 - made for such phases
             terms["judges"], terms["adversarial"], terms["matching"] = self.judges(found, target)
