@@ -84,7 +84,7 @@ class SEFlowLossConfig:
     compressed: float = 2.0
     complex_share: float = 0.3
     compression: float = 0.3
-    lost_speech: float = 1.0
+    lost_speech: float = 0.4
     voice: float = 0.1
     sub_network: float = 1.0
     windows: tuple[int, ...] = (63, 125, 250)
