@@ -28,10 +28,11 @@ from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice
 from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
 from voxhop.training.rooms import RoomConfig
-from voxhop.training.seflow_judge import enhanced
+from voxhop.training.seflow_judge import enhanced, heard_distance
 from voxhop.training.seflow_objective import prepare
 from voxhop.training.start import load_model, read_weights
 from voxhop.training.state import read_log
+from voxhop.training.validate import si_sdr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -335,6 +336,23 @@ def test_nobody_speaking_is_no_louder_than_what_comes_in(config):
     terms = trainer.objective(silent, depth=1, heads=1, window=63)
     assert terms["full_linear"] < 20
     assert float(terms["full_error"]) == pytest.approx(0.0, abs=5e-3)
+
+
+def test_what_is_heard_of_soft_bins(flat):
+    """Without what lies above 2 kHz half of what is heard is wrong, whatever SI-SDR says."""
+    clips, _ = flat
+    rate = clips.sample_rate
+    spectrum = torch.fft.rfft(clips.target)
+    hertz = torch.linspace(0, rate / 2, spectrum.shape[1])
+    dull = torch.fft.irfft(spectrum * (hertz < 2000), clips.target.shape[1])
+    silent = torch.zeros_like(dull)
+    assert (si_sdr(dull, clips.target) > 7).all()
+    least = heard_distance(clips.target, clips.target, rate)
+    found, all_ = (heard_distance(x, clips.target, rate) for x in (dull, silent))
+    assert torch.allclose(least, torch.tensor(1e-4))
+    assert torch.allclose(found / all_, torch.tensor(0.5), atol=0.08)
+    louder = heard_distance(10 * dull, 10 * clips.target, rate)
+    assert torch.allclose(louder, found, rtol=1e-3)
 
 
 def test_what_carries_bins_learns_slower(config):

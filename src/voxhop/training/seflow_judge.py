@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from voxhop.reference.seflow import SEFlow
+from voxhop.reference.seflow import SEFlow, analysis
 from voxhop.reference.seflow_config import rate_hop
+from voxhop.training.acoustics import active_level
 from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice_labels
 from voxhop.training.draw import Draw
+from voxhop.training.seflow_objective import POWER_EPS, equaliser
 from voxhop.training.validate import si_sdr
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from voxhop.training.bank import SoundBank
     from voxhop.training.config import SEFlowTrainingConfig
     from voxhop.training.degrade import Degraded
+
+_INAUDIBLE = 1e-4
+"""A distance that nobody hears."""
 
 _BASE = DegradationConfig(
     noise=0.0, reverberation=0.0, clipping=0.0, packet_loss=0.0, silence=0.0, snr_db=(0.0, 0.0)
@@ -85,12 +90,15 @@ class SEFlowJudge:
             SI-SDR gains in dB: ``noise_gain`` (0 dB), ``reverb_gain``, ``clipping_gain``,
             ``loss_gain``; in noise also ``rates_gain``, the mean of all other rates,
             ``gain_B_H`` of some sub-networks and ``worst_gain`` of these; ``voice_right``,
-            share of frames; ``score``, mean of the first four, of the rates and of the worst.
+            share of frames; ``heard_gain``, mean over kinds of the fall of `heard_distance`, dB,
+            which SI-SDR does not see; ``score``, mean of the first four, of the rates, of what is
+            heard and of the worst.
         """
         assert isinstance(model, SEFlow)  # noqa: S101 - the objective's
         found = {f"{kind}_gain": _gain(model, clips) for kind, clips in self._kinds.items()}
         rates = [_gain(model, clips) for clips in self._others]
         found["rates_gain"] = sum(rates) / len(rates) if rates else found["noise_gain"]
+        found["heard_gain"] = sum(_heard_gain(model, c) for c in self._kinds.values()) / len(KINDS)
         noise = self._kinds["noise"]
         sizes = {f"gain_{b}_{h}": _gain(model, noise, b, h) for b, h in self._networks}
         found["worst_gain"] = min(sizes.values(), default=found["noise_gain"])
@@ -113,6 +121,34 @@ def _gain(
 ) -> float:
     after = si_sdr(enhanced(model, clips, depth, heads), clips.target)
     return float((after - si_sdr(clips.noisy, clips.target)).mean())
+
+
+def _heard_gain(model: SEFlow, clips: Degraded) -> float:
+    before = heard_distance(clips.noisy, clips.target, clips.sample_rate)
+    after = heard_distance(enhanced(model, clips), clips.target, clips.sample_rate)
+    return float(10 * (before / after).log10().mean())
+
+
+def heard_distance(audio: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """Mean squared difference of magnitudes to the power 0.3, equalised, soft bins included.
+
+    Parameters
+    ----------
+    audio, target : Tensor, (clips, T*hop)
+        At any level; a clip is brought to an active level of 1 by its target.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    Tensor, (clips)
+        Above 0: below -50 dB of what speech has at a frequency nothing is heard.
+    """
+    scale = 1 / active_level(target, sample_rate)
+    one, two = (analysis(x * scale, sample_rate)[0] for x in (audio, target))
+    weights = equaliser(one.shape[2], one.real)[:, 0, 0]
+    one, two = (((x * weights).abs().square() + POWER_EPS) ** (0.3 / 2) for x in (one, two))
+    return (one - two).square().mean((1, 2)) + _INAUDIBLE
 
 
 def _voice_right(model: SEFlow, clips: Degraded) -> float:

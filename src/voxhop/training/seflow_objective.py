@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxhop.reference.seflow import SEFlow
     from voxhop.training.degrade import Degraded
 
-_POWER_EPS = 1e-5
+POWER_EPS = 1e-5
 """Under every root of a power, of equalised clips: -50 dB of what bins of speech have."""
 
 
@@ -160,7 +160,7 @@ class SEFlowObjective(nn.Module):
         off = off + self.config.lost_speech * (t_mag - z_mag).relu().square()
         both = both + (1 - share) * off.mean()
         error, heard, wanted = (self._by_bands(y) for y in (z - t, x, t))
-        error = (error / (heard + wanted + _POWER_EPS) + _LEAST_ERROR).log().mean()
+        error = (error / (heard + wanted + POWER_EPS) + _LEAST_ERROR).log().mean()
         return {"linear": linear, "compressed": both, "error": error}
 
     def _by_bands(self, y: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class SEFlowObjective(nn.Module):
 
 def _power(z: Tensor) -> Tensor:
     """(2, F, B, T) -> (F, B, T), never zero."""
-    return z.square().sum(0) + _POWER_EPS
+    return z.square().sum(0) + POWER_EPS
 
 
 @torch.no_grad()

@@ -46,8 +46,11 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
             {"noise_gain": "noise, 0 dB", "reverb_gain": "reverberation"},
         ),
         Panel("SI-SDR gain, dB", {"clipping_gain": "clipping", "loss_gain": "lost packets"}),
-        Panel("SI-SDR gain of all rates, dB", {"rates_gain": "noise, 0 dB"}),
-        Panel("worst sub-network, dB", {"worst_gain": "noise, 0 dB"}),
+        Panel(
+            "SI-SDR gain, dB",
+            {"rates_gain": "other rates, noise", "worst_gain": "worst sub-network, noise"},
+        ),
+        Panel("fall of what is heard wrong, dB", {"heard_gain": "mean of four"}),
         Panel("voice activity", {"voice_right": "right frames"}),
     )
 
@@ -132,7 +135,8 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         return (
             f"score {record['score']:.2f}, SI-SDR gain: noise {record['noise_gain']:.1f}, "
             f"reverberation {record['reverb_gain']:.1f}, clipping {record['clipping_gain']:.1f}, "
-            f"losses {record['loss_gain']:.1f}, worst sub-network {record['worst_gain']:.1f} dB"
+            f"losses {record['loss_gain']:.1f}, worst sub-network {record['worst_gain']:.1f} dB; "
+            f"what is heard wrong falls by {record['heard_gain']:.1f} dB"
         )
 
     def described(self, info: ModelInfo, trained: int) -> str:
@@ -155,6 +159,7 @@ per hop of the full network at {info.sample_rate / 1000:g} kHz."""
             "loss_gain": "with lost packets",
             "rates_gain": "in noise, mean of the other rates",
             "worst_gain": "in noise, worst of the sub-networks looked at",
+            "heard_gain": "fall of the distance of equalised magnitudes, mean of the first four",
         }
         return [f"{text}: {figures[key]:+.1f} dB" for key, text in titles.items() if key in figures]
 
