@@ -457,8 +457,12 @@ def test_what_sounds_right_has_no_loss(bank, monkeypatch):
     terms = objective(batch, calls=2, sound=True)
     assert float(terms["distance"]) < 1e-10
     assert float(terms["levels"]) < 1e-3
-    off = StreamFMObjective(objective.model, keep=0.5, levels=0.2)(batch, calls=1, sound=True)
-    sum_of_terms = off["mel"] + 0.5 * off["distance"] + 0.2 * off["levels"]
+    weights = {"keep": 0.5, "levels": 0.2, "texture": 0.3}
+    off = StreamFMObjective(objective.model, **weights)(batch, calls=1, sound=True)
+    sum_of_terms = off["mel"] + sum(
+        weight * off[term]
+        for term, weight in (("distance", 0.5), ("levels", 0.2), ("texture", 0.3))
+    )
     assert float(off["loss"]) == pytest.approx(float(sum_of_terms))
     assert float(terms["mel"]) < 1e-3
     monkeypatch.setattr(objective.model, "velocity", lambda *_: (1.1 * x - start, {}))
@@ -554,6 +558,7 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("latest = 0.0", "latest"),
         ("keep = -1.0", "keep"),
         ("levels = -1.0", "levels"),
+        ("texture = -1.0", "texture"),
         ("[[phases]]\nsound = true", "sound"),
         ("[[phases]]\ncalls = 2\nsound = true", "default_solver: 'euler5'"),
         ("[[phases]]\ntableau = true", "tableau"),

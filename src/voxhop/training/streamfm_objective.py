@@ -15,7 +15,7 @@ from torch.nn import functional
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import SubbandBatchNorm
 from voxhop.reference.streamfm_spread import SPREAD_LIMITS
-from voxhop.training.spectral_losses import SpectralLosses
+from voxhop.training.spectral_losses import SpectralLosses, Texture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,9 +48,9 @@ class StreamFMObjective(nn.Module):
     teacher : tuple of StreamFM and str, optional
         What the model learns from in steps with ``calls``, the same with its first weights, and
         by which solver.
-    keep, levels : float
-        Weights beside how the result sounds: of the compressed spectrum's error, and of differences
-        of levels, bin by bin, in bels.
+    keep, levels, texture : float
+        Weights beside how the result sounds: of the compressed spectrum's error, of differences
+        of levels, bin by bin, in bels, and of how uneven they are.
     """
 
     def __init__(
@@ -60,9 +60,12 @@ class StreamFMObjective(nn.Module):
         *,
         keep: float = 1.0,
         levels: float = 0.05,
+        texture: float = 0.0,
     ) -> None:
         super().__init__()
-        self.model, self.keep, self.levels = model, keep, levels
+        self.model = model
+        self.keep, self.levels, self.texture = keep, levels, texture
+        self.unevenness = Texture() if texture else None
         self.spectra_of_sound = SpectralLosses(model.config.sample_rate, shortest=_SHORTEST)
         # In a tuple: it is no part of what is trained, saved and averaged.
         self.teacher = teacher
@@ -168,7 +171,11 @@ class StreamFMObjective(nn.Module):
         mel, _ = self.spectra_of_sound(audio, target)
         levels = torch.stack([_level_error(audio, target, n) for n in _LEVEL_WINDOWS]).mean()
         loss = mel + self.keep * distance + self.levels * levels
-        return {"loss": loss, "mel": mel, "distance": distance, "levels": levels}
+        terms = {"mel": mel, "distance": distance, "levels": levels}
+        if self.unevenness is not None:
+            terms["texture"] = self.unevenness(audio, target)
+            loss = loss + self.texture * terms["texture"]
+        return {"loss": loss, **terms}
 
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:
         model = self.model

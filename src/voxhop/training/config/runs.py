@@ -105,10 +105,10 @@ class StreamFMTrainingConfig(RunConfig):
         the norms before weights are scored and kept.
     teacher_solver : str
         What phases with `calls` learn to give; files say the model's `default_solver`.
-    keep, levels : float
+    keep, levels, texture : float
         In phases with `sound`: weights beside the mel spectra's. The squared error of the
         compressed spectrum holds in place what was there; levels bin by bin make what is new less
-        rough.
+        rough; texture, how uneven they are, less smooth.
     latest : float
         Times of the flow are drawn below it. The error of a velocity is largest at the end,
         where no solver asks for it.
@@ -125,6 +125,7 @@ class StreamFMTrainingConfig(RunConfig):
     teacher_solver: str = "euler5"
     keep: float = 1.0
     levels: float = 0.05
+    texture: float = 0.0
     latest: float = 1.0
 
     def __post_init__(self) -> None:
@@ -171,8 +172,11 @@ class StreamFMTrainingConfig(RunConfig):
                 f"damage.kbps: {list(kbps)}, expected some of {list(CODEC_KBPS)}",
             ),
             (
-                min(self.keep, self.levels) >= 0,
-                f"keep, levels: {self.keep}, {self.levels}, expected 0 or more",
+                min(self.keep, self.levels, self.texture) >= 0,
+                (
+                    f"keep, levels, texture: {self.keep}, {self.levels}, {self.texture}, "
+                    "expected 0 or more"
+                ),
             ),
             (0 < self.latest <= 1, f"latest: {self.latest}, expected above 0 and at most 1"),
             (

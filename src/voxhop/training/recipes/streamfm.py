@@ -47,7 +47,7 @@ _SIGMA_KEY, _SETTLING_KEY = 2, 3
 class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     """See `Recipe`."""
 
-    losses = ("loss", "flow", "wave", "spectral", "mel", "distance", "levels")
+    losses = ("loss", "flow", "wave", "spectral", "mel", "distance", "levels", "texture")
     panels = (
         Panel("less log-spectral distance, %", {"score": "than the flow's start"}),
         Panel("log-spectral distance, dB", {"lsd": "restored", "lsd_start": "start"}),
@@ -88,7 +88,8 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             if teacher[1] not in model.solvers():
                 known = ", ".join(model.solvers())
                 raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
-        return StreamFMObjective(model, teacher, keep=self.config.keep, levels=self.config.levels)
+        c = self.config
+        return StreamFMObjective(model, teacher, keep=c.keep, levels=c.levels, texture=c.texture)
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""

@@ -40,7 +40,7 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
     """See `Recipe`."""
 
     losses = (
-        *("loss", "mel", "mfcc", "magnitude", "delay", "rwss"),
+        *("loss", "mel", "mfcc", "magnitude", "delay", "texture", "rwss"),
         *("adversarial", "matching", "judges", "right"),
     )
     panels = (
