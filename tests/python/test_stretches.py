@@ -152,6 +152,10 @@ def test_plans(small):
     three = plan(info, 600, workers=3).begins
     assert three[0] == 0
     assert three[1] > three[2] - three[1] > 600 * 16000 - three[2] > cut.lead
+    # Each skims what those before it work on: at some number one more gains too little.
+    many = plan(info, 600, workers=24)
+    assert 4 < many.workers == len(many.begins) < 24
+    assert 600 * 16000 - many.begins[-1] >= many.lead
     assert plan(info, 600, delay_ms=1600.0).lead == 30 * 16000
     # An hour at a high rate waits in pieces that fit in memory.
     hour = plan(info, 3600, workers=2, rate=48000)

@@ -7,6 +7,7 @@ warmed up: what it makes of it is what one stream would have made, but for round
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections import deque
@@ -72,7 +73,7 @@ class Plan:
     @property
     def longest(self) -> int:
         """Frames of the longest but the last, which waits for nothing."""
-        return max(b - a for a, b in zip(self.begins, self.begins[1:], strict=False))
+        return max(b - a for a, b in itertools.pairwise(self.begins))
 
     def length(self, number: int) -> int:
         """Return the frames of a stretch, of the last any number."""
@@ -128,10 +129,11 @@ def plan_stretches(
         bytes_per_s = 4 * rate * (n + 1) * (2 * sides + 1)
         room = math.floor(_MOST_BYTES / bytes_per_s) * rate
         plan = Plan(n, lead, _begins(frames, lead, n, rate))
+        # Of stretches shorter than a lead more would be done twice than is gained.
         if plan.longest > room:
-            plan = Plan(n, lead, tuple(range(0, frames, max(rate, room))))
-        # Of shorter ones more would be done twice than is gained.
-        if min(plan.longest, frames - plan.begins[1], room) >= lead:
+            if room >= lead and frames >= n * room:
+                return Plan(n, lead, tuple(range(0, frames, room)))
+        elif min(b - a for a, b in itertools.pairwise((*plan.begins, frames))) >= lead:
             return plan
     return None
 
