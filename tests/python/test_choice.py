@@ -27,8 +27,19 @@ def test_what_was_measured_is_what_is_taken():
 def test_a_rate_gets_the_model_from_there_on(monkeypatch, rate, name):
     rows = ((0, "low"), (24_000, "mid"), (48_000, "high"))
     monkeypatch.setattr(choice, "BEST_ALONE", rows)
-    assert choice.best_model(rate, has_ref=False) == name
-    assert choice.best_model(rate, has_ref=True) == DEFAULT_MODEL
+    usual = {"delay_ms": 0.0, "auto_bypass": False, "strength": 0.5}
+    assert choice.best_model(rate, has_ref=False, settings=usual) == name
+    assert choice.best_model(rate, has_ref=True, settings=usual) == DEFAULT_MODEL
+    for wanted in ({"delay_ms": 20.0}, {"delay_ms": "auto"}, {"lookahead_ms": 5.0}):
+        asked = usual | wanted
+        assert choice.best_model(rate, has_ref=False, settings=asked) == DEFAULT_MODEL
+
+
+@pytest.mark.parametrize("wanted", [{"delay_ms": 20.0}, {"delay_ms": "auto"}, {"lookahead_ms": 5}])
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_settings_for_references_do_no_harm_without_one(rate, wanted):
+    mic = signals.speech_like(rate // 2, 3).astype(np.float32)
+    assert voxhop.enhance(mic, sample_rate=rate, **wanted).shape == mic.shape
 
 
 def test_enhance_takes_it_without_a_reference_only(monkeypatch, tmp_path, capsys):

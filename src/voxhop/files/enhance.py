@@ -150,7 +150,7 @@ def enhance_file(  # noqa: PLR0913 - keyword-only options
         encoding = choose_output(out, reader, subtype)
         if model is None:
             heard = cross or ref is not None or ref_channel is not None
-            model = best_model(reader.rate, has_ref=heard)
+            model = best_model(reader.rate, has_ref=heard, settings=chosen)
         loaded = stack.enter_context(opened(model))
         enhancer = stack.enter_context(
             Enhancer(recording, loaded, options, chosen, losses, workers)

@@ -103,7 +103,8 @@ def enhance(  # noqa: PLR0913 - keyword-only options
     refs = None if ref is None else ArraySource(to_float("ref", ref), ref_rate)
     recording = SharedReference(stream_source(mics), refs, rule)
     if model is None:
-        model = best_model(rate, has_ref=ref is not None or ref_channel is not None)
+        has_ref = ref is not None or ref_channel is not None
+        model = best_model(rate, has_ref=has_ref, settings=chosen)
     with (
         opened(model) as loaded,
         Enhancer(recording, loaded, options, chosen, losses, workers) as enhancer,
