@@ -3,10 +3,11 @@
     python benchmarks/choice_of_model.py --data FOLDER [--cache FOLDER] [--clips 8] [--json FILE]
 
 draws clips at 24 and 48 kHz of speakers, noises and rooms that training never sees (a corpus's
-valid split): noise at 0 to 15 dB, a room with noise at 20 to 30 dB, and speech with little noise,
-30 to 40 dB. Every model inside the package that enhances a microphone runs over them as
-`voxhop.enhance` would, and a Markdown table is printed: PESQ and DNSMOS OVRL (both at 16 kHz),
-their mean, which decides from 0.05 on, and the log-spectral distance from the target above 8 kHz.
+valid split): noise at 0 to 15 dB, a room with noise at 20 to 30 dB, speech with little noise, 30 to
+40 dB, and the same with the hum of the mains and a whine. Every model inside the package that
+enhances a microphone runs over them as `voxhop.enhance` would, and a Markdown table is printed:
+PESQ and DNSMOS OVRL (both at 16 kHz), their mean, which decides from 0.05 on, and the log-spectral
+distance from the target above 8 kHz.
 `voxhop.files.choice` holds what comes out of it.
 """
 
@@ -46,7 +47,11 @@ CONDITIONS = {
     "noise": _BASE,
     "room": replace(_BASE, reverberation=1.0, snr_db=(20.0, 30.0)),
     "little noise": replace(_BASE, snr_db=(30.0, 40.0)),
+    "hum": replace(_BASE, snr_db=(30.0, 40.0)),
 }
+MAINS_HZ = (50.0, 60.0)
+HARMONICS = 6
+HUM_DBFS, WHINE_DBFS = -34.0, -40.0
 COLUMNS = ("pesq", "ovrl", "mean", "lsd_above_8k")
 
 
@@ -82,7 +87,10 @@ def measure(args: argparse.Namespace, rate: int) -> dict[str, dict[str, dict[str
             samples=SECONDS * rate,
             sample_rate=rate,
         )
-        sets[name] = (batch.noisy.numpy(), batch.target.numpy())
+        noisy = batch.noisy.numpy()
+        if name == "hum":
+            noisy = noisy + np.stack([hum(i, rate) for i in range(args.clips)])
+        sets[name] = (noisy, batch.target.numpy())
     rows = {}
     for system, process in systems().items():
         rows[system] = {
@@ -90,6 +98,16 @@ def measure(args: argparse.Namespace, rate: int) -> dict[str, dict[str, dict[str
             for name, pair in sets.items()
         }
     return rows
+
+
+def hum(clip: int, rate: int) -> np.ndarray:
+    """Return the hum of the mains, falling by its harmonics, and a whine of 1 kHz and above."""
+    turns = 2.0 * np.pi * np.arange(SECONDS * rate) / rate
+    mains = MAINS_HZ[clip % len(MAINS_HZ)]
+    low = sum(np.sin(k * mains * turns + k) / k for k in range(1, HARMONICS + 1))
+    high = np.sin((1000.0 + 500.0 * clip) * turns)
+    parts = ((low, HUM_DBFS), (high, WHINE_DBFS))
+    return sum(10.0 ** (dbfs / 20.0) * x / x.std() for x, dbfs in parts).astype(np.float32)
 
 
 def systems() -> dict[str, Process]:

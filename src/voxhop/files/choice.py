@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # From which rate on which model serves a recording without a reference best: measured by
 # benchmarks/choice_of_model.py, figures in benchmarks/results/choice.md. With a reference there is
 # one that cancels echo.
-BEST_ALONE: Final = ((0, DEFAULT_MODEL), (24_000, "voxhop-seflow"), (48_000, "voxhop-seflow"))
+BEST_ALONE: Final = ((0, DEFAULT_MODEL), (24_000, DEFAULT_MODEL), (48_000, DEFAULT_MODEL))
 
 _OF_REFERENCES: Final = MappingProxyType(
     {"delay_ms": 0.0, "lookahead_ms": 0.0, "auto_bypass": False}
