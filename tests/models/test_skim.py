@@ -143,6 +143,7 @@ def test_what_does_not_fit():
             session.skim_hop(mic, noise=mic)
     path = GOLDEN.parent / "seflow-random" / "model-f32.gguf"
     with voxhop.load(path) as model, model.session() as session:
+        assert model.info.memory_samples == 0 < model.info.warm_up_samples
         hop = np.zeros(session.hop_length, "f4")
         with pytest.raises(ArgumentError, match="no reference"):
             session.skim_hop(hop, hop)

@@ -12,7 +12,7 @@ from voxhop.reference.seflow_config import rate_hop
 from voxhop.training.acoustics import active_level
 from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice_labels
 from voxhop.training.draw import Draw
-from voxhop.training.seflow_objective import POWER_EPS, equaliser
+from voxhop.training.seflow_objective import equaliser, planes, power
 from voxhop.training.validate import si_sdr
 
 if TYPE_CHECKING:
@@ -144,11 +144,11 @@ def heard_distance(audio: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     Tensor, (clips)
         Above 0: below -50 dB of what speech has at a frequency nothing is heard.
     """
-    scale = 1 / active_level(target, sample_rate)
-    one, two = (analysis(x * scale, sample_rate)[0] for x in (audio, target))
-    weights = equaliser(one.shape[2], one.real)[:, 0, 0]
-    one, two = (((x * weights).abs().square() + POWER_EPS) ** (0.3 / 2) for x in (one, two))
-    return (one - two).square().mean((1, 2)) + _INAUDIBLE
+    level = active_level(target, sample_rate)
+    one, two = (planes(analysis(x / level, sample_rate)[0]) for x in (audio, target))
+    weights = equaliser(one.shape[1], one)
+    one, two = (power(x * weights) ** (0.3 / 2) for x in (one, two))
+    return (one - two).square().mean((0, 2)) + _INAUDIBLE
 
 
 def _voice_right(model: SEFlow, clips: Degraded) -> float:

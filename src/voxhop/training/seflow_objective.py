@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxhop.reference.seflow import SEFlow
     from voxhop.training.degrade import Degraded
 
-POWER_EPS = 1e-5
+_POWER_EPS = 1e-5
 """Under every root of a power, of equalised clips: -50 dB of what bins of speech have."""
 
 
@@ -120,14 +120,14 @@ class SEFlowObjective(nn.Module):
         rate = batch.sample_rate
         noisy, _ = analysis(batch.noisy, rate)
         clean, _ = analysis(batch.target, rate)
-        clean = torch.view_as_real(clean).permute(3, 2, 0, 1)  # (2, F, B, T)
+        clean = planes(clean)
         # Where nobody speaks, by what comes in.
         level = torch.maximum(
             active_level(batch.target, rate), _SILENT * active_level(batch.noisy, rate)
         )
         scale = 1 / level[:, 0, None]  # (B, 1)
         scale = scale * equaliser(len(clean[0]), clean)
-        heard = torch.view_as_real(noisy).permute(3, 2, 0, 1) * scale
+        heard = planes(noisy) * scale
         voice = voice_labels(batch.target, rate_hop(rate))
         window = min(window, self.model.config.time_window)
         total = clean.new_zeros(())
@@ -148,7 +148,7 @@ class SEFlowObjective(nn.Module):
 
     def _terms(self, z: Tensor, t: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Compare an estimate with the target, (2, F, B, T); x is what came in."""
-        z_power, t_power = _power(z), _power(t)
+        z_power, t_power = power(z), power(t)
         magnitude = (z_power.sqrt() - t_power.sqrt()).abs().mean()
         linear = (2 * (z - t).abs().mean() + magnitude) / 3
         c = self.config.compression
@@ -160,21 +160,25 @@ class SEFlowObjective(nn.Module):
         off = off + self.config.lost_speech * (t_mag - z_mag).relu().square()
         both = both + (1 - share) * off.mean()
         error, heard, wanted = (self._by_bands(y) for y in (z - t, x, t))
-        error = (error / (heard + wanted + POWER_EPS) + _LEAST_ERROR).log().mean()
+        error = (error / (heard + wanted + _POWER_EPS) + _LEAST_ERROR).log().mean()
         return {"linear": linear, "compressed": both, "error": error}
 
     def _by_bands(self, y: Tensor) -> Tensor:
         """(2, F, B, T) -> mean power of a clip's bands, (K, B)."""
-        power = y.square().sum(0).mean(-1)
-        edges = self.model.config.band_edges
-        which = [k for k, width in enumerate(self.model.config.band_widths) for _ in range(width)]
-        bands = power.new_zeros(edges.index(len(power)), power.shape[1])
-        return bands.index_add(0, torch.tensor(which[: len(power)], device=y.device), power)
+        found = y.square().sum(0).mean(-1)
+        c = self.model.config
+        widths = list(c.band_widths[: c.band_edges.index(len(found))])
+        return torch.stack([band.sum(0) for band in torch.split(found, widths)])
 
 
-def _power(z: Tensor) -> Tensor:
-    """(2, F, B, T) -> (F, B, T), never zero."""
-    return z.square().sum(0) + POWER_EPS
+def planes(spectrum: Tensor) -> Tensor:
+    """(B, T, F) complex -> (2, F, B, T)."""
+    return torch.view_as_real(spectrum).permute(3, 2, 0, 1)
+
+
+def power(z: Tensor) -> Tensor:
+    """(2, F, B, T) of an equalised clip -> (F, B, T), never zero."""
+    return z.square().sum(0) + _POWER_EPS
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ class MelSpectra(nn.Module):
 
     def __init__(self, n_fft: int, mels: int, sample_rate: int) -> None:
         super().__init__()
-        self.n_fft, self.hop = n_fft, n_fft // 4
+        self.n_fft = n_fft
         window = periodic_window("hann_periodic", n_fft).float()
         filters = torch.as_tensor(slaney_filters(n_fft // 2 + 1, mels, sample_rate)).float()
         # Unlike in the codec's features each filter has a sum of 1: all weigh the same.
@@ -52,8 +52,7 @@ class MelSpectra(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, N) -> (B, M, T)."""
-        spectra = torch.stft(audio, self.n_fft, self.hop, window=self.window, return_complex=True)
-        power = spectra.real.square() + spectra.imag.square()
+        power = _powers(audio, self.window)
         # The gradient of a root at zero is none.
         return (power + _FLOOR**2).sqrt().transpose(1, 2).matmul(self.filters).transpose(1, 2)
 
@@ -167,9 +166,7 @@ class Texture(nn.Module):
 
     def spread(self, audio: Tensor, n_fft: int) -> Tensor:
         """(B, N) -> root of the mean square over a patch, (B, F, T), at least `_LEAST_SPREAD`."""
-        window = self.get_buffer(f"window{n_fft}")
-        spectrum = torch.stft(audio, n_fft, n_fft // 4, window=window, return_complex=True)
-        power = spectrum.real.square() + spectrum.imag.square()
+        power = _powers(audio, self.get_buffer(f"window{n_fft}"))
         level = (0.5 * (power + _FLOOR**2).log())[:, None]
         around = functional.avg_pool2d(
             level, (_PATCH_BINS, 1), 1, (_PATCH_BINS // 2, 0), count_include_pad=False
@@ -182,6 +179,13 @@ class Texture(nn.Module):
             count_include_pad=False,
         )
         return (squares[:, 0] + _LEAST_SPREAD**2).sqrt()
+
+
+def _powers(audio: Tensor, window: Tensor) -> Tensor:
+    """(B, N) -> powers of bins, (B, F, T), every quarter of a window."""
+    size = len(window)
+    spectra = torch.stft(audio, size, size // 4, window=window, return_complex=True)
+    return spectra.real.square() + spectra.imag.square()
 
 
 def cepstrum_basis(mels: int) -> Tensor:
