@@ -92,7 +92,8 @@ class Sublime final : public Network {
     const Stft transform{"istft", 2 * c_.hop, c_.hop, c_.hop, Window::kSqrtHannPeriodic, scale};
     PhaseOffsets offsets;
     if (c_.phase_offsets > 0) offsets = {decoder_.phase_offsets, c_.K, codes};
-    ggml_tensor * spectrum = polar_spectrum(b, c_.logmag_max, offsets, x);
+    const Levels levels{c_.logmag_max, c_.sharpness, c_.sharpness_bins};
+    ggml_tensor * spectrum = polar_spectrum(b, levels, offsets, x);
     b.output("out", istft(b, transform, fade_lost(b, "voc", c_.K, codes, spectrum)));
   }
 

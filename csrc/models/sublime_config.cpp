@@ -18,6 +18,7 @@ constexpr size_t kMaxStages = 8;
 constexpr int64_t kMaxKernel = 15;  // bins
 constexpr int64_t kMaxTimes = 4;    // frames, as many as kernels take
 constexpr int64_t kMaxPhaseOffsets = 1024;
+constexpr double kMaxSharpness = 1.0;
 constexpr int64_t kMaxGroups = 256;
 constexpr int64_t kMaxCodes = 255;  // 255 says that a code was not sent
 
@@ -160,6 +161,10 @@ void read_decoder(const GgufFile & file, SublimeConfig & c) {
            static_cast<long long>(bins), static_cast<long long>(c.hop));
   c.phase_offsets = file.find_integer(key("voc.phase_offsets"), 0, kMaxPhaseOffsets).value_or(0);
   c.logmag_max = static_cast<float>(real(file, "logmag_max", -80.0, 80.0));
+  if (file.has(key("voc.sharpness"))) {
+    c.sharpness = real(file, "voc.sharpness", 0.0, kMaxSharpness);
+    c.sharpness_bins = file.integer(key("voc.sharpness_bins"), 1, c.hop);
+  }
 }
 
 }  // namespace

@@ -56,6 +56,8 @@ struct SublimeConfig {
   int64_t features = 0, expanded = 0;  // channels of the bands' maps
   float logmag_max = 0.0f;
   int64_t phase_offsets = 0;  // rows of the table; 0: phases stay as they are
+  double sharpness = 0.0;     // 0: levels stay as they are
+  int64_t sharpness_bins = 0;
 
   bool has(const std::string & part) const;
 };

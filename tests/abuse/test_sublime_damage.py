@@ -25,6 +25,10 @@ def key(name, kind, value):
     return lambda file: file.metadata.__setitem__(S + name, (kind, value))
 
 
+def both(*edits):
+    return lambda file: [edit(file) for edit in edits]
+
+
 def no_key(name):
     return lambda file: file.metadata.pop(S + name)
 
@@ -80,6 +84,12 @@ DAMAGES = {
         shape("voc.phase_offsets", 480, 3),
         r"voc\.phase_offsets: .*no tensor",
     ),
+    "too sharp": (key("voc.sharpness", F32, 1.5), r"voc\.sharpness: 1\.5"),
+    "sharp over nothing": (
+        both(key("voc.sharpness", F32, 0.3), key("voc.sharpness_bins", U32, 0)),
+        r"voc\.sharpness_bins: 0",
+    ),
+    "sharp over what": (key("voc.sharpness", F32, 0.3), r"voc\.sharpness_bins: missing"),
     "loudest": (key("logmag_max", F32, 1e9), r"logmag_max"),
     "missing keys": (without("vq.key"), r"vq\.key: .*missing"),
     "missing values": (without("vq.value"), r"vq\.value: .*missing"),

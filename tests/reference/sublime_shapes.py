@@ -38,6 +38,8 @@ SHAPES = {
         features=2,
         expansion=2.5,
         phase_offsets=11,
+        sharpness=0.4,
+        sharpness_bins=7,
         **_ODD_SIGNAL,
     ),
     "one-mode": SublimeConfig(
@@ -52,6 +54,8 @@ SHAPES = {
         features=1,
         logmag_max=3.0,
         rms_eps=1e-3,
+        sharpness=1.0,
+        sharpness_bins=96,
         **_ODD_SIGNAL,
     ),
 }

@@ -12,7 +12,13 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.errors import ArgumentError, ShapeError
 from voxhop.reference.memory import Memory
-from voxhop.reference.sublime import Sublime, offset_rows, phase_offsets, random_sublime
+from voxhop.reference.sublime import (
+    Sublime,
+    offset_rows,
+    phase_offsets,
+    random_sublime,
+    sharpened,
+)
 from voxhop.reference.sublime_blocks import shuffle_bins
 from voxhop.reference.sublime_config import FRONTEND, BandShape, BlockShape, SublimeConfig
 
@@ -238,6 +244,9 @@ def test_bad_calls(small):
         ({"mel_n_fft": (480, 100)}, r"mel\.n_fft"),
         ({"n_groups_a": 0}, "n_groups"),
         ({"codebook_size": 257}, "codebook_size"),
+        ({"sharpness": -0.1}, r"voc\.sharpness: -0\.1, expected 0 to 1"),
+        ({"sharpness": 1.1}, r"voc\.sharpness: 1\.1"),
+        ({"sharpness_bins": 0}, r"voc\.sharpness_bins: 0"),
         ({"enc": (), "fe": (), "voc": ()}, "no blocks"),
     ],
 )
@@ -285,3 +294,33 @@ def test_phases_are_turned_where_pitch_pulses_are_not_told(small):
         expected, _ = small.voc.synthesis(spectrum, None)
     assert torch.equal(out, expected)
     assert (out - plain).abs().max() > 0.1 * plain.abs().max()
+
+
+def test_levels_are_moved_away_from_those_around_them():
+    levels = torch.randn(2, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    a, w = 0.3, 4
+    moved = sharpened(levels, a, w)
+    assert torch.allclose((2 * moved).exp().sum(1), (2 * levels).exp().sum(1))
+    for clip, frame in ((0, 0), (1, 2)):
+        m = levels[clip, :, frame].tolist()
+        around = [m[max(0, k - w) : k + w + 1] for k in range(40)]
+        wanted = [x + a * (x - sum(near) / len(near)) for x, near in zip(m, around, strict=True)]
+        shift = moved[clip, :, frame] - torch.tensor(wanted, dtype=torch.float64)
+        assert shift.max() - shift.min() < 1e-12
+    even = torch.full((1, 40, 1), -2.0, dtype=torch.float64)
+    assert torch.allclose(sharpened(even, 1.0, 40), even)
+
+
+def test_speech_is_sharpened_when_it_is_heard_and_not_when_it_is_learned():
+    config = dataclasses.replace(SMALL, sharpness=0.3)
+    model = random_sublime(config, 3).double()
+    spectrum = torch.randn(1, 2, 480, 5, dtype=torch.float64)
+    plain, _ = random_sublime(SMALL, 3).double().voc.synthesis(spectrum, None)
+    heard, _ = model.voc.synthesis(spectrum, None)
+    learned, _ = model.voc.synthesis(spectrum, None, sharpen=False)
+    assert torch.equal(learned, plain)
+    sharp = spectrum.clone()
+    sharp[:, 0] = sharpened(spectrum[:, 0], 0.3, config.sharpness_bins)
+    expected, _ = model.voc.synthesis(sharp, None, sharpen=False)
+    assert torch.allclose(heard, expected, rtol=0, atol=1e-12)
+    assert (heard - plain).abs().max() > 0.05 * plain.abs().max()

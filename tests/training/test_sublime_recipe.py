@@ -137,6 +137,7 @@ def drawn(bank, *, key=1, clips=16, dropped=0.5, **changes):
 def test_the_default_shape_is_the_published_one():
     assert SublimeShape(phase_offsets=0).config == SublimeConfig()
     assert SublimeShape().config == SublimeConfig(phase_offsets=37)
+    assert SublimeShape(sharpness=0.3).config.sharpness == 0.3
     full = SublimeShape(frontend=True).config
     assert (full.fe, full.fe_stack_after) == (FRONTEND, 3)
 
@@ -311,6 +312,21 @@ def test_dropping_b_is_what_one_kbit_hears(config):
         mel, _ = trainer.objective.spectral(sound, target)
     assert float(terms["mel"]) == pytest.approx(float(mel), rel=1e-4)
     assert float(terms["temperature"]) == pytest.approx(1e-7)
+
+
+def test_nothing_learns_of_sharpness(config):
+    trainer = Trainer(config)
+    model = trainer.objective.model
+    batch = trainer.draw_clips(3, config.phases[0])
+    codes, _ = model.encode(batch.noisy)
+    losses, sounds = [], []
+    for sharpness in (0.0, 0.5):
+        model.voc.sharpness = sharpness
+        with torch.no_grad():
+            losses.append(float(trainer.objective(batch, temperature=0.05)["loss"]))
+            sounds.append(model.decode(codes)[0])
+    assert losses[0] == losses[1]
+    assert not torch.allclose(*sounds, rtol=0.1)
 
 
 def test_a_run_learns_and_says_what(finished: Path):

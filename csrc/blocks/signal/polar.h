@@ -16,9 +16,18 @@ struct PhaseOffsets {
   ggml_tensor * codes = nullptr;  // (G); null: no offsets
 };
 
-/// e^min(M, limit) (cos P, sin P) of M, P + offset: (2, F) -> (2, F). Always f32 in, double
-/// inside: P is unbounded.
-ggml_tensor * polar_spectrum(HopBuilder & b, float limit, const PhaseOffsets & offsets,
+/// What is done to log magnitudes M before they become a spectrum: none lies above `limit`, and
+/// with a `sharpness` each is moved by that share of its distance from the mean of those up to
+/// `bins` away, away from it, and all by what keeps the energy.
+struct Levels {
+  float limit = 0.0f;
+  double sharpness = 0.0;
+  int64_t bins = 0;
+};
+
+/// e^M' (cos P, sin P) of M, P + offset: (2, F) -> (2, F). Always f32 in, double inside: P is
+/// unbounded.
+ggml_tensor * polar_spectrum(HopBuilder & b, const Levels & levels, const PhaseOffsets & offsets,
                              ggml_tensor * x);
 
 }  // namespace voxhop

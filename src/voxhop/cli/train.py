@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from pathlib import Path
@@ -112,10 +113,11 @@ def _report(recipe: Recipe[Any], record: dict[str, Any]) -> None:
     """Print one line per record of the log."""
     kind = record["kind"]
     if kind == "train":
-        eta = record["eta_s"] / 60
-        say(
-            f"step {record['step']}: {recipe.line(record)}, "
-            f"{record['audio_per_s']:.1f} s of audio per s, {eta:.0f} min left"
-        )
+        parts = [f"step {record['step']}: {recipe.line(record)}"]
+        if math.isfinite(record["audio_per_s"]):  # not known at a run's first step
+            parts.append(f"{record['audio_per_s']:.1f} s of audio per s")
+        if math.isfinite(record["eta_s"]):
+            parts.append(f"{record['eta_s'] / 60:.0f} min left")
+        say(", ".join(parts))
     elif kind in ("valid", "anchor"):
         say(f"validation, {record.get('weights', 'to beat')}: {recipe.line(record)}")

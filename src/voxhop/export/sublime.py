@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.nn import functional
+import torch
 
 from voxhop.errors import ModelFileError
 from voxhop.export.model_file import (
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     import gguf
     from numpy.typing import NDArray
+    from torch import Tensor
 
 ARCHITECTURE = "sublime"
+_ROUNDED = 1e-7  # what is left of a unit length after rounding to f32
 VERSION = 1
 # What the formulas are, and no file may say otherwise.
 _FIXED: dict[str, Any] = {
@@ -89,6 +91,8 @@ def sublime_metadata(config: SublimeConfig) -> dict[str, Any]:
     if "decoder" in c.parts:
         if c.phase_offsets:
             values["voc.phase_offsets"] = c.phase_offsets
+        if c.sharpness:
+            values |= {"voc.sharpness": c.sharpness, "voc.sharpness_bins": c.sharpness_bins}
         values["voc.bands.count"] = len(c.bands)
         for i, band in enumerate(c.bands):
             for leaf, size in band._asdict().items():
@@ -123,8 +127,14 @@ def sublime_tensors(
     prefixes = tuple(prefix for part in wanted for prefix in _PREFIXES[part])
     state = {k: v.detach().cpu() for k, v in model.state_dict().items() if k.startswith(prefixes)}
     if "vq.key" in state:
-        state["vq.key"] = functional.normalize(state["vq.key"].double(), dim=1)
+        state["vq.key"] = _unit(state["vq.key"].double())
     return {name: to_array(name, t, _stored(name, t.dim(), dtype)) for name, t in state.items()}
+
+
+def _unit(keys: Tensor) -> Tensor:
+    """Normalise rows; those of a file, which are so up to rounding, stay as they are."""
+    norms = keys.norm(dim=1, keepdim=True)
+    return torch.where((norms - 1).abs() < _ROUNDED, keys, keys / norms)
 
 
 def _stored(name: str, dimensions: int, dtype: DataType) -> DataType:
@@ -199,6 +209,9 @@ def _model(reader: gguf.GGUFReader) -> Sublime:
         metadata.expect("istft.n_fft", 2 * own("hop_length"))
         if "voc.phase_offsets" in metadata:
             fields["phase_offsets"] = own("voc.phase_offsets")
+        if "voc.sharpness" in metadata:
+            fields["sharpness"] = own("voc.sharpness")
+            fields["sharpness_bins"] = own("voc.sharpness_bins")
         bands = range(own("voc.bands.count"))
         fields["bands"] = tuple(_band(metadata, f"voc.bands.{i}") for i in bands)
     for part, name in _BLOCKS.items():

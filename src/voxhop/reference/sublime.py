@@ -162,6 +162,7 @@ class Vocoder(nn.Module):
     def __init__(self, config: SublimeConfig) -> None:
         super().__init__()
         self.blocks, self.logmag_max = len(config.voc), config.logmag_max
+        self.sharpness, self.sharpness_bins = config.sharpness, config.sharpness_bins
         for i, shape in enumerate(config.voc):
             self.add_module(str(i), ConvBlock(shape, config.rms_eps))
         width = config.voc[-1].c_out
@@ -211,10 +212,21 @@ class Vocoder(nn.Module):
         return self.out(maps, memory)
 
     def synthesis(
-        self, spectrum: Tensor, overlap: Tensor | None, rows: Tensor | None = None
+        self,
+        spectrum: Tensor,
+        overlap: Tensor | None,
+        rows: Tensor | None = None,
+        *,
+        sharpen: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """(B, 2, F, T) -> samples (B, T*F) and the half frame that waits."""
-        magnitude = spectrum[:, 0].clamp_max(self.logmag_max).exp()
+        """(B, 2, F, T) -> samples (B, T*F) and the half frame that waits.
+
+        ``sharpen=False`` is for learning: losses would take back what sharpening adds.
+        """
+        levels = spectrum[:, 0].clamp_max(self.logmag_max)
+        if sharpen and self.sharpness:
+            levels = sharpened(levels, self.sharpness, self.sharpness_bins)
+        magnitude = levels.exp()
         phase = spectrum[:, 1]
         if rows is not None and self.phase_offsets is not None:
             phase = phase + self.phase_offsets[rows].transpose(1, 2)
@@ -329,6 +341,28 @@ def phase_offsets(config: SublimeConfig) -> Tensor | None:
     hz = torch.arange(F, dtype=torch.float64, device="cpu") * config.sample_rate / (2 * F)
     low, high = _OFFSETS_HZ
     return (2 * math.pi * turns * ((hz - low) / (high - low)).clamp(0, 1)).float()
+
+
+def sharpened(levels: Tensor, sharpness: float, bins: int) -> Tensor:
+    """Move log-magnitudes away from the mean of those around them, at equal energy.
+
+    S_k = M_k + a (M_k - mean of M_j, |k - j| <= w), M'_k = S_k + ln(sum e^(2 M) / sum e^(2 S)) / 2.
+    A network that learns by distances says the median where a harmonic may lie here or there,
+    which sounds dull and rough.
+
+    Parameters
+    ----------
+    levels : Tensor, (B, F, T)
+        M, nepers.
+    sharpness, bins
+        a and w.
+    """
+    around = functional.avg_pool1d(
+        levels.transpose(1, 2), 2 * bins + 1, 1, bins, count_include_pad=False
+    ).transpose(1, 2)
+    moved = levels + sharpness * (levels - around)
+    energies = [(2 * x).logsumexp(1, keepdim=True) for x in (levels, moved)]
+    return moved + (energies[0] - energies[1]) / 2
 
 
 def offset_rows(codes: Tensor, config: SublimeConfig) -> Tensor | None:

@@ -10,6 +10,7 @@ from voxhop.errors import ArgumentError
 
 PARTS = ("encoder", "frontend", "decoder")
 MOST_PHASE_OFFSETS = 1024
+MOST_SHARPNESS = 1.0
 ENCODER_STACK_AFTER = 1  # the encoder's first block runs per mel frame, the others per code
 
 
@@ -71,6 +72,9 @@ class SublimeConfig:
     phase_offsets
         Rows of the table of what the vocoder's phases are turned by, one of which a frame's
         codes choose; 0: phases stay as they are.
+    sharpness, sharpness_bins
+        By what share of their distance from the mean of so many bins on either side
+        log-magnitudes are moved away from it, at equal energy; 0: they stay as they are.
     """
 
     enc: tuple[BlockShape, ...] = ENCODER
@@ -95,6 +99,8 @@ class SublimeConfig:
     rms_eps: float = 1e-6
     lookahead_frames: int = 1
     phase_offsets: int = 0
+    sharpness: float = 0.0
+    sharpness_bins: int = 12
 
     def __post_init__(self) -> None:
         mels, hop = sum(self.n_mels), self.hop_length
@@ -114,6 +120,14 @@ class SublimeConfig:
             (
                 0 <= self.phase_offsets <= MOST_PHASE_OFFSETS,
                 f"voc.phase_offsets: {self.phase_offsets}, expected 0 to {MOST_PHASE_OFFSETS}",
+            ),
+            (
+                0 <= self.sharpness <= MOST_SHARPNESS,
+                f"voc.sharpness: {self.sharpness}, expected 0 to {MOST_SHARPNESS}",
+            ),
+            (
+                0 < self.sharpness_bins <= hop,
+                f"voc.sharpness_bins: {self.sharpness_bins}, expected 1 to {hop}",
             ),
             *_chain("enc", self.enc, mels, ENCODER_STACK_AFTER),
             *_chain("fe", self.fe, mels, self.fe_stack_after),

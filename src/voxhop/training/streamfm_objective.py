@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.solvers import euler
-from voxhop.reference.streamfm_blocks import SubbandBatchNorm
+from voxhop.reference.streamfm_blocks import SubbandBatchNorm, convolving_in_bf16
 from voxhop.reference.streamfm_spread import SPREAD_LIMITS
 from voxhop.training.spectral_losses import SpectralLosses, Texture
 
@@ -105,6 +105,23 @@ class StreamFMObjective(nn.Module):
         settled : bool
             Norms keep the statistics that they have.
         """
+        kind = batch.given.device.type
+        lower = convolving_in_bf16(self.model, enabled=torch.is_autocast_enabled(kind))
+        with lower, torch.autocast(kind, enabled=False):
+            return self._terms(
+                batch, predict=predict, calls=calls, sound=sound, tableau=tableau, settled=settled
+            )
+
+    def _terms(
+        self,
+        batch: Restoring,
+        *,
+        predict: bool,
+        calls: int,
+        sound: bool,
+        tableau: bool,
+        settled: bool,
+    ) -> dict[str, Tensor]:
         # Statistics of a call are those of its time, a teacher's are of all times.
         distils = calls > 0 and not sound
         self.model.train(self.training and not (settled or tableau or distils))

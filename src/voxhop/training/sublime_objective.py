@@ -200,7 +200,8 @@ class CodecObjective(nn.Module):
         terms["magnitude"], terms["delay"] = own_spectrum(
             spectrum, batch.target, self.model.voc.window, self._told()
         )
-        sound, _ = self.model.voc.synthesis(spectrum, None, self._offset_rows(codes, batch.both))
+        rows = self._offset_rows(codes, batch.both)
+        sound, _ = self.model.voc.synthesis(spectrum, None, rows, sharpen=False)
         found, target = aligned(sound, batch.target, self.model)
         terms["mel"], terms["mfcc"] = self.spectral(found, target)
         if self.texture is not None:

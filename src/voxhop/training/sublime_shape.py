@@ -29,6 +29,9 @@ class SublimeShape:
     phase_offsets : int
         Rows of the table that phases are turned by, a prime above the codes of a group: then
         the row is another one when a single code is.
+    sharpness : float
+        By which share levels are moved away from those around them when the codec speaks, 0
+        to 1; nothing learns of it.
     frontend : bool
         Whether there is a front-end for noisy speech.
     frontend_width : int
@@ -44,6 +47,7 @@ class SublimeShape:
     query_dim: int = 16
     features: int = 8
     phase_offsets: int = 37
+    sharpness: float = 0.0
     frontend: bool = False
     frontend_width: int = 512
     frontend_fast: tuple[Repeated, ...] = ((3, 512, 512),)
@@ -67,6 +71,7 @@ class SublimeShape:
             query_dim=self.query_dim,
             features=self.features,
             phase_offsets=self.phase_offsets,
+            sharpness=self.sharpness,
         )
 
     @property

@@ -116,7 +116,7 @@ class StreamFMTrainingConfig(RunConfig):
 
     recipe: Literal["streamfm"] = "streamfm"
     name: str = "voxhop-streamfm"
-    precision: Literal["f32"] = "f32"  # spectra are complex
+    precision: Literal["bf16", "f32"] = "f32"  # of the convolutions; spectra are complex
     model: StreamFMConfig = field(default_factory=StreamFMConfig)
     simulation: DegradationConfig = field(default_factory=DegradationConfig)
     damage: DamageConfig = field(default_factory=DamageConfig)

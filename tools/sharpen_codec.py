@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Let a speech codec of this package move its levels away from those around them as it speaks.
+
+    python tools/sharpen_codec.py MODEL.gguf OUT.gguf --sharpness 0.3 [--bins 12] [--dtype f16]
+
+The weights are unchanged; what it does to the sound: docs/training.md. 0 takes it away again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from voxhop.errors import VoxhopError
+from voxhop.export.sublime import read_sublime, write_sublime
+from voxhop.models import load
+from voxhop.reference import Sublime
+
+CARD = "voxhop.model_card"
+KEPT = ("general.name", "general.license", CARD)
+SECTION = "\n\n## Sharpness\n"
+
+
+def main() -> int:
+    """Read, change what the file says of levels, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--sharpness", type=float, required=True, help="0 to 1")
+    parser.add_argument("--bins", type=int, default=12, help="on either side, of 25 Hz")
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f16")
+    args = parser.parse_args()
+    try:
+        write_sharpened(args.model, args.out, args.sharpness, args.bins, args.dtype)
+    except VoxhopError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def write_sharpened(path: Path, out: Path, sharpness: float, bins: int, dtype: str) -> None:
+    """Write the codec at `path` with another sharpness, and say so in its card."""
+    model = read_sublime(path)
+    changed = Sublime(replace(model.config, sharpness=sharpness, sharpness_bins=bins))
+    changed.load_state_dict(model.state_dict())
+    with load(path) as loaded:
+        metadata = {key: loaded.metadata[key] for key in KEPT if key in loaded.metadata}
+    if CARD in metadata:
+        metadata[CARD] = metadata[CARD].split(SECTION)[0].rstrip() + _section(sharpness, bins)
+    write_sublime(changed, out, dtype=dtype, metadata=metadata)
+
+
+def _section(sharpness: float, bins: int) -> str:
+    if not sharpness:
+        return ""
+    return (
+        f"{SECTION}\nSet without training: levels are moved away from the mean of {bins} bins on "
+        f"either side by\n{sharpness:g} of their distance from it, at equal energy.\n"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
