@@ -6,6 +6,8 @@ takes clips of speakers, noises and rooms that training never sees (a corpus's v
 them with the model at 6 and 1 kbit/s, with Opus, Codec2 and Lyra, and writes tables and, beside
 them, all figures as JSON. Codecs and measures that are not installed are named and left out.
 `--cache` keeps scores by what was scored: with other weights only what those change is scored.
+`--others PAGE.json` takes the rows of other codecs, and of what was not coded, from the figures of
+an earlier page on the same clips.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 
 SEED = 20265
 SECONDS = 6.0
+OWN, UNCODED = "voxhop", "not coded"
+_SAME_CLIPS = 1e-3  # of ESTOI
 LOSSES = (0.05, 0.1, 0.2)
 BY_CONDITION = ("pesq", "estoi", "sig", "ovrl", "distillmos", "mel", "speaker", "wer")
 BY_LOSS = ("pesq", "estoi", "plcmos")
@@ -86,6 +91,7 @@ class Comparison:
     rows: list[Row] = field(default_factory=list)
     code_usage: dict[str, float] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    others_kept: bool = False  # from an earlier run
 
 
 def main() -> int:
@@ -98,19 +104,26 @@ def main() -> int:
     kept = KeptScores(cache / "codec-scores.json")
     with voxhop.load(args.model) as model:
         found = Comparison(model.info.name or args.model, args.precision, SECONDS)
-        codecs = _codecs(args, model, found)
+        earlier = _earlier(args.others)
+        found.others_kept = bool(earlier)
+        codecs = _own(args, model) if earlier else _codecs(args, model, found)
         known = measures(cache)
         wanted = args.measures.split(",") if args.measures else [m.key for m in known]
         usable = usable_measures(known, wanted, found.missing)
         sets = {"clean": clean_clips(bank, args.clips)}
         sets |= {kind: degraded_clips(bank, kind, args.degraded_clips) for kind in DEGRADED}
         for condition, (given, target) in sets.items():
-            found.rows.append(_uncoded(condition, given, target, usable, kept))
+            if earlier:
+                _check_clips(earlier, condition, (given, target), usable, kept)
+                found.rows += [row for row in earlier if row.condition == condition]
+            else:
+                found.rows.append(_uncoded(condition, given, target, usable, kept))
             for codec in codecs:
                 _say(f"{condition}: {codec.name}")
                 found.rows.append(_condition(codec, condition, (given, target), usable, kept))
                 kept.save()
         for share in LOSSES:
+            found.rows += [row for row in earlier if row.condition == f"{share:.0%} lost"]
             for codec in (c for c in codecs if c.conceals):
                 _say(f"{share:.0%} of packets lost: {codec.name}")
                 found.rows.append(_lossy(codec, share, sets["clean"][0], usable, kept))
@@ -162,6 +175,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--measures", help="such as pesq,estoi (default: all)")
     parser.add_argument("--codec2", help="libcodec2.so (default: where the system has it)")
     parser.add_argument("--lyra", help="folder of Lyra's weights (default: without Lyra)")
+    parser.add_argument("--others", help="JSON of an earlier page: rows of other codecs from there")
     parser.add_argument("--write", help="page to make, its figures as JSON beside it")
     return parser.parse_args()
 
@@ -176,12 +190,44 @@ def _codecs(args: argparse.Namespace, model: voxhop.Model, found: Comparison) ->
     ):
         with _noted(found):
             codecs += make()
+    return codecs + _own(args, model)
+
+
+def _own(args: argparse.Namespace, model: voxhop.Model) -> list[Codec]:
+    """Return the model at both of its rates, with each of its encoders."""
     parts = next(option.choices for option in model.options if option.name == "part")
-    for enhance in (False, True) if "front-end" in parts else (False,):
-        codecs += [
-            Sublime(model, kbps, enhance=enhance, precision=args.precision) for kbps in (6, 1)
-        ]
-    return codecs
+    return [
+        Sublime(model, kbps, enhance=enhance, precision=args.precision)
+        for enhance in ((False, True) if "front-end" in parts else (False,))
+        for kbps in (6, 1)
+    ]
+
+
+def _earlier(page_json: str | None) -> list[Row]:
+    """Return the rows of an earlier page that are not the package's codec."""
+    if page_json is None:
+        return []
+    rows = [Row(**row) for row in json.loads(Path(page_json).read_text("utf-8"))["rows"]]
+    return [row for row in rows if not row.system.startswith(OWN)]
+
+
+def _check_clips(
+    earlier: list[Row],
+    condition: str,
+    clips: tuple[Sound, Sound],
+    usable: dict[str, Measure],
+    kept: KeptScores,
+) -> None:
+    """Refuse figures of other clips: what was not coded must score what it did."""
+    before = next(r for r in earlier if (r.system, r.condition) == (UNCODED, condition))
+    now = _means(*clips, ("estoi",), usable, kept).get("estoi")
+    then = before.means.get("estoi")
+    same = now is None or then is None or abs(now - then) < _SAME_CLIPS
+    if before.clips != len(clips[0]) or not same:
+        raise ArgumentError(
+            f"others: {before.clips} clips, {condition}, ESTOI {then}, expected the "
+            f"{len(clips[0])} clips of this run, {now}"
+        )
 
 
 @contextlib.contextmanager
@@ -197,7 +243,7 @@ def _uncoded(
     condition: str, given: Sound, target: Sound, usable: dict[str, Measure], kept: KeptScores
 ) -> Row:
     means = _means(given, target, BY_CONDITION, usable, kept)
-    return Row("not coded", condition, len(given), means)
+    return Row(UNCODED, condition, len(given), means)
 
 
 def _condition(

@@ -64,6 +64,7 @@ def page(found: Comparison, command: str) -> str:
             "recognised in it, at 16 kHz."
         ),
         f"Machine: {machine_text()}.",
+        *(["Rows of other codecs are of an earlier run on the same clips."] * found.others_kept),
         *(f"Not compared: {what}." for what in found.missing),
         "",
         "## Targets",

@@ -90,10 +90,9 @@ class Sublime final : public Network {
     ggml_tensor * x = sublime_vocoder(b, blocks, decoder_, z);
     const double scale = 1.0 / std::sqrt(2.0 * static_cast<double>(c_.hop));
     const Stft transform{"istft", 2 * c_.hop, c_.hop, c_.hop, Window::kSqrtHannPeriodic, scale};
-    PhaseOffsets offsets;
-    if (c_.phase_offsets > 0) offsets = {decoder_.phase_offsets, c_.K, codes};
     const Levels levels{c_.logmag_max, c_.sharpness, c_.sharpness_bins};
-    ggml_tensor * spectrum = polar_spectrum(b, levels, offsets, x);
+    const Weight * offsets = c_.phase_offsets > 0 ? &decoder_.phase_offsets : nullptr;
+    ggml_tensor * spectrum = polar_spectrum(b, levels, offsets, {codes, c_.K, c_.groups_a}, x);
     b.output("out", istft(b, transform, fade_lost(b, "voc", c_.K, codes, spectrum)));
   }
 

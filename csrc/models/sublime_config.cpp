@@ -162,7 +162,12 @@ void read_decoder(const GgufFile & file, SublimeConfig & c) {
   c.phase_offsets = file.find_integer(key("voc.phase_offsets"), 0, kMaxPhaseOffsets).value_or(0);
   c.logmag_max = static_cast<float>(real(file, "logmag_max", -80.0, 80.0));
   if (file.has(key("voc.sharpness"))) {
-    c.sharpness = real(file, "voc.sharpness", 0.0, kMaxSharpness);
+    const std::vector<double> both =
+        file.reals(key("voc.sharpness"), c.sharpness.size(), 0.0, kMaxSharpness);
+    VH_CHECK(both.size() == c.sharpness.size(), VH_E_MODEL,
+             "metadata sublime.voc.sharpness: %zu values, expected 2, of mode A and of both",
+             both.size());
+    std::copy(both.begin(), both.end(), c.sharpness.begin());
     c.sharpness_bins = file.integer(key("voc.sharpness_bins"), 1, c.hop);
   }
 }
@@ -182,8 +187,8 @@ SublimeConfig read_sublime_config(const GgufFile & file) {
   c.mel_hop = c.hop / 2;
   VH_CHECK(c.hop % 2 == 0, VH_E_MODEL, "metadata sublime.hop_length: %lld, expected an even number",
            static_cast<long long>(c.hop));
-  c.groups = file.integer(key("n_groups_a"), 1, kMaxGroups);
-  c.groups += file.integer(key("n_groups_b"), 0, kMaxGroups);
+  c.groups_a = file.integer(key("n_groups_a"), 1, kMaxGroups);
+  c.groups = c.groups_a + file.integer(key("n_groups_b"), 0, kMaxGroups);
   c.K = file.integer(key("codebook_size"), 1, kMaxCodes);
   c.rms_eps = static_cast<float>(real(file, "rms_eps", 0.0, 1.0));
   if (c.has("encoder") || c.has("front-end")) {

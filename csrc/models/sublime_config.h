@@ -1,6 +1,7 @@
 // What a Sublime file says about itself.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -37,9 +38,9 @@ struct SublimeBand {
 struct SublimeConfig {
   std::vector<std::string> parts;  // "encoder", "front-end", "decoder": those in the file
   int64_t sample_rate = 0;
-  int64_t hop = 0;      // samples of a code frame
-  int64_t mel_hop = 0;  // half of it
-  int64_t groups = 0, K = 0;
+  int64_t hop = 0;                          // samples of a code frame
+  int64_t mel_hop = 0;                      // half of it
+  int64_t groups = 0, groups_a = 0, K = 0;  // groups in all and of mode A, codes of each
   float rms_eps = 0.0f;
 
   // encoder and front-end
@@ -55,8 +56,8 @@ struct SublimeConfig {
   std::vector<SublimeBand> bands;
   int64_t features = 0, expanded = 0;  // channels of the bands' maps
   float logmag_max = 0.0f;
-  int64_t phase_offsets = 0;  // rows of the table; 0: phases stay as they are
-  double sharpness = 0.0;     // 0: levels stay as they are
+  int64_t phase_offsets = 0;          // rows of the table; 0: phases stay as they are
+  std::array<double, 2> sharpness{};  // of frames of mode A and of both; 0: levels stay as they are
   int64_t sharpness_bins = 0;
 
   bool has(const std::string & part) const;

@@ -84,12 +84,19 @@ DAMAGES = {
         shape("voc.phase_offsets", 480, 3),
         r"voc\.phase_offsets: .*no tensor",
     ),
-    "too sharp": (key("voc.sharpness", F32, 1.5), r"voc\.sharpness: 1\.5"),
+    "too sharp": (key("voc.sharpness", ARRAY, (F32, [0.0, 1.5])), r"voc\.sharpness: element 1 is 1\.5"),
+    "one sharpness": (
+        key("voc.sharpness", ARRAY, (F32, [0.5])),
+        r"sharpness: 1 values, expected 2",
+    ),
     "sharp over nothing": (
-        both(key("voc.sharpness", F32, 0.3), key("voc.sharpness_bins", U32, 0)),
+        both(key("voc.sharpness", ARRAY, (F32, [0.3, 0.0])), key("voc.sharpness_bins", U32, 0)),
         r"voc\.sharpness_bins: 0",
     ),
-    "sharp over what": (key("voc.sharpness", F32, 0.3), r"voc\.sharpness_bins: missing"),
+    "sharp over what": (
+        key("voc.sharpness", ARRAY, (F32, [0.3, 0.3])),
+        r"voc\.sharpness_bins: missing",
+    ),
     "loudest": (key("logmag_max", F32, 1e9), r"logmag_max"),
     "missing keys": (without("vq.key"), r"vq\.key: .*missing"),
     "missing values": (without("vq.value"), r"vq\.value: .*missing"),

@@ -18,6 +18,7 @@ from voxhop.reference.sublime import (
     phase_offsets,
     random_sublime,
     sharpened,
+    sharpness_of,
 )
 from voxhop.reference.sublime_blocks import shuffle_bins
 from voxhop.reference.sublime_config import FRONTEND, BandShape, BlockShape, SublimeConfig
@@ -244,8 +245,8 @@ def test_bad_calls(small):
         ({"mel_n_fft": (480, 100)}, r"mel\.n_fft"),
         ({"n_groups_a": 0}, "n_groups"),
         ({"codebook_size": 257}, "codebook_size"),
-        ({"sharpness": -0.1}, r"voc\.sharpness: -0\.1, expected 0 to 1"),
-        ({"sharpness": 1.1}, r"voc\.sharpness: 1\.1"),
+        ({"sharpness": (0.0, -0.1)}, r"voc\.sharpness: .*-0\.1\), expected 0 to 1"),
+        ({"sharpness": (1.1, 0.0)}, r"voc\.sharpness: \(1\.1"),
         ({"sharpness_bins": 0}, r"voc\.sharpness_bins: 0"),
         ({"enc": (), "fe": (), "voc": ()}, "no blocks"),
     ],
@@ -298,29 +299,40 @@ def test_phases_are_turned_where_pitch_pulses_are_not_told(small):
 
 def test_levels_are_moved_away_from_those_around_them():
     levels = torch.randn(2, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    a, w = 0.3, 4
+    w = 4
+    a = torch.tensor([[0.3, 0.0, 0.1], [1.0, 0.2, 0.6]], dtype=torch.float64)
     moved = sharpened(levels, a, w)
     assert torch.allclose((2 * moved).exp().sum(1), (2 * levels).exp().sum(1))
     for clip, frame in ((0, 0), (1, 2)):
         m = levels[clip, :, frame].tolist()
         around = [m[max(0, k - w) : k + w + 1] for k in range(40)]
-        wanted = [x + a * (x - sum(near) / len(near)) for x, near in zip(m, around, strict=True)]
+        wanted = [
+            x + float(a[clip, frame]) * (x - sum(near) / len(near))
+            for x, near in zip(m, around, strict=True)
+        ]
         shift = moved[clip, :, frame] - torch.tensor(wanted, dtype=torch.float64)
         assert shift.max() - shift.min() < 1e-12
+    assert torch.equal(moved[0, :, 1], levels[0, :, 1])
     even = torch.full((1, 40, 1), -2.0, dtype=torch.float64)
-    assert torch.allclose(sharpened(even, 1.0, 40), even)
+    assert torch.allclose(sharpened(even, torch.ones(1, 1), 40), even)
 
 
-def test_speech_is_sharpened_when_it_is_heard_and_not_when_it_is_learned():
-    config = dataclasses.replace(SMALL, sharpness=0.3)
+def test_each_mode_has_its_sharpness():
+    config = dataclasses.replace(SMALL, sharpness=(0.3, 0.1))
     model = random_sublime(config, 3).double()
-    spectrum = torch.randn(1, 2, 480, 5, dtype=torch.float64)
-    plain, _ = random_sublime(SMALL, 3).double().voc.synthesis(spectrum, None)
-    heard, _ = model.voc.synthesis(spectrum, None)
-    learned, _ = model.voc.synthesis(spectrum, None, sharpen=False)
-    assert torch.equal(learned, plain)
-    sharp = spectrum.clone()
-    sharp[:, 0] = sharpened(spectrum[:, 0], 0.3, config.sharpness_bins)
-    expected, _ = model.voc.synthesis(sharp, None, sharpen=False)
-    assert torch.allclose(heard, expected, rtol=0, atol=1e-12)
-    assert (heard - plain).abs().max() > 0.05 * plain.abs().max()
+    codes = torch.randint(0, 32, (1, 6, 24), generator=torch.Generator().manual_seed(1))
+    sent = codes.clone()
+    sent[0, 2, 4:] = 255  # mode A
+    sent[0, 4] = 255  # lost
+    assert sharpness_of(sent, config).tolist() == [[0.1, 0.1, 0.3, 0.1, 0.3, 0.1]]
+    assert sharpness_of(sent, SMALL) is None
+    for heard, a in ((codes, 0.1), (codes[..., :4], 0.3)):
+        with torch.no_grad():
+            found, _ = model.decode(heard)
+            spectrum = model.voc.spectrum(model.vq.lookup(heard), Memory(None))
+            plain, _ = model.voc.synthesis(spectrum, None)
+            strength = torch.full((1, 6), a, dtype=torch.float64)
+            spectrum[:, 0] = sharpened(spectrum[:, 0], strength, config.sharpness_bins)
+            expected, _ = model.voc.synthesis(spectrum, None)
+        assert torch.equal(found, expected)
+        assert (found - plain).abs().max() > 0.02 * plain.abs().max()

@@ -137,7 +137,7 @@ def drawn(bank, *, key=1, clips=16, dropped=0.5, **changes):
 def test_the_default_shape_is_the_published_one():
     assert SublimeShape(phase_offsets=0).config == SublimeConfig()
     assert SublimeShape().config == SublimeConfig(phase_offsets=37)
-    assert SublimeShape(sharpness=0.3).config.sharpness == 0.3
+    assert SublimeShape(sharpness=(0.3, 0.1)).config.sharpness == (0.3, 0.1)
     full = SublimeShape(frontend=True).config
     assert (full.fe, full.fe_stack_after) == (FRONTEND, 3)
 
@@ -320,8 +320,8 @@ def test_nothing_learns_of_sharpness(config):
     batch = trainer.draw_clips(3, config.phases[0])
     codes, _ = model.encode(batch.noisy)
     losses, sounds = [], []
-    for sharpness in (0.0, 0.5):
-        model.voc.sharpness = sharpness
+    for sharpness in ((0.0, 0.0), (0.5, 0.5)):
+        model.config = replace(model.config, sharpness=sharpness)
         with torch.no_grad():
             losses.append(float(trainer.objective(batch, temperature=0.05)["loss"]))
             sounds.append(model.decode(codes)[0])

@@ -14,17 +14,23 @@ double energy(const double * magnitudes, int64_t F) {
 
 class PolarOp final : public CustomOp {
  public:
-  PolarOp(const Levels & levels, const PhaseOffsets & offsets)
-      : levels_(levels), offsets_(offsets), table_(offsets.table.data.keep()) {}
+  PolarOp(const Levels & levels, const Weight * offsets, const SentCodes & sent)
+      : levels_(levels), K_(sent.K), first_b_(sent.first_b) {
+    if (offsets == nullptr) return;
+    rows_ = offsets->ne[1];
+    table_ = offsets->data.keep();
+  }
 
   void run(const HopContext & context, ggml_tensor * dst) noexcept override {
     const auto * x = static_cast<const float *>(dst->src[0]->data);
-    const float * offset = dst->src[1] == nullptr ? nullptr : row(*dst->src[1]);
+    const auto * c = static_cast<const int32_t *>(dst->src[1]->data);
+    const int64_t F = dst->ne[1], G = dst->src[1]->ne[0];
+    const float * offset = table_ == nullptr ? nullptr : table_ + row(c, G) * F;
     auto * z = static_cast<float *>(dst->data);
-    const int64_t F = dst->ne[1];
     auto * magnitudes = reinterpret_cast<double *>(context.scratch_of(0));
     for (int64_t f = 0; f < F; ++f) magnitudes[f] = std::exp(level(x, f));
-    if (levels_.sharpness > 0.0) sharpen(x, F, magnitudes);
+    const double sharpness = levels_.sharpness[has_b(c, G) ? 1 : 0];
+    if (sharpness > 0.0) sharpen(x, F, sharpness, magnitudes);
     for (int64_t f = 0; f < F; ++f) {
       double phase = double{x[2 * f + 1]};
       if (offset != nullptr) phase += double{offset[f]};
@@ -39,7 +45,7 @@ class PolarOp final : public CustomOp {
   }
 
   // In place: e^M -> e^M'.
-  void sharpen(const float * x, int64_t F, double * magnitudes) const {
+  void sharpen(const float * x, int64_t F, double sharpness, double * magnitudes) const {
     const int64_t w = levels_.bins;
     const double before = energy(magnitudes, F);
     double around = 0.0, highest = -HUGE_VAL;
@@ -49,7 +55,7 @@ class PolarOp final : public CustomOp {
       if (f > w) around -= level(x, f - w - 1);
       const int64_t first = std::max(f - w, int64_t{0}), last = std::min(f + w, F - 1);
       const double own = level(x, f), mean = around / static_cast<double>(last - first + 1);
-      magnitudes[f] = own + levels_.sharpness * (own - mean);
+      magnitudes[f] = own + sharpness * (own - mean);
       highest = std::max(highest, magnitudes[f]);
     }
     // Below the highest, no exponential overflows.
@@ -58,30 +64,31 @@ class PolarOp final : public CustomOp {
     for (int64_t f = 0; f < F; ++f) magnitudes[f] *= scale;
   }
 
-  const float * row(const ggml_tensor & codes) const {
-    const auto * c = static_cast<const int32_t *>(codes.data);
-    const int64_t F = offsets_.table.ne[0], R = offsets_.table.ne[1];
+  bool has_b(const int32_t * c, int64_t G) const {
+    return std::any_of(c + std::min(first_b_, G), c + G, [this](int32_t x) { return x < K_; });
+  }
+
+  int64_t row(const int32_t * c, int64_t G) const {
     int64_t sum = 0;
-    for (int64_t g = 0; g < codes.ne[0]; ++g) {
-      if (c[g] < offsets_.K) sum += (g + 1) * c[g];
+    for (int64_t g = 0; g < G; ++g) {
+      if (c[g] < K_) sum += (g + 1) * c[g];
     }
-    return table_ + sum % R * F;
+    return sum % rows_;
   }
 
   Levels levels_;
-  PhaseOffsets offsets_;
-  const float * table_;
+  int64_t K_, first_b_;
+  int64_t rows_ = 0;
+  const float * table_ = nullptr;
 };
 
 }  // namespace
 
-ggml_tensor * polar_spectrum(HopBuilder & b, const Levels & levels, const PhaseOffsets & offsets,
-                             ggml_tensor * x) {
+ggml_tensor * polar_spectrum(HopBuilder & b, const Levels & levels, const Weight * offsets,
+                             const SentCodes & sent, ggml_tensor * x) {
   const int64_t F = x->ne[1];
   b.shared_scratch(static_cast<size_t>(F) * sizeof(double));
-  auto op = std::make_unique<PolarOp>(levels, offsets);
-  if (offsets.codes == nullptr) return b.custom(std::move(op), {2, F}, {x});
-  return b.custom(std::move(op), {2, F}, {x, offsets.codes});
+  return b.custom(std::make_unique<PolarOp>(levels, offsets, sent), {2, F}, {x, sent.codes});
 }
 
 }  // namespace voxhop

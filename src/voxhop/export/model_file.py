@@ -216,9 +216,13 @@ class Metadata:
     def own(self, key: str) -> Any:  # noqa: ANN401
         """Return one of the model's own; reals come through f32, so that 0.3 reads as 0.3."""
         found = self.value(f"{self._prefix}.{key}")
-        return float(str(np.float32(found))) if isinstance(found, float) else found
+        return [_real(x) for x in found] if isinstance(found, list) else _real(found)
 
     def expect(self, key: str, expected: object) -> None:
         """Refuse a file whose own key has any other value."""
         if self.own(key) != expected:
             raise ModelFileError(f"{self._prefix}.{key}: {self.own(key)}, expected {expected}")
+
+
+def _real(value: Any) -> Any:  # noqa: ANN401
+    return float(str(np.float32(value))) if isinstance(value, float) else value

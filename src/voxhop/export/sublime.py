@@ -91,8 +91,9 @@ def sublime_metadata(config: SublimeConfig) -> dict[str, Any]:
     if "decoder" in c.parts:
         if c.phase_offsets:
             values["voc.phase_offsets"] = c.phase_offsets
-        if c.sharpness:
-            values |= {"voc.sharpness": c.sharpness, "voc.sharpness_bins": c.sharpness_bins}
+        if any(c.sharpness):
+            values["voc.sharpness"] = list(c.sharpness)
+            values["voc.sharpness_bins"] = c.sharpness_bins
         values["voc.bands.count"] = len(c.bands)
         for i, band in enumerate(c.bands):
             for leaf, size in band._asdict().items():
@@ -210,7 +211,7 @@ def _model(reader: gguf.GGUFReader) -> Sublime:
         if "voc.phase_offsets" in metadata:
             fields["phase_offsets"] = own("voc.phase_offsets")
         if "voc.sharpness" in metadata:
-            fields["sharpness"] = own("voc.sharpness")
+            fields["sharpness"] = tuple(own("voc.sharpness"))
             fields["sharpness_bins"] = own("voc.sharpness_bins")
         bands = range(own("voc.bands.count"))
         fields["bands"] = tuple(_band(metadata, f"voc.bands.{i}") for i in bands)

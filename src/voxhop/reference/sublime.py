@@ -162,7 +162,7 @@ class Vocoder(nn.Module):
     def __init__(self, config: SublimeConfig) -> None:
         super().__init__()
         self.blocks, self.logmag_max = len(config.voc), config.logmag_max
-        self.sharpness, self.sharpness_bins = config.sharpness, config.sharpness_bins
+        self.sharpness_bins = config.sharpness_bins
         for i, shape in enumerate(config.voc):
             self.add_module(str(i), ConvBlock(shape, config.rms_eps))
         width = config.voc[-1].c_out
@@ -176,7 +176,11 @@ class Vocoder(nn.Module):
         name_histories(self)
 
     def forward(
-        self, z: Tensor, state: DecoderState | None = None, rows: Tensor | None = None
+        self,
+        z: Tensor,
+        state: DecoderState | None = None,
+        rows: Tensor | None = None,
+        sharpness: Tensor | None = None,
     ) -> tuple[Tensor, DecoderState | None]:
         """Synthesise frames.
 
@@ -188,6 +192,8 @@ class Vocoder(nn.Module):
             What the previous call returned; None starts from silence.
         rows : Tensor of int64, (B, T)
             Of the table of phase offsets, from `offset_rows`, for a vocoder that has one.
+        sharpness : Tensor, (B, T)
+            From `sharpness_of`; None: none.
 
         Returns
         -------
@@ -199,7 +205,8 @@ class Vocoder(nn.Module):
             return z.new_zeros(z.shape[0], 0), state
         memory = Memory(None if state is None else state.convolutions)
         spectrum = self.spectrum(z, memory)
-        audio, overlap = self.synthesis(spectrum, None if state is None else state.overlap, rows)
+        overlap = None if state is None else state.overlap
+        audio, overlap = self.synthesis(spectrum, overlap, rows, sharpness)
         return audio, DecoderState(memory.left, overlap)
 
     def spectrum(self, z: Tensor, memory: Memory) -> Tensor:
@@ -216,16 +223,15 @@ class Vocoder(nn.Module):
         spectrum: Tensor,
         overlap: Tensor | None,
         rows: Tensor | None = None,
-        *,
-        sharpen: bool = True,
+        sharpness: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(B, 2, F, T) -> samples (B, T*F) and the half frame that waits.
 
-        ``sharpen=False`` is for learning: losses would take back what sharpening adds.
+        Nothing learns of sharpness: losses would take back what it adds.
         """
         levels = spectrum[:, 0].clamp_max(self.logmag_max)
-        if sharpen and self.sharpness:
-            levels = sharpened(levels, self.sharpness, self.sharpness_bins)
+        if sharpness is not None:
+            levels = sharpened(levels, sharpness, self.sharpness_bins)
         magnitude = levels.exp()
         phase = spectrum[:, 1]
         if rows is not None and self.phase_offsets is not None:
@@ -307,7 +313,8 @@ class Sublime(nn.Module):
     ) -> tuple[Tensor, DecoderState | None]:
         """Return the samples of codes, (B, T, G) or (B, T, n_groups_a) -> (B, T*hop)."""
         voc = self._part(self.voc, "decoder")
-        return voc(self.vq.lookup(codes), state, offset_rows(codes, self.config))
+        rows, sharpness = offset_rows(codes, self.config), sharpness_of(codes, self.config)
+        return voc(self.vq.lookup(codes), state, rows, sharpness)
 
     def _part(self, module: nn.Module | None, name: str) -> nn.Module:
         if module is None:
@@ -343,7 +350,18 @@ def phase_offsets(config: SublimeConfig) -> Tensor | None:
     return (2 * math.pi * turns * ((hz - low) / (high - low)).clamp(0, 1)).float()
 
 
-def sharpened(levels: Tensor, sharpness: float, bins: int) -> Tensor:
+def sharpness_of(codes: Tensor, config: SublimeConfig) -> Tensor | None:
+    """Return every frame's sharpness, (B, T), of codes (B, T, G); None where there is none.
+
+    A frame without codes of mode B, also one that was lost, has that of mode A.
+    """
+    if not any(config.sharpness):
+        return None
+    both = (codes[..., config.n_groups_a :] < config.codebook_size).any(-1)
+    return torch.tensor(config.sharpness, dtype=torch.float64, device=codes.device)[both.long()]
+
+
+def sharpened(levels: Tensor, sharpness: Tensor, bins: int) -> Tensor:
     """Move log-magnitudes away from the mean of those around them, at equal energy.
 
     S_k = M_k + a (M_k - mean of M_j, |k - j| <= w), M'_k = S_k + ln(sum e^(2 M) / sum e^(2 S)) / 2.
@@ -354,13 +372,16 @@ def sharpened(levels: Tensor, sharpness: float, bins: int) -> Tensor:
     ----------
     levels : Tensor, (B, F, T)
         M, nepers.
-    sharpness, bins
-        a and w.
+    sharpness : Tensor, (B, T)
+        a.
+    bins
+        w.
     """
+    a = sharpness[:, None].to(levels.dtype)
     around = functional.avg_pool1d(
         levels.transpose(1, 2), 2 * bins + 1, 1, bins, count_include_pad=False
     ).transpose(1, 2)
-    moved = levels + sharpness * (levels - around)
+    moved = torch.where(a > 0, levels + a * (levels - around), levels)
     energies = [(2 * x).logsumexp(1, keepdim=True) for x in (levels, moved)]
     return moved + (energies[0] - energies[1]) / 2
 

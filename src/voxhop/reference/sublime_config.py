@@ -74,7 +74,8 @@ class SublimeConfig:
         codes choose; 0: phases stay as they are.
     sharpness, sharpness_bins
         By what share of their distance from the mean of so many bins on either side
-        log-magnitudes are moved away from it, at equal energy; 0: they stay as they are.
+        log-magnitudes are moved away from it, at equal energy, in frames of mode A and of both;
+        0: they stay as they are.
     """
 
     enc: tuple[BlockShape, ...] = ENCODER
@@ -99,7 +100,7 @@ class SublimeConfig:
     rms_eps: float = 1e-6
     lookahead_frames: int = 1
     phase_offsets: int = 0
-    sharpness: float = 0.0
+    sharpness: tuple[float, float] = (0.0, 0.0)
     sharpness_bins: int = 12
 
     def __post_init__(self) -> None:
@@ -122,7 +123,7 @@ class SublimeConfig:
                 f"voc.phase_offsets: {self.phase_offsets}, expected 0 to {MOST_PHASE_OFFSETS}",
             ),
             (
-                0 <= self.sharpness <= MOST_SHARPNESS,
+                all(0 <= a <= MOST_SHARPNESS for a in self.sharpness),
                 f"voc.sharpness: {self.sharpness}, expected 0 to {MOST_SHARPNESS}",
             ),
             (

@@ -201,7 +201,7 @@ class CodecObjective(nn.Module):
             spectrum, batch.target, self.model.voc.window, self._told()
         )
         rows = self._offset_rows(codes, batch.both)
-        sound, _ = self.model.voc.synthesis(spectrum, None, rows, sharpen=False)
+        sound, _ = self.model.voc.synthesis(spectrum, None, rows)
         found, target = aligned(sound, batch.target, self.model)
         terms["mel"], terms["mfcc"] = self.spectral(found, target)
         if self.texture is not None:

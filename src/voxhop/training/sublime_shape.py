@@ -29,9 +29,9 @@ class SublimeShape:
     phase_offsets : int
         Rows of the table that phases are turned by, a prime above the codes of a group: then
         the row is another one when a single code is.
-    sharpness : float
-        By which share levels are moved away from those around them when the codec speaks, 0
-        to 1; nothing learns of it.
+    sharpness : tuple of float
+        By which share levels are moved away from those around them when the codec speaks at 1
+        and at 6 kbit/s, 0 to 1; nothing learns of it.
     frontend : bool
         Whether there is a front-end for noisy speech.
     frontend_width : int
@@ -47,7 +47,7 @@ class SublimeShape:
     query_dim: int = 16
     features: int = 8
     phase_offsets: int = 37
-    sharpness: float = 0.0
+    sharpness: tuple[float, float] = (0.0, 0.0)
     frontend: bool = False
     frontend_width: int = 512
     frontend_fast: tuple[Repeated, ...] = ((3, 512, 512),)
