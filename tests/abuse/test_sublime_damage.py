@@ -84,7 +84,10 @@ DAMAGES = {
         shape("voc.phase_offsets", 480, 3),
         r"voc\.phase_offsets: .*no tensor",
     ),
-    "too sharp": (key("voc.sharpness", ARRAY, (F32, [0.0, 1.5])), r"voc\.sharpness: element 1 is 1\.5"),
+    "too sharp": (
+        key("voc.sharpness", ARRAY, (F32, [0.0, 1.5])),
+        r"voc\.sharpness: element 1 is 1\.5",
+    ),
     "one sharpness": (
         key("voc.sharpness", ARRAY, (F32, [0.5])),
         r"sharpness: 1 values, expected 2",

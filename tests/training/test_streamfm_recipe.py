@@ -25,6 +25,7 @@ from voxhop.reference.decouple import decouple, decoupled_state
 from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.config import load_config, to_toml
 from voxhop.training.degrade import DegradationConfig
+from voxhop.training.discriminators import DiscriminatorConfig
 from voxhop.training.draw import Draw
 from voxhop.training.loop import Trainer
 from voxhop.training.restoring import DamageConfig, draw_restoring
@@ -491,6 +492,50 @@ def test_what_sounds_right_has_no_loss(bank, monkeypatch):
     assert float(objective(batch, calls=2, sound=True)["mel"]) > 1e-2
 
 
+def test_discriminators_judge_the_sound(bank):
+    torch.manual_seed(2)
+    model = StreamFM(StreamFMConfig(task="bwe", **SMALL))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    sizes = DiscriminatorConfig(periods=(), windows=(), magnitude_windows=(256,), maps=4)
+    objective = StreamFMObjective(model, adversarial=0.3, discriminators=sizes)
+    batch = drawn(bank, "bwe", clips=2, seconds=0.3)
+
+    def gradients(*, adversarial):
+        objective.zero_grad()
+        terms = objective(batch, calls=1, sound=True, settled=True, adversarial=adversarial)
+        terms["loss"].backward()
+        mine, theirs = (
+            [p.grad for p in part.parameters() if p.grad is not None]
+            for part in (objective.model, objective.judges)
+        )
+        terms = {name: float(value.detach()) for name, value in terms.items()}
+        return terms, torch.cat([g.flatten() for g in mine]), theirs
+
+    plain, alone, none = gradients(adversarial=False)
+    judged, together, theirs = gradients(adversarial=True)
+    won = 0.3 * (judged["adversarial"] + judged["matching"])
+    assert judged["loss"] == pytest.approx(plain["loss"] + won + judged["judges"], rel=1e-5)
+    assert not none
+    assert all(g.abs().sum() > 0 for g in theirs)
+    assert (together - alone).norm() > 0.01 * alone.norm()
+    objective.adversarial = 0.0  # nothing of what judges learn from reaches the model
+    assert torch.allclose(gradients(adversarial=True)[1], alone, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_against_discriminators(finished, tiny, tmp_path):
+    start = f'initial = "{finished / "best.pt"}"\naudio_seconds = 6.0\noutput = "{tmp_path}"'
+    sizes = "[discriminators]\nperiods = []\nwindows = []\nmagnitude_windows = [256]\nmaps = 4\n"
+    text = f"{start}\n{tiny}calls = 2\nsound = true\nadversarial = true\n{sizes}"
+    (tmp_path / "run.toml").write_text(text)
+    assert main(["train", str(tmp_path / "run.toml")]) == 0
+    steps = [r for r in read_log(tmp_path / "log.jsonl") if r["kind"] == "train"]
+    assert steps[-1]["judges"] > 0
+    with voxhop.load(tmp_path / "voxhop-streamfm.gguf") as model:
+        assert model.info.architecture == "streamfm"
+
+
 def test_settled_norms_keep_their_statistics(bank):
     objective, batch = objective_of(), drawn(bank, "bwe", clips=2, seconds=0.3)
     statistics = [norm.running_var.clone() for norm in norms_of(objective.model)]
@@ -581,6 +626,8 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("keep = -1.0", "keep"),
         ("levels = -1.0", "levels"),
         ("texture = -1.0", "texture"),
+        ("adversarial = -1.0", "adversarial"),
+        ("[[phases]]\nadversarial = true", "phases: adversarial"),
         ("[[phases]]\nsound = true", "sound"),
         ("[[phases]]\ncalls = 2\nsound = true", "default_solver: 'euler5'"),
         ("[[phases]]\ntableau = true", "tableau"),

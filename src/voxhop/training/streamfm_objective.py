@@ -15,6 +15,7 @@ from torch.nn import functional
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import SubbandBatchNorm, convolving_in_bf16
 from voxhop.reference.streamfm_spread import SPREAD_LIMITS
+from voxhop.training.discriminators import Discriminators
 from voxhop.training.spectral_losses import SpectralLosses, Texture
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from voxhop.reference import StreamFM
     from voxhop.reference.solvers import Tableau
     from voxhop.reference.streamfm import Steps
+    from voxhop.training.discriminators import DiscriminatorConfig
     from voxhop.training.restoring import Restoring
 
 _MOMENTUM: Final = 0.02  # of running statistics: batches are small
@@ -51,6 +53,10 @@ class StreamFMObjective(nn.Module):
     keep, levels, texture : float
         Weights beside how the result sounds: of the compressed spectrum's error, of differences
         of levels, bin by bin, in bels, and of how uneven they are.
+    adversarial : float
+        Weight of being taken for a recording, and of maps that are alike on the way there.
+    discriminators
+        Sizes of what judges, where a phase wants it.
     """
 
     def __init__(
@@ -61,8 +67,12 @@ class StreamFMObjective(nn.Module):
         keep: float = 1.0,
         levels: float = 0.05,
         texture: float = 0.0,
+        adversarial: float = 0.1,
+        discriminators: DiscriminatorConfig | None = None,
     ) -> None:
         super().__init__()
+        self.adversarial = adversarial
+        self.judges = None if discriminators is None else Discriminators(discriminators)
         self.model = model
         self.keep, self.levels, self.texture = keep, levels, texture
         self.unevenness = Texture() if texture else None
@@ -86,6 +96,7 @@ class StreamFMObjective(nn.Module):
         sound: bool = False,
         tableau: bool = False,
         settled: bool = False,
+        adversarial: bool = False,
     ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
 
@@ -104,37 +115,25 @@ class StreamFMObjective(nn.Module):
             Learn the model's own tableau alone, by how its result sounds.
         settled : bool
             Norms keep the statistics that they have.
+        adversarial : bool
+            Discriminators judge the sound, and learn to.
         """
         kind = batch.given.device.type
         lower = convolving_in_bf16(self.model, enabled=torch.is_autocast_enabled(kind))
         with lower, torch.autocast(kind, enabled=False):
-            return self._terms(
-                batch, predict=predict, calls=calls, sound=sound, tableau=tableau, settled=settled
-            )
-
-    def _terms(
-        self,
-        batch: Restoring,
-        *,
-        predict: bool,
-        calls: int,
-        sound: bool,
-        tableau: bool,
-        settled: bool,
-    ) -> dict[str, Tensor]:
-        # Statistics of a call are those of its time, a teacher's are of all times.
-        distils = calls > 0 and not sound
-        self.model.train(self.training and not (settled or tableau or distils))
-        if tableau:
-            learned = self.model.learned
-            assert learned is not None  # noqa: S101 - the configuration asks for one
-            terms = self._sound_terms(batch, learned())
-            return terms | {"loss": terms["loss"] + learned.penalty()}
-        if sound:
-            return self._sound_terms(batch, euler(calls))
-        if calls:
-            return self._distilling_terms(batch, calls)
-        return self._predictor_terms(batch) if predict else self._flow_terms(batch)
+            # Statistics of a call are those of its time, a teacher's are of all times.
+            distils = calls > 0 and not sound
+            self.model.train(self.training and not (settled or tableau or distils))
+            if tableau:
+                learned = self.model.learned
+                assert learned is not None  # noqa: S101 - the configuration asks for one
+                terms = self._sound_terms(batch, learned())
+                return terms | {"loss": terms["loss"] + learned.penalty()}
+            if sound:
+                return self._sound_terms(batch, euler(calls), adversarial=adversarial)
+            if calls:
+                return self._distilling_terms(batch, calls)
+            return self._predictor_terms(batch) if predict else self._flow_terms(batch)
 
     def flow_error(self, batch: Restoring) -> Tensor:
         """Return half the squared error of the velocity per clip, mean over bins and frames.
@@ -175,7 +174,9 @@ class StreamFMObjective(nn.Module):
         distance = _half_square(found - wanted).mean()
         return {"loss": distance, "distance": distance}
 
-    def _sound_terms(self, batch: Restoring, tableau: Tableau | Steps) -> dict[str, Tensor]:
+    def _sound_terms(
+        self, batch: Restoring, tableau: Tableau | Steps, *, adversarial: bool = False
+    ) -> dict[str, Tensor]:
         """Mel spectra say how it sounds; the compressed spectrum keeps what was there in place."""
         model = self.model
         y, x = spectra(model, batch)
@@ -192,6 +193,11 @@ class StreamFMObjective(nn.Module):
         if self.unevenness is not None:
             terms["texture"] = self.unevenness(audio, target)
             loss = loss + self.texture * terms["texture"]
+        if adversarial:
+            assert self.judges is not None  # noqa: S101 - made for such phases
+            terms["judges"], terms["adversarial"], terms["matching"] = self.judges(audio, target)
+            won = self.adversarial * (terms["adversarial"] + terms["matching"])
+            loss = loss + won + terms["judges"]
         return {"loss": loss, **terms}
 
     def _predictor_terms(self, batch: Restoring) -> dict[str, Tensor]:

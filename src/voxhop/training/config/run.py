@@ -41,7 +41,8 @@ class Phase:
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
     adversarial : bool
-        Sublime: the encoder is left as it is, and discriminators judge the vocoder.
+        Discriminators judge: Sublime's vocoder, while the encoder is left as it is, and the sound
+        of Stream.FM.
     frozen : bool
         Sublime: the encoder is left as it is without them, too.
     """

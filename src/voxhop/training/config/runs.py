@@ -109,6 +109,10 @@ class StreamFMTrainingConfig(RunConfig):
         In phases with `sound`: weights beside the mel spectra's. The squared error of the
         compressed spectrum holds in place what was there; levels bin by bin make what is new less
         rough; texture, how uneven they are, less smooth.
+    adversarial : float
+        In phases of that name: weight of being taken for a recording, and alike on the way there.
+    discriminators
+        What judges then.
     latest : float
         Times of the flow are drawn below it. The error of a velocity is largest at the end,
         where no solver asks for it.
@@ -126,6 +130,8 @@ class StreamFMTrainingConfig(RunConfig):
     keep: float = 1.0
     levels: float = 0.05
     texture: float = 0.0
+    adversarial: float = 0.1
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     latest: float = 1.0
 
     def __post_init__(self) -> None:
@@ -140,6 +146,10 @@ class StreamFMTrainingConfig(RunConfig):
             (
                 all(phase.calls or not phase.sound for phase in phases),
                 "phases: sound, expected with the calls that make it",
+            ),
+            (
+                all(phase.sound or not phase.adversarial for phase in phases),
+                "phases: adversarial, expected with the sound that is judged",
             ),
             (
                 not last.sound or solver == f"euler{last.calls}",
@@ -172,10 +182,10 @@ class StreamFMTrainingConfig(RunConfig):
                 f"damage.kbps: {list(kbps)}, expected some of {list(CODEC_KBPS)}",
             ),
             (
-                min(self.keep, self.levels, self.texture) >= 0,
+                min(self.keep, self.levels, self.texture, self.adversarial) >= 0,
                 (
-                    f"keep, levels, texture: {self.keep}, {self.levels}, {self.texture}, "
-                    "expected 0 or more"
+                    f"keep, levels, texture, adversarial: {self.keep}, {self.levels}, "
+                    f"{self.texture}, {self.adversarial}, expected 0 or more"
                 ),
             ),
             (0 < self.latest <= 1, f"latest: {self.latest}, expected above 0 and at most 1"),

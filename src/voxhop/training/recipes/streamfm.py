@@ -47,7 +47,10 @@ _SIGMA_KEY, _SETTLING_KEY = 2, 3
 class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
     """See `Recipe`."""
 
-    losses = ("loss", "flow", "wave", "spectral", "mel", "distance", "levels", "texture")
+    losses = (
+        *("loss", "flow", "wave", "spectral", "mel", "distance", "levels", "texture"),
+        *("adversarial", "matching", "judges"),
+    )
     panels = (
         Panel("less log-spectral distance, %", {"score": "than the flow's start"}),
         Panel("log-spectral distance, dB", {"lsd": "restored", "lsd_start": "start"}),
@@ -60,9 +63,11 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
 
     @property
     def partial(self) -> bool:
-        """Matching the flow leaves out what tells its noise."""
-        matched = any(not (phase.calls or phase.tableau) for phase in self.config.phases)
-        return bool(self.config.model.spread_bands) and matched
+        """Matching the flow leaves out what tells its noise, and some phases discriminators."""
+        phases = self.config.phases
+        matched = any(not (phase.calls or phase.tableau) for phase in phases)
+        judged = {phase.adversarial for phase in phases}
+        return (bool(self.config.model.spread_bands) and matched) or len(judged) > 1
 
     def model(self) -> StreamFM:
         """Return a model with random weights, norms not folded.
@@ -89,7 +94,16 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
                 known = ", ".join(model.solvers())
                 raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
         c = self.config
-        return StreamFMObjective(model, teacher, keep=c.keep, levels=c.levels, texture=c.texture)
+        judged = any(phase.adversarial for phase in c.phases)
+        return StreamFMObjective(
+            model,
+            teacher,
+            keep=c.keep,
+            levels=c.levels,
+            texture=c.texture,
+            adversarial=c.adversarial,
+            discriminators=c.discriminators if judged else None,
+        )
 
     def load(self, split: Split, device: torch.device) -> SoundBank:
         """Load recordings and rooms."""
@@ -139,6 +153,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             "sound": phase.sound,
             "tableau": phase.tableau,
             "settled": phase.settled,
+            "adversarial": phase.adversarial,
         }
 
     def judge(self, device: torch.device) -> StreamFMJudge:
