@@ -23,7 +23,7 @@ from parts.canceller_scenes import CHANGES_AT_S, Scenes, make_scenes
 import voxhop
 from voxhop.export import write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.training.corpus import SAMPLE_RATE
+from voxhop.training.sounds.corpus import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy.typing as npt

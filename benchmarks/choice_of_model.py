@@ -25,10 +25,10 @@ import soxr
 
 import voxhop
 from voxhop.evaluation.perceptual import dnsmos, pesq_wb
-from voxhop.training.bank import DataConfig, load_bank
-from voxhop.training.degrade import DegradationConfig, bank_rate, degrade
 from voxhop.training.draw import Draw
-from voxhop.training.rooms import RoomConfig
+from voxhop.training.simulation.degrade import DegradationConfig, bank_rate, degrade
+from voxhop.training.sounds.bank import DataConfig, load_bank
+from voxhop.training.sounds.rooms import RoomConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,18 +34,18 @@ from parts.kept_page import write_study
 import voxhop
 from voxhop.errors import ArgumentError
 from voxhop.stream.losses import LossTrace
-from voxhop.training import acoustics
-from voxhop.training.bank import DataConfig, load_bank
-from voxhop.training.degrade import DegradationConfig, degrade
 from voxhop.training.draw import Draw
-from voxhop.training.rooms import RoomConfig
+from voxhop.training.simulation import acoustics
+from voxhop.training.simulation.degrade import DegradationConfig, degrade
+from voxhop.training.sounds.bank import DataConfig, load_bank
+from voxhop.training.sounds.rooms import RoomConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from voxhop.training.bank import SoundBank
+    from voxhop.training.sounds.bank import SoundBank
 
     Sound = NDArray[np.float32]
 

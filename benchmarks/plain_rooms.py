@@ -34,8 +34,8 @@ from voxhop.cli.verb import ProgressBar
 from voxhop.evaluation.alignment import advance
 from voxhop.evaluation.energy import erle_db, si_sdr_db
 from voxhop.evaluation.systems import build
-from voxhop.training.corpus import SAMPLE_RATE, load_streams
-from voxhop.training.rooms import LOUDSPEAKER
+from voxhop.training.sounds.corpus import SAMPLE_RATE, load_streams
+from voxhop.training.sounds.rooms import LOUDSPEAKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

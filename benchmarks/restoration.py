@@ -27,17 +27,17 @@ from parts.targets import Target, met, target_table
 
 import voxhop
 from voxhop.files.restorers import solver_of, task_of
-from voxhop.training import acoustics
-from voxhop.training.bank import DataConfig, load_bank
-from voxhop.training.degrade import DegradationConfig, degrade
 from voxhop.training.draw import Draw
-from voxhop.training.rooms import RoomConfig
-from voxhop.training.streamfm_judge import log_spectral_distance
+from voxhop.training.simulation import acoustics
+from voxhop.training.simulation.degrade import DegradationConfig, degrade
+from voxhop.training.sounds.bank import DataConfig, load_bank
+from voxhop.training.sounds.rooms import RoomConfig
+from voxhop.training.streamfm.judge import log_spectral_distance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from voxhop.training.bank import SoundBank
+    from voxhop.training.sounds.bank import SoundBank
 
     Sound = NDArray[np.float32]
 

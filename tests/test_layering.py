@@ -30,6 +30,12 @@ MAY_INCLUDE = {
 
 # Rooms and modules, lowest first: none may reach one that stands after it.
 PYTHON_ORDER = ["errors", "_bindings", "engine", "models", "stream", "files", "adapters", "cli"]
+# The same inside training: what clips are made of, what models learn by, what runs them.
+TRAINING_ORDER = [
+    *("draw", "state", "sounds", "simulation", "losses"),
+    *("localvqe", "seflow", "sublime", "streamfm"),
+    *("config", "recipes", "run", "release"),
+]
 TORCH_PACKAGES = {"reference", "export", "training", "evaluation"}
 
 
@@ -103,14 +109,26 @@ def reach(graph, start):
     return found
 
 
-def test_python_layers_point_down(graph):
-    for i, room in enumerate(PYTHON_ORDER):
-        above = set(PYTHON_ORDER[i + 1 :])
-        inside = [module for module in graph if module.split(".")[0] == room]
-        assert inside, f"voxhop.{room}: nothing there"
+def check_order(graph, order, start=""):
+    """No room or module whose name begins with `start` reaches one that stands after it."""
+    depth = len(start)
+    room_of = {name: name[depth:].split(".")[0] for name in graph if name.startswith(start)}
+    for i, room in enumerate(order):
+        above = set(order[i + 1 :])
+        inside = [module for module, where in room_of.items() if where == room]
+        assert inside, f"voxhop.{start}{room}: nothing there"
         for module in inside:
-            upward = {name for name in reach(graph, module) if name.split(".")[0] in above}
+            upward = {name for name in reach(graph, module) if room_of.get(name) in above}
             assert not upward, f"voxhop.{module} reaches {sorted(upward)}"
+    return set(room_of.values())
+
+
+def test_python_layers_point_down(graph):
+    check_order(graph, PYTHON_ORDER)
+
+
+def test_training_rooms_point_down(graph):
+    assert check_order(graph, TRAINING_ORDER, "training.") == set(TRAINING_ORDER)
 
 
 def test_no_python_module_imports_itself_around_a_corner(graph):

@@ -22,8 +22,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from voxhop.training.bank import DataConfig
 from voxhop.training.config import load_config, to_toml
+from voxhop.training.sounds.bank import DataConfig
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cffi", "gguf", "pycparser", "pyroomacoustics", "soundfile", "soxr")

@@ -19,12 +19,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from voxhop.training.bank import DataConfig
-from voxhop.training.card import CardNotes
 from voxhop.training.config import RunConfig, to_toml
-from voxhop.training.plots import plot_curves
-from voxhop.training.publish import publish_with_card, run_config
 from voxhop.training.recipes import recipe_of
+from voxhop.training.release.card import CardNotes
+from voxhop.training.release.plots import plot_curves
+from voxhop.training.release.publish import publish_with_card, run_config
+from voxhop.training.sounds.bank import DataConfig
 from voxhop.training.state import read_log
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING
 import soundfile
 import soxr
 
-from voxhop.training.corpus import SAMPLE_RATE, CorpusError, Recording, decode, find_recordings
+from voxhop.training.sounds.corpus import (
+    SAMPLE_RATE,
+    CorpusError,
+    Recording,
+    decode,
+    find_recordings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """Echo of speech in simulated rooms, with delays, drifting clocks, jumps and lost blocks.
 
 Speech is the loudspeaker signal of the cases that ``voxhop train CONFIG --cases FOLDER``
-writes; rooms come from the image method (`voxhop.training.rooms`), whose responses begin
+writes; rooms come from the image method (`voxhop.training.sounds.rooms`), whose responses begin
 with their strongest path, so the delay of a scene is exact.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from voxhop.training.rooms import LOUDSPEAKER, PEAK_SAMPLE, RoomConfig, cached_rooms
+from voxhop.training.sounds.rooms import LOUDSPEAKER, PEAK_SAMPLE, RoomConfig, cached_rooms
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import fftconvolve
 
-from voxhop.training.corpus import SAMPLE_RATE, active_rms, load_streams
-from voxhop.training.rooms import (
+from voxhop.training.sounds.corpus import SAMPLE_RATE, active_rms, load_streams
+from voxhop.training.sounds.rooms import (
     LOUDSPEAKER,
     MOVED,
     PEAK_SAMPLE,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxhop.training.corpus import Streams
+    from voxhop.training.sounds.corpus import Streams
 
     Array = npt.NDArray[Any]
 
@@ -123,7 +123,7 @@ def _clip(
 
 
 def draw_rooms(count: int, cache: Path) -> Array:
-    """Return the responses of so many rooms, (rooms, places, taps); see `voxhop.training.rooms`."""
+    """Return the responses of so many rooms, (rooms, places, taps), of `voxhop.training.sounds`."""
     config = RoomConfig(count=count, rt60_s=(RT60_S, RT60_S))
     return np.asarray(cached_rooms(config, seed=ROOM_SEED, folder=cache)[:, :, PEAK_SAMPLE:])
 

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from voxhop.evaluation.perceptual import dnsmos, estoi, pesq_wb, plcmos
-from voxhop.training.spectral_losses import SpectralLosses
+from voxhop.training.losses.spectra import SpectralLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

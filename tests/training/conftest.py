@@ -12,8 +12,8 @@ with contextlib.suppress(ImportError):  # the test modules skip themselves then
     import soundfile
     import torch
 
-    from voxhop.training.bank import DataConfig, load_bank
-    from voxhop.training.rooms import RoomConfig
+    from voxhop.training.sounds.bank import DataConfig, load_bank
+    from voxhop.training.sounds.rooms import RoomConfig
 
     # Several threads on tensors this small cost more than they bring, much more on a busy
     # machine.

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from voxhop.training.batches import BLOCK, Batches
 from voxhop.training.config import Phase
+from voxhop.training.run.batches import BLOCK, Batches
 
 PHASE = Phase()
 

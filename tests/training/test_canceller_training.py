@@ -17,14 +17,14 @@ from voxhop.export import write_gguf
 from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.canceller import Canceller
 from voxhop.reference.filterbank import Analysis, stft_basis
-from voxhop.training import hearing
 from voxhop.training.config import load_config
 from voxhop.training.draw import Draw
-from voxhop.training.hearing import front_end_of
-from voxhop.training.loop import LAST, LOG, train
-from voxhop.training.simulate import Scenario, SimulationConfig, simulate
-from voxhop.training.start import initial_model
-from voxhop.training.warm import WarmConfig, cancelled
+from voxhop.training.run.loop import LAST, LOG, train
+from voxhop.training.run.start import initial_model
+from voxhop.training.simulation import hearing
+from voxhop.training.simulation.hearing import front_end_of
+from voxhop.training.simulation.simulate import Scenario, SimulationConfig, simulate
+from voxhop.training.simulation.warm import WarmConfig, cancelled
 
 LEAD = 63 * 256
 SECONDS = LEAD / 16000

@@ -13,12 +13,13 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 import torch
 
 from voxhop.errors import ArgumentError
-from voxhop.training import devices, disturbances, voices
-from voxhop.training.acoustics import active_level
-from voxhop.training.conditions import CONDITIONS, ConditionsConfig
-from voxhop.training.corpus import SAMPLE_RATE, CorpusError
 from voxhop.training.draw import Draw
-from voxhop.training.simulate import Scenario, SimulationConfig, simulate
+from voxhop.training.simulation import devices, disturbances
+from voxhop.training.simulation.acoustics import active_level
+from voxhop.training.simulation.conditions import CONDITIONS, ConditionsConfig
+from voxhop.training.simulation.simulate import Scenario, SimulationConfig, simulate
+from voxhop.training.sounds import voices
+from voxhop.training.sounds.corpus import SAMPLE_RATE, CorpusError
 
 SAMPLES = 125 * 256
 PLAIN = SimulationConfig(

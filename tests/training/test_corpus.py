@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import soundfile
 
-from voxhop.training.corpus import (
+from voxhop.training.sounds.corpus import (
     ACTIVE_DBFS,
     CorpusError,
     active_rms,

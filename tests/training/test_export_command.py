@@ -16,11 +16,11 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 
 import voxhop
 from voxhop.cli import main
-from voxhop.training.card import CardNotes
 from voxhop.training.config import load_config
-from voxhop.training.loop import Trainer
-from voxhop.training.publish import publish_with_card
-from voxhop.training.start import read_weights
+from voxhop.training.release.card import CardNotes
+from voxhop.training.release.publish import publish_with_card
+from voxhop.training.run.loop import Trainer
+from voxhop.training.run.start import read_weights
 from voxhop.training.state import read_log
 
 ROOT = Path(__file__).parents[2]

@@ -16,19 +16,19 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 import torch
 
 from voxhop.training.config import load_config
-from voxhop.training.loop import BEST, LAST, LOG, Trainer, learning_rate, train
-from voxhop.training.start import initial_model, read_weights
+from voxhop.training.run.loop import BEST, LAST, LOG, Trainer, learning_rate, train
+from voxhop.training.run.start import initial_model, read_weights
 from voxhop.training.state import Average, append_log, read_log, trim_log, write_atomically
 
-RUN = "import sys; from voxhop.training.loop import main; main(sys.argv[1])"
+RUN = "import sys; from voxhop.training.run.loop import main; main(sys.argv[1])"
 
 # Also writes which threads the process has before and after.
 COUNTED = """
 import os
 import sys
 from pathlib import Path
-from voxhop.training import launch
-from voxhop.training.loop import main
+from voxhop.training.run import launch
+from voxhop.training.run.loop import main
 
 def threads():
     return sorted(p.read_text() for p in Path("/proc/self/task").glob("*/comm"))

@@ -10,8 +10,14 @@ import torch
 
 from voxhop.reference import LocalVQE, LocalVQEConfig
 from voxhop.reference.blocks import double_bins
-from voxhop.training.losses import LossConfig, Objective, delay_loss, limited_si_sdr, spread_bins
-from voxhop.training.simulate import Clips, Scenario
+from voxhop.training.localvqe.objective import (
+    LossConfig,
+    Objective,
+    delay_loss,
+    limited_si_sdr,
+    spread_bins,
+)
+from voxhop.training.simulation.simulate import Clips, Scenario
 
 SMALL = LocalVQEConfig(
     mic_channels=(2, 4, 4, 4, 4, 4), far_channels=(2, 4, 4), align_hidden=4, bottleneck_hidden=6

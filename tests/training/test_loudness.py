@@ -10,7 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="training needs the [train] extra")
 import torch
 
-from voxhop.training.loudness import AudibleDifference, bark, hearing_threshold, speech_level
+from voxhop.training.localvqe.loudness import (
+    AudibleDifference,
+    bark,
+    hearing_threshold,
+    speech_level,
+)
 
 BINS = 256
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from voxhop.training.muon import Muon, orthogonal
+from voxhop.training.run.muon import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (24, 8), (3, 8, 24)])

@@ -10,7 +10,13 @@ import pytest
 pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 
-from voxhop.training.rooms import PEAK_SAMPLE, RoomConfig, align_peak, build_rooms, cached_rooms
+from voxhop.training.sounds.rooms import (
+    PEAK_SAMPLE,
+    RoomConfig,
+    align_peak,
+    build_rooms,
+    cached_rooms,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,18 +21,18 @@ from voxhop.errors import ArgumentError
 from voxhop.export import read_seflow
 from voxhop.reference.seflow import Estimate, SEFlow, analysis
 from voxhop.reference.seflow_config import SEFlowConfig
-from voxhop.training.acoustics import active_level
-from voxhop.training.bank import DataConfig, load_bank
 from voxhop.training.config import RunConfig, from_table, load_config, to_toml
-from voxhop.training.degrade import DegradationConfig, bank_rate, degrade, voice_labels
 from voxhop.training.draw import Draw
-from voxhop.training.loop import Trainer
-from voxhop.training.rooms import RoomConfig
-from voxhop.training.seflow_judge import enhanced, heard_distance
-from voxhop.training.seflow_objective import prepare
-from voxhop.training.start import load_model, read_weights
+from voxhop.training.losses.si_sdr import si_sdr
+from voxhop.training.run.loop import Trainer
+from voxhop.training.run.start import load_model, read_weights
+from voxhop.training.seflow.judge import enhanced, heard_distance
+from voxhop.training.seflow.objective import prepare
+from voxhop.training.simulation.acoustics import active_level
+from voxhop.training.simulation.degrade import DegradationConfig, bank_rate, degrade, voice_labels
+from voxhop.training.sounds.bank import DataConfig, load_bank
+from voxhop.training.sounds.rooms import RoomConfig
 from voxhop.training.state import read_log
-from voxhop.training.validate import si_sdr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -436,13 +436,32 @@ def read_weights_figures(path: Path) -> dict[str, float]:
     return torch.load(path, weights_only=True)["figures"]
 
 
+def test_layers_in_bf16_learn_the_same(config):
+    trainer = Trainer(config)
+    clips = trainer.draw_clips(1, config.phases[0])
+
+    def gradient(precision):
+        trainer.objective.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            terms = trainer.objective(clips, depth=1, heads=1, window=63)
+        terms["loss"].backward()
+        found = [p.grad for p in trainer.objective.parameters() if p.grad is not None]
+        assert {g.dtype for g in found} == {torch.float32}
+        return float(terms["loss"].detach()), torch.cat([g.flatten() for g in found])
+
+    (exact, wanted), (lower, found) = gradient("f32"), gradient("bf16")
+    assert exact != lower == pytest.approx(exact, rel=1e-2)
+    assert torch.nn.functional.cosine_similarity(found, wanted, dim=0) > 0.99
+    assert gradient("f32")[0] == exact  # and after it as before
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ('recipe = "tacotron"', "tacotron"),
         ('recipe = "seflow"\nrates = [44100]', "44100"),
         ('recipe = "seflow"\nrates = []', "rates"),
-        ('recipe = "seflow"\nprecision = "bf16"', "precision"),
+        ('recipe = "seflow"\nprecision = "f16"', "precision"),
         ('recipe = "seflow"\n[model]\nd_max = 3', "d_max"),
     ],
 )

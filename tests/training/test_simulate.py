@@ -11,9 +11,9 @@ pytest.importorskip("torch", reason="training needs the [train] extra")
 pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra")
 import torch
 
-from voxhop.training.acoustics import active_level, delayed
 from voxhop.training.draw import Draw
-from voxhop.training.simulate import Scenario, SimulationConfig, draw_scenarios, simulate
+from voxhop.training.simulation.acoustics import active_level, delayed
+from voxhop.training.simulation.simulate import Scenario, SimulationConfig, draw_scenarios, simulate
 
 SAMPLES = 32000
 CONFIG = SimulationConfig()

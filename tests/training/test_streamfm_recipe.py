@@ -24,15 +24,15 @@ from voxhop.reference import StreamFM, StreamFMConfig, random_sublime
 from voxhop.reference.decouple import decouple, decoupled_state
 from voxhop.stream.level import NOMINAL_PEAK
 from voxhop.training.config import load_config, to_toml
-from voxhop.training.degrade import DegradationConfig
-from voxhop.training.discriminators import DiscriminatorConfig
 from voxhop.training.draw import Draw
-from voxhop.training.loop import Trainer
-from voxhop.training.restoring import DamageConfig, draw_restoring
-from voxhop.training.start import initial_model, load_model, read_weights
+from voxhop.training.losses.discriminators import DiscriminatorConfig
+from voxhop.training.run.loop import Trainer
+from voxhop.training.run.start import initial_model, load_model, read_weights
+from voxhop.training.simulation.degrade import DegradationConfig
 from voxhop.training.state import read_log
-from voxhop.training.streamfm_judge import log_spectral_distance
-from voxhop.training.streamfm_objective import (
+from voxhop.training.streamfm.clips import DamageConfig, draw_restoring
+from voxhop.training.streamfm.judge import log_spectral_distance
+from voxhop.training.streamfm.objective import (
     StreamFMObjective,
     fit_spread,
     measure_sigma,

@@ -22,25 +22,25 @@ from voxhop.reference import Sublime
 from voxhop.reference.memory import Memory
 from voxhop.reference.overlap import periodic_window
 from voxhop.reference.sublime_config import FRONTEND, SublimeConfig
-from voxhop.training.bank import DataConfig, load_bank
 from voxhop.training.config import load_config, to_toml
-from voxhop.training.discriminators import DiscriminatorConfig, Discriminators
 from voxhop.training.draw import Draw
-from voxhop.training.loop import Trainer
-from voxhop.training.recipes import recipe_of
-from voxhop.training.rooms import RoomConfig
-from voxhop.training.spectral_losses import (
+from voxhop.training.losses.discriminators import DiscriminatorConfig, Discriminators
+from voxhop.training.losses.spectra import (
     SpectralLosses,
     Texture,
     cepstrum_basis,
     own_spectrum,
 )
+from voxhop.training.recipes import recipe_of
+from voxhop.training.run.loop import Trainer
+from voxhop.training.sounds.bank import DataConfig, load_bank
+from voxhop.training.sounds.rooms import RoomConfig
 from voxhop.training.state import read_log
-from voxhop.training.sublime_data import SublimeDataConfig, draw_batch
-from voxhop.training.sublime_judge import perplexity
-from voxhop.training.sublime_objective import AnnealingConfig, CodecObjective, aligned, usage
-from voxhop.training.sublime_shape import SublimeShape
-from voxhop.training.sublime_start import fit_encoder
+from voxhop.training.sublime.clips import SublimeDataConfig, draw_batch
+from voxhop.training.sublime.judge import perplexity
+from voxhop.training.sublime.objective import AnnealingConfig, CodecObjective, aligned, usage
+from voxhop.training.sublime.shape import SublimeShape
+from voxhop.training.sublime.start import fit_encoder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import soundfile
 
 from scripts import run_tool
-from voxhop.training.corpus import decode, find_recordings
+from voxhop.training.sounds.corpus import decode, find_recordings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ import torch
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.export import read_gguf
-from voxhop.training.loop import LOG
-from voxhop.training.plots import plot_curves
-from voxhop.training.start import TEMPERATURE, load_model, read_weights
+from voxhop.training.release.plots import plot_curves
+from voxhop.training.run.loop import LOG
+from voxhop.training.run.start import TEMPERATURE, load_model, read_weights
 from voxhop.training.state import read_log
 
 

@@ -14,10 +14,10 @@ import soundfile
 import torch
 
 from voxhop.evaluation.cases import load_cases
-from voxhop.training.bank import DataConfig
-from voxhop.training.cases import CaseConfig, write_cases
-from voxhop.training.conditions import CONDITIONS
-from voxhop.training.simulate import Scenario, simulate
+from voxhop.training.simulation.cases import CaseConfig, write_cases
+from voxhop.training.simulation.conditions import CONDITIONS
+from voxhop.training.simulation.simulate import Scenario, simulate
+from voxhop.training.sounds.bank import DataConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def test_what_plays_unheard_leaves_the_microphone_as_it_is(
         near = torch.where(scenario == Scenario.HEADPHONES, int(Scenario.NEAR_END), scenario)
         return simulate(*args, scenario=near, **options)
 
-    monkeypatch.setattr("voxhop.training.cases.simulate", without_headphones)
+    monkeypatch.setattr("voxhop.training.simulation.cases.simulate", without_headphones)
     data = DataConfig(folder=str(corpus_folder), cache=str(cache))
     silent = write_cases(data, tmp_path, CONFIG)
     for case, other, meta in zip(cases, silent, metas(cases), strict=True):

@@ -11,8 +11,8 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 import torch
 
 from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.training.simulate import Scenario, SimulationConfig
-from voxhop.training.validate import Enhanced, build_clips, constant_gain, run_model, validate
+from voxhop.training.localvqe.judge import Enhanced, build_clips, constant_gain, run_model, validate
+from voxhop.training.simulation.simulate import Scenario, SimulationConfig
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and say where they are."""
-    from voxhop.training.publish import publish, publish_with_card  # noqa: PLC0415 - torch
+    from voxhop.training.release.publish import publish, publish_with_card  # noqa: PLC0415 - torch
 
     if not args.checkpoint.is_file():
         raise ArgumentError(f"{args.checkpoint}: no such file")

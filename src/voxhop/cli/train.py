@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         raise ArgumentError("--conditions: expected together with --cases")
     if args.cases is not None:
         return _write_cases(args, config)
-    from voxhop.training.loop import train  # noqa: PLC0415 - torch only where it is used
-    from voxhop.training.plots import plot_curves  # noqa: PLC0415
-    from voxhop.training.publish import publish  # noqa: PLC0415
     from voxhop.training.recipes import recipe_of  # noqa: PLC0415
+    from voxhop.training.release.plots import plot_curves  # noqa: PLC0415
+    from voxhop.training.release.publish import publish  # noqa: PLC0415
+    from voxhop.training.run.loop import train  # noqa: PLC0415 - torch only where it is used
 
     best = train(config, report=None if args.json else partial(_report, recipe_of(config)))
     if int(os.environ.get("RANK", "0")):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxhop.reference.products import linear
 from voxhop.reference.seflow_bands import rms_norm
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class FlexLinear(nn.Linear):
     def forward(self, x: Tensor, rows: int | None = None) -> Tensor:
         """(..., I') -> (..., `rows`): inputs as many as come, outputs all when None."""
         weight, bias = self.weight[:rows, : x.shape[-1]], self.bias[:rows]
-        return functional.linear(x, weight, bias)
+        return linear(x, weight, bias)
 
 
 class Past(NamedTuple):
@@ -73,7 +74,7 @@ class Attention(nn.Module):
         for i in range(2):
             weights[i], biases[i] = weights[i][:, self.pairs], biases[i][:, self.pairs]
         weight = torch.stack(weights, 1).flatten(0, 2)  # (h 3 d, D')
-        y = functional.linear(x, weight, torch.stack(biases, 1).flatten())
+        y = linear(x, weight, torch.stack(biases, 1).flatten())
         y = y.view(*x.shape[:-1], heads, 3, d)
         turned, values = torch.split(y, [2, 1], dim=-2)
         turned = torch.view_as_complex(turned.view(*turned.shape[:-1], d // 2, 2))
@@ -87,7 +88,7 @@ class Attention(nn.Module):
         y = rms_norm(x, self.eps)
         hidden = self.mult * width
         weight = self.ffn1.weight[:hidden, :width] * self.norm2.weight[:width]
-        y = functional.gelu(functional.linear(y, weight, self.ffn1.bias[:hidden]))
+        y = functional.gelu(linear(y, weight, self.ffn1.bias[:hidden]))
         return x + self.ffn2(y, width)
 
 

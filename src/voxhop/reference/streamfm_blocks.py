@@ -6,17 +6,17 @@ B batch, C channels, F bins, T frames; activations are (B, C, F, T).
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxhop.reference.products import conv2d
 from voxhop.reference.streamfm_config import FREQ_GROUPS, band_groups, channel_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from voxhop.reference.memory import Memory
 
@@ -68,7 +68,6 @@ class CausalConv(nn.Module):
         super().__init__()
         self.dilation = dilation
         self.path = ""  # set by the network: where its history lies
-        self.in_bf16 = False  # training's choice, see `convolving_in_bf16`
         self.decoupled = 0 < rank <= min(c_in, c_out)
         if self.decoupled:
             self.dw = nn.Conv2d(c_in, c_in * rank, _KERNEL, groups=c_in, bias=False)
@@ -94,28 +93,7 @@ class CausalConv(nn.Module):
                 groups=x.shape[1],
             )
             return self.pw(y)
-        kernel: tuple[Tensor, Tensor, Tensor] = (window, self.weight, self.bias)
-        if self.in_bf16:
-            kernel = (window.bfloat16(), self.weight.bfloat16(), self.bias.bfloat16())
-        y = functional.conv2d(*kernel, padding=(1, 0), dilation=step)
-        return y.to(x.dtype)
-
-
-@contextmanager
-def convolving_in_bf16(model: nn.Module, *, enabled: bool = True) -> Iterator[None]:
-    """Let the 3x3 convolutions of a network, most of a training step, multiply in bfloat16.
-
-    Where the CPU has `avx512_bf16` or AMX they take a half to a third of the time. Everything
-    between them stays as it is, and depthwise convolutions, whose time is memory's.
-    """
-    convolutions = [m for m in model.modules() if isinstance(m, CausalConv)] if enabled else []
-    for m in convolutions:
-        m.in_bf16 = True
-    try:
-        yield
-    finally:
-        for m in convolutions:
-            m.in_bf16 = False
+        return conv2d(window, self.weight, self.bias, padding=(1, 0), dilation=step)
 
 
 class _GroupedNorm(torch.autograd.Function):

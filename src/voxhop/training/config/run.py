@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from voxhop.errors import ArgumentError
-from voxhop.training.bank import DataConfig
-from voxhop.training.rooms import RoomConfig
+from voxhop.training.sounds.bank import DataConfig
+from voxhop.training.sounds.rooms import RoomConfig
 
 
 @dataclass(frozen=True)

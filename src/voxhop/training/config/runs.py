@@ -9,16 +9,16 @@ from typing import Literal
 from voxhop.errors import ArgumentError
 from voxhop.reference import LocalVQEConfig, SEFlowConfig, StreamFMConfig
 from voxhop.training.config.run import RunConfig
-from voxhop.training.degrade import DegradationConfig
-from voxhop.training.discriminators import DiscriminatorConfig
-from voxhop.training.losses import LossConfig
-from voxhop.training.restoring import CODEC_KBPS, DamageConfig
-from voxhop.training.seflow_objective import SEFlowLossConfig
-from voxhop.training.simulate import SimulationConfig
-from voxhop.training.sublime_data import SublimeDataConfig
-from voxhop.training.sublime_objective import AnnealingConfig, SublimeLossConfig
-from voxhop.training.sublime_shape import SublimeShape
-from voxhop.training.warm import WarmConfig
+from voxhop.training.localvqe.objective import LossConfig
+from voxhop.training.losses.discriminators import DiscriminatorConfig
+from voxhop.training.seflow.objective import SEFlowLossConfig
+from voxhop.training.simulation.degrade import DegradationConfig
+from voxhop.training.simulation.simulate import SimulationConfig
+from voxhop.training.simulation.warm import WarmConfig
+from voxhop.training.streamfm.clips import CODEC_KBPS, DamageConfig
+from voxhop.training.sublime.clips import SublimeDataConfig
+from voxhop.training.sublime.objective import AnnealingConfig, SublimeLossConfig
+from voxhop.training.sublime.shape import SublimeShape
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SEFlowTrainingConfig(RunConfig):
 
     recipe: Literal["seflow"] = "seflow"
     name: str = "voxhop-seflow"
-    precision: Literal["bf16", "f32"] = "f32"
+    precision: Literal["bf16", "f32"] = "f32"  # of the blocks' layers; rotations are complex
     rates: tuple[int, ...] = (16000, 48000, 16000, 24000, 16000, 8000)
     band_rate: float = 0.5
     model: SEFlowConfig = field(
@@ -82,14 +82,12 @@ class SEFlowTrainingConfig(RunConfig):
     loss: SEFlowLossConfig = field(default_factory=SEFlowLossConfig)
 
     def __post_init__(self) -> None:
-        """Refuse rates that the model has no bands for, and a precision that is not there."""
+        """Refuse rates that the model has no bands for."""
         super().__post_init__()
         for rate in self.rates:
             self.model.bands_at(rate)
         if not self.rates:
             raise ArgumentError("rates: empty, expected at least one of the model's rates")
-        if self.precision != "f32":
-            raise ArgumentError("precision: 'bf16', expected 'f32': rotations are complex products")
 
 
 @dataclass(frozen=True)

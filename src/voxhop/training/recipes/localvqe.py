@@ -10,16 +10,8 @@ import torch
 from voxhop.export import read_gguf, write_gguf
 from voxhop.reference import LocalVQE
 from voxhop.reference.front_end import with_echo_inputs
-from voxhop.training.bank import load_bank
-from voxhop.training.conditions import CONDITIONS
 from voxhop.training.config import TrainingConfig
-from voxhop.training.corpus import SAMPLE_RATE
-from voxhop.training.hearing import FrontEnd, front_end_of
-from voxhop.training.losses import Objective
-from voxhop.training.recipes.recipe import Figures, Panel, Recipe
-from voxhop.training.simulate import HOP, draw_scenarios, simulate
-from voxhop.training.state import Progress
-from voxhop.training.validate import (
+from voxhop.training.localvqe.judge import (
     CONSTANT_GAINS,
     Enhanced,
     build_clips,
@@ -27,7 +19,15 @@ from voxhop.training.validate import (
     run_model,
     validate,
 )
-from voxhop.training.warm import Cancelled, cancelled, clips_of
+from voxhop.training.localvqe.objective import Objective
+from voxhop.training.recipes.recipe import Figures, Panel, Recipe
+from voxhop.training.simulation.conditions import CONDITIONS
+from voxhop.training.simulation.hearing import FrontEnd, front_end_of
+from voxhop.training.simulation.simulate import HOP, draw_scenarios, simulate
+from voxhop.training.simulation.warm import Cancelled, cancelled, clips_of
+from voxhop.training.sounds.bank import load_bank
+from voxhop.training.sounds.corpus import SAMPLE_RATE
+from voxhop.training.state import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
     from voxhop.reference import LocalVQEConfig
-    from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
-    from voxhop.training.corpus import Split
     from voxhop.training.draw import Draw
-    from voxhop.training.simulate import Clips
+    from voxhop.training.simulation.simulate import Clips
+    from voxhop.training.sounds.bank import SoundBank
+    from voxhop.training.sounds.corpus import Split
 
 TEMPERATURE = 0.1
 """Of the alignment in training; model files hold weights divided by it."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
     from voxhop.training.config import Phase, RunConfig
-    from voxhop.training.corpus import Split
     from voxhop.training.draw import Draw
+    from voxhop.training.sounds.corpus import Split
 
 ConfigT = TypeVar("ConfigT", bound="RunConfig")
 Figures = dict[str, float]
@@ -124,7 +124,7 @@ class Recipe(ABC, Generic[ConfigT]):
 
         `per_condition` more with each condition of the simulation.
         """
-        from voxhop.training.cases import CaseConfig, write_cases  # noqa: PLC0415 - only here
+        from voxhop.training.simulation.cases import CaseConfig, write_cases  # noqa: PLC0415 - only here
 
         settings = CaseConfig(per_condition=per_condition)
         settings = settings if seed is None else replace(settings, seed=seed)

@@ -8,13 +8,13 @@ from voxhop.errors import ArgumentError
 from voxhop.export.seflow import read_seflow, write_seflow
 from voxhop.reference.seflow import SEFlow
 from voxhop.reference.seflow_config import rate_hop
-from voxhop.training.bank import load_bank
 from voxhop.training.config import SEFlowTrainingConfig
-from voxhop.training.degrade import bank_rate, degrade
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
-from voxhop.training.seflow_judge import KINDS, SEFlowJudge
-from voxhop.training.seflow_objective import SEFlowObjective, prepare, rescaled
+from voxhop.training.seflow.judge import KINDS, SEFlowJudge
+from voxhop.training.seflow.objective import SEFlowObjective, prepare, rescaled
+from voxhop.training.simulation.degrade import bank_rate, degrade
+from voxhop.training.sounds.bank import load_bank
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
-    from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
-    from voxhop.training.corpus import Split
-    from voxhop.training.degrade import Degraded
+    from voxhop.training.simulation.degrade import Degraded
+    from voxhop.training.sounds.bank import SoundBank
+    from voxhop.training.sounds.corpus import Split
     from voxhop.training.state import Progress
 
 _SUB_NETWORK_KEY = 1
@@ -112,7 +112,7 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         """Write cases of each degradation alone, at 16 kHz."""
         if per_condition:
             raise ArgumentError(f"conditions: {per_condition}, expected 0: degradations have none")
-        from voxhop.training.degraded_cases import (  # noqa: PLC0415 - only here
+        from voxhop.training.seflow.cases import (  # noqa: PLC0415 - only here
             DegradedCaseConfig,
             write_degraded_cases,
         )

@@ -15,14 +15,14 @@ from voxhop.reference import StreamFM
 from voxhop.reference.decouple import decoupled_state
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm_blocks import unfolded_state
-from voxhop.training.bank import load_bank
 from voxhop.training.config import StreamFMTrainingConfig
-from voxhop.training.degrade import bank_rate
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
-from voxhop.training.restoring import draw_restoring
-from voxhop.training.streamfm_judge import TIMES, StreamFMJudge
-from voxhop.training.streamfm_objective import StreamFMObjective, fit_spread, measure_sigma
+from voxhop.training.simulation.degrade import bank_rate
+from voxhop.training.sounds.bank import load_bank
+from voxhop.training.streamfm.clips import draw_restoring
+from voxhop.training.streamfm.judge import TIMES, StreamFMJudge
+from voxhop.training.streamfm.objective import StreamFMObjective, fit_spread, measure_sigma
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
     from voxhop.reference import Sublime
-    from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
-    from voxhop.training.corpus import Split
-    from voxhop.training.restoring import Restoring
+    from voxhop.training.sounds.bank import SoundBank
+    from voxhop.training.sounds.corpus import Split
     from voxhop.training.state import Progress
+    from voxhop.training.streamfm.clips import Restoring
 
 _SIGMA_KEY, _SETTLING_KEY = 2, 3
 """Tell the draws that measure the noise and settle the norms from those of steps."""

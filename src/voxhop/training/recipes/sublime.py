@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from voxhop.errors import ArgumentError
 from voxhop.export.sublime import read_sublime, write_sublime
 from voxhop.reference.sublime import Sublime
-from voxhop.training.bank import load_bank
 from voxhop.training.config import SublimeTrainingConfig
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe
-from voxhop.training.sublime_data import draw_batch
-from voxhop.training.sublime_judge import SublimeJudge
-from voxhop.training.sublime_objective import CodecObjective, FrontEndObjective
-from voxhop.training.sublime_start import fit_codec, fit_encoder
+from voxhop.training.sounds.bank import load_bank
+from voxhop.training.sublime.clips import draw_batch
+from voxhop.training.sublime.judge import SublimeJudge
+from voxhop.training.sublime.objective import CodecObjective, FrontEndObjective
+from voxhop.training.sublime.start import fit_codec, fit_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from voxhop.export.model_file import DataType
     from voxhop.models import ModelInfo
-    from voxhop.training.bank import SoundBank
     from voxhop.training.config import Phase
-    from voxhop.training.corpus import Split
+    from voxhop.training.sounds.bank import SoundBank
+    from voxhop.training.sounds.corpus import Split
     from voxhop.training.state import Progress
-    from voxhop.training.sublime_objective import SublimeBatch
+    from voxhop.training.sublime.objective import SublimeBatch
 
 _FIT_KEY = 52711  # keeps these clips apart from those of steps
 _FIT_CLIPS = 64

@@ -1,0 +1,1 @@
+"""Loss and validation of LocalVQE."""

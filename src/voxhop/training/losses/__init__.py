@@ -1,0 +1,1 @@
+"""What several models learn by: spectra and discriminators."""

@@ -1,0 +1,1 @@
+"""The loop: batches, processes, steps, and where a run starts."""

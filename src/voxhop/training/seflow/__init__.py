@@ -1,0 +1,1 @@
+"""Loss, validation and cases of SEFlow."""

@@ -1,0 +1,1 @@
+"""What microphones hear: echoes, noise, rooms, devices and damage."""

@@ -1,0 +1,1 @@
+"""Recordings, voices and rooms that clips are made of."""

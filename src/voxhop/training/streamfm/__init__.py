@@ -1,0 +1,1 @@
+"""Clips, loss and validation of Stream.FM."""

@@ -1,0 +1,1 @@
+"""Shapes, clips, loss and validation of Sublime."""
