@@ -106,7 +106,7 @@ def main() -> int:
     args = parser.parse_args()
     from voxhop.export.seflow import write_seflow  # noqa: PLC0415 - torch is needed for it alone
     from voxhop.reference.seflow import random_seflow  # noqa: PLC0415 - the same
-    from voxhop.reference.seflow_config import (  # noqa: PLC0415 - the same
+    from voxhop.reference.seflow.config import (  # noqa: PLC0415 - the same
         SEFlowConfig,
         published_edges,
     )

@@ -66,7 +66,7 @@ def main() -> int:
     args = parser.parse_args()
     from voxhop.export.streamfm import write_streamfm  # noqa: PLC0415 - torch is needed for it alone
     from voxhop.reference.streamfm import random_streamfm  # noqa: PLC0415 - the same
-    from voxhop.reference.streamfm_config import StreamFMConfig  # noqa: PLC0415 - the same
+    from voxhop.reference.streamfm.config import StreamFMConfig  # noqa: PLC0415 - the same
 
     peak = measure_machine().peak
     sizes = {int(size) for size in args.sizes.split(",")}

@@ -15,7 +15,7 @@ from sublime_shapes import SHAPES, SMALL
 from voxhop.errors import ArgumentError, ModelFileError
 from voxhop.export.sublime import read_sublime, sublime_metadata, write_sublime
 from voxhop.reference.sublime import Sublime, random_sublime
-from voxhop.reference.sublime_config import FRONTEND, SublimeConfig
+from voxhop.reference.sublime.config import FRONTEND, SublimeConfig
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "sublime-random" / "model-f32.gguf"
 

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 from voxhop.errors import ModelFileError
 from voxhop.export.streamfm import read_streamfm, streamfm_metadata, write_streamfm
 from voxhop.reference.streamfm import random_streamfm
-from voxhop.reference.streamfm_config import StreamFMConfig
+from voxhop.reference.streamfm.config import StreamFMConfig
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "streamfm-random"
 HOPS = 12

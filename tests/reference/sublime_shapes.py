@@ -1,6 +1,6 @@
 """Shapes of Sublime that every property is checked on."""
 
-from voxhop.reference.sublime_config import BandShape, BlockShape, SublimeConfig
+from voxhop.reference.sublime.config import BandShape, BlockShape, SublimeConfig
 
 _ODD_SIGNAL = {
     "sample_rate": 16000,

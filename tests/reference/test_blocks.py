@@ -11,11 +11,11 @@ from signals import HOP, noise
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.reference.align import banded_scores, banded_sum
-from voxhop.reference.blocks import CausalConv, FrameNorm, double_bins
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
-from voxhop.reference.mask import ConvolvingMask
-from voxhop.reference.s4d import S4D, polar_from_pole
+from voxhop.reference.localvqe.align import banded_scores, banded_sum
+from voxhop.reference.localvqe.blocks import CausalConv, FrameNorm, double_bins
+from voxhop.reference.localvqe.mask import ConvolvingMask
+from voxhop.reference.localvqe.s4d import S4D, polar_from_pole
 
 F64 = torch.float64
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.errors import ShapeError
 from voxhop.reference.canceller import Canceller
-from voxhop.reference.echo_location import place_of
+from voxhop.reference.canceller.location import place_of
 from voxhop.reference.filterbank import Synthesis, stft_basis
 
 PARTITIONS = 16

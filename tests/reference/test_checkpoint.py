@@ -14,7 +14,7 @@ from voxhop.reference import (
     model_from_state_dict,
     random_model,
 )
-from voxhop.reference.checkpoint import fold_batch_norms
+from voxhop.reference.localvqe.checkpoint import fold_batch_norms
 
 V2 = SHAPES["v2"]
 

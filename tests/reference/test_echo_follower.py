@@ -9,7 +9,7 @@ from signals import HOP, RATE, level
 torch = pytest.importorskip("torch", reason="needs the torch extra")
 
 from voxhop.reference.canceller import Canceller
-from voxhop.reference.echo_follower import FOLLOWED_HOPS, follow_echo
+from voxhop.reference.canceller.follower import FOLLOWED_HOPS, follow_echo
 
 PARTITIONS = 16
 HOPS = 400

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="needs the torch extra")
 from voxhop.errors import ArgumentError, ModelFileError, ShapeError
 from voxhop.export.seflow import read_seflow, seflow_tensors, write_seflow
 from voxhop.reference.seflow import SEFlow, analysis, random_seflow, synthesis
-from voxhop.reference.seflow_bands import rms_norm
-from voxhop.reference.seflow_config import RATES, SEFlowConfig, published_edges, rate_hop
+from voxhop.reference.seflow.bands import rms_norm
+from voxhop.reference.seflow.config import RATES, SEFlowConfig, published_edges, rate_hop
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "seflow-random"
 

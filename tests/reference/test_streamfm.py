@@ -13,8 +13,8 @@ from voxhop.errors import ArgumentError, ModelFileError, ShapeError
 from voxhop.export.streamfm import read_streamfm, write_streamfm
 from voxhop.reference.memory import Memory
 from voxhop.reference.streamfm import StreamFM, random_streamfm
-from voxhop.reference.streamfm_blocks import CausalConv, SubbandBatchNorm, fir_down, fir_up
-from voxhop.reference.streamfm_config import TASKS, StreamFMConfig
+from voxhop.reference.streamfm.blocks import CausalConv, SubbandBatchNorm, fir_down, fir_up
+from voxhop.reference.streamfm.config import TASKS, StreamFMConfig
 
 
 def config(**changes):

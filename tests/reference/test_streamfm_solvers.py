@@ -9,7 +9,7 @@ from voxhop.errors import ArgumentError
 from voxhop.reference.philox import complex_normal, philox4x32
 from voxhop.reference.solvers import LearnedTableau, Tableau, named_tableaus
 from voxhop.reference.streamfm import random_streamfm
-from voxhop.reference.streamfm_config import StreamFMConfig
+from voxhop.reference.streamfm.config import StreamFMConfig
 
 TABLEAUS = named_tableaus()
 ORDERS = {

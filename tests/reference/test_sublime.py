@@ -20,8 +20,8 @@ from voxhop.reference.sublime import (
     sharpened,
     sharpness_of,
 )
-from voxhop.reference.sublime_blocks import shuffle_bins
-from voxhop.reference.sublime_config import FRONTEND, BandShape, BlockShape, SublimeConfig
+from voxhop.reference.sublime.blocks import shuffle_bins
+from voxhop.reference.sublime.config import FRONTEND, BandShape, BlockShape, SublimeConfig
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="the model is made by the reference")
 
 from voxhop.export.seflow import write_seflow
 from voxhop.reference.seflow import random_seflow
-from voxhop.reference.seflow_config import RATES, SEFlowConfig, rate_hop
+from voxhop.reference.seflow.config import RATES, SEFlowConfig, rate_hop
 
 pytestmark = pytest.mark.torch
 

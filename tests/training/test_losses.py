@@ -9,7 +9,7 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 import torch
 
 from voxhop.reference import LocalVQE, LocalVQEConfig
-from voxhop.reference.blocks import double_bins
+from voxhop.reference.localvqe.blocks import double_bins
 from voxhop.training.localvqe.objective import (
     LossConfig,
     Objective,

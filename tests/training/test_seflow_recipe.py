@@ -20,7 +20,7 @@ from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.export import read_seflow
 from voxhop.reference.seflow import Estimate, SEFlow, analysis
-from voxhop.reference.seflow_config import SEFlowConfig
+from voxhop.reference.seflow.config import SEFlowConfig
 from voxhop.training.config import RunConfig, from_table, load_config, to_toml
 from voxhop.training.draw import Draw
 from voxhop.training.losses.si_sdr import si_sdr

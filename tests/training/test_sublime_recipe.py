@@ -21,7 +21,7 @@ from voxhop.export.sublime import read_sublime
 from voxhop.reference import Sublime
 from voxhop.reference.memory import Memory
 from voxhop.reference.overlap import periodic_window
-from voxhop.reference.sublime_config import FRONTEND, SublimeConfig
+from voxhop.reference.sublime.config import FRONTEND, SublimeConfig
 from voxhop.training.config import load_config, to_toml
 from voxhop.training.draw import Draw
 from voxhop.training.losses.discriminators import DiscriminatorConfig, Discriminators

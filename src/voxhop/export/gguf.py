@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from voxhop.export.model_file import DataType, check_dtype, to_array, write_model_file
-from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
+from voxhop.reference.localvqe.blocks import KERNEL_FREQ, KERNEL_TIME
 
 if TYPE_CHECKING:
     import os
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from voxhop.reference.config import LocalVQEConfig
     from voxhop.reference.localvqe import LocalVQE
+    from voxhop.reference.localvqe.config import LocalVQEConfig
 
 ARCHITECTURE = "localvqe"
 FILTERBANKS = ("encoder.conv.weight", "decoder.linear.weight")

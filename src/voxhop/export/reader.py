@@ -10,10 +10,10 @@ import torch
 from voxhop.errors import ModelFileError
 from voxhop.export.gguf import ARCHITECTURE
 from voxhop.export.model_file import read_model_file, read_tensors
-from voxhop.reference.blocks import KERNEL_FREQ, KERNEL_TIME
-from voxhop.reference.checkpoint import model_from_state_dict
-from voxhop.reference.config import LocalVQEConfig
-from voxhop.reference.s4d import polar_from_pole
+from voxhop.reference.localvqe.blocks import KERNEL_FREQ, KERNEL_TIME
+from voxhop.reference.localvqe.checkpoint import model_from_state_dict
+from voxhop.reference.localvqe.config import LocalVQEConfig
+from voxhop.reference.localvqe.s4d import polar_from_pole
 
 if TYPE_CHECKING:
     import os

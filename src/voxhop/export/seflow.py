@@ -18,8 +18,8 @@ from voxhop.export.model_file import (
     write_model_file,
 )
 from voxhop.reference.seflow import SEFlow, analysis_window
-from voxhop.reference.seflow_bands import FEATURES
-from voxhop.reference.seflow_config import SEFlowConfig, rate_hop
+from voxhop.reference.seflow.bands import FEATURES
+from voxhop.reference.seflow.config import SEFlowConfig, rate_hop
 
 if TYPE_CHECKING:
     import os

@@ -18,7 +18,7 @@ from voxhop.export.model_file import (
 )
 from voxhop.reference.solvers import Tableau
 from voxhop.reference.streamfm import StreamFM
-from voxhop.reference.streamfm_config import (
+from voxhop.reference.streamfm.config import (
     EMBED_SCALE,
     FREQ_GROUPS,
     MIN_FREQ_FOR_GROUPS,

@@ -18,7 +18,7 @@ from voxhop.export.model_file import (
     write_model_file,
 )
 from voxhop.reference.sublime import Sublime
-from voxhop.reference.sublime_config import PARTS, BandShape, BlockShape, SublimeConfig
+from voxhop.reference.sublime.config import PARTS, BandShape, BlockShape, SublimeConfig
 
 if TYPE_CHECKING:
     import os

@@ -10,17 +10,17 @@ except ImportError as error:
         'voxhop.reference needs PyTorch: pip install "voxhop[torch]"',
     ) from error
 
-from voxhop.reference.checkpoint import load_checkpoint, model_from_state_dict
-from voxhop.reference.config import LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE, LocalVQEOutput, LocalVQEState
-from voxhop.reference.random_model import random_model
+from voxhop.reference.localvqe.checkpoint import load_checkpoint, model_from_state_dict
+from voxhop.reference.localvqe.config import LocalVQEConfig
+from voxhop.reference.localvqe.random_model import random_model
 from voxhop.reference.seflow import SEFlow, SEFlowOutput, SEFlowState, random_seflow
-from voxhop.reference.seflow_config import SEFlowConfig
+from voxhop.reference.seflow.config import SEFlowConfig
 from voxhop.reference.solvers import LearnedTableau, Tableau, named_tableaus
 from voxhop.reference.streamfm import StreamFM, StreamFMState, random_streamfm
-from voxhop.reference.streamfm_config import StreamFMConfig
+from voxhop.reference.streamfm.config import StreamFMConfig
 from voxhop.reference.sublime import Sublime, random_sublime
-from voxhop.reference.sublime_config import SublimeConfig
+from voxhop.reference.sublime.config import SublimeConfig
 
 __all__ = [
     "LearnedTableau",

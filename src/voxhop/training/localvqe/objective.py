@@ -19,7 +19,7 @@ from voxhop.training.simulation.warm import Cancelled, clips_of
 
 if TYPE_CHECKING:
     from voxhop.reference import LocalVQE, LocalVQEOutput
-    from voxhop.reference.config import Shuffle
+    from voxhop.reference.localvqe.config import Shuffle
     from voxhop.training.simulation.simulate import Clips
 
 _POWER_EPS = 1e-6

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from voxhop.errors import ArgumentError
 from voxhop.export.seflow import read_seflow, write_seflow
 from voxhop.reference.seflow import SEFlow
-from voxhop.reference.seflow_config import rate_hop
+from voxhop.reference.seflow.config import rate_hop
 from voxhop.training.config import SEFlowTrainingConfig
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe

@@ -14,7 +14,7 @@ from voxhop.export.sublime import read_sublime
 from voxhop.reference import StreamFM
 from voxhop.reference.decouple import decoupled_state
 from voxhop.reference.solvers import euler
-from voxhop.reference.streamfm_blocks import unfolded_state
+from voxhop.reference.streamfm.blocks import unfolded_state
 from voxhop.training.config import StreamFMTrainingConfig
 from voxhop.training.draw import Draw
 from voxhop.training.recipes.recipe import Figures, Panel, Recipe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from voxhop.reference.seflow import SEFlow, analysis
-from voxhop.reference.seflow_config import rate_hop
+from voxhop.reference.seflow.config import rate_hop
 from voxhop.training.draw import Draw
 from voxhop.training.losses.si_sdr import si_sdr
 from voxhop.training.seflow.objective import equaliser, planes, power

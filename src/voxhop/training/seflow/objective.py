@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from voxhop.reference.products import products_in_bf16
 from voxhop.reference.seflow import analysis
-from voxhop.reference.seflow_blocks import Block
-from voxhop.reference.seflow_config import RATES, published_edges, rate_hop
+from voxhop.reference.seflow.blocks import Block
+from voxhop.reference.seflow.config import RATES, published_edges, rate_hop
 from voxhop.training.simulation.acoustics import active_level
 from voxhop.training.simulation.degrade import voice_labels
 

@@ -19,7 +19,7 @@ from voxhop.training.sublime.objective import aligned
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from voxhop.reference.streamfm_config import StreamFMConfig
+    from voxhop.reference.streamfm.config import StreamFMConfig
     from voxhop.reference.sublime import Sublime
     from voxhop.training.draw import Draw
     from voxhop.training.simulation.degrade import DegradationConfig

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from voxhop.reference.products import products_in_bf16
 from voxhop.reference.solvers import euler
-from voxhop.reference.streamfm_blocks import SubbandBatchNorm
-from voxhop.reference.streamfm_spread import SPREAD_LIMITS
+from voxhop.reference.streamfm.blocks import SubbandBatchNorm
+from voxhop.reference.streamfm.spread import SPREAD_LIMITS
 from voxhop.training.losses.discriminators import Discriminators
 from voxhop.training.losses.spectra import SpectralLosses, Texture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voxhop.reference.sublime_config import BlockShape, SublimeConfig
+from voxhop.reference.sublime.config import BlockShape, SublimeConfig
 
 _MELS = 160
 Repeated = tuple[int, int, int]  # how many blocks, hidden channels, feed-forward channels

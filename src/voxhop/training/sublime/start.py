@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.memory import Memory
-from voxhop.reference.sublime_blocks import ConvBlock
+from voxhop.reference.sublime.blocks import ConvBlock
 
 if TYPE_CHECKING:
     from voxhop.reference.savq import SAVQ

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from voxhop.reference.config import LocalVQEConfig
+    from voxhop.reference.localvqe.config import LocalVQEConfig
 
 BATCH_NORM_EPS = 1e-5
 

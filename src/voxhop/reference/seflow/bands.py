@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from voxhop.reference.seflow_config import SEFlowConfig
+    from voxhop.reference.seflow.config import SEFlowConfig
 
 FEATURES = 3  # real part, imaginary part, log magnitude
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from voxhop.reference.config import Shuffle
+    from voxhop.reference.localvqe.config import Shuffle
 
 KERNEL_TIME = 4
 KERNEL_FREQ = 4

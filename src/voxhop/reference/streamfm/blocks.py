@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.products import conv2d
-from voxhop.reference.streamfm_config import FREQ_GROUPS, band_groups, channel_groups
+from voxhop.reference.streamfm.config import FREQ_GROUPS, band_groups, channel_groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

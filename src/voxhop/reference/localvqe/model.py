@@ -12,14 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from voxhop.errors import ShapeError
-from voxhop.reference.align import Align, AlignOutput, AlignState
-from voxhop.reference.blocks import ConvPair, DecoderBlock, EncoderBlock
 from voxhop.reference.canceller import Canceller, CancellerOutput, CancellerState
 from voxhop.reference.comfort import ComfortState, comfort_noise
-from voxhop.reference.config import ENCODER_STAGES, FAR_STAGES, MASK_CHANNELS, LocalVQEConfig
 from voxhop.reference.filterbank import Analysis, Synthesis, dct_basis, stft_basis
-from voxhop.reference.mask import CURRENT_TAP, ConvolvingMask
-from voxhop.reference.s4d import S4D
+from voxhop.reference.localvqe.align import Align, AlignOutput, AlignState
+from voxhop.reference.localvqe.blocks import ConvPair, DecoderBlock, EncoderBlock
+from voxhop.reference.localvqe.config import (
+    ENCODER_STAGES,
+    FAR_STAGES,
+    MASK_CHANNELS,
+    LocalVQEConfig,
+)
+from voxhop.reference.localvqe.mask import CURRENT_TAP, ConvolvingMask
+from voxhop.reference.localvqe.s4d import S4D
 from voxhop.reference.tone_canceller import ToneState, cancel_tones
 
 FEATURE_EPS = 1e-12

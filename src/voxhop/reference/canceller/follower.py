@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from voxhop.reference.echo_gate import no_louder, opened
+from voxhop.reference.canceller.gate import no_louder, opened
 from voxhop.reference.filterbank import power_of
 
 FOLLOWED_HOPS = 8

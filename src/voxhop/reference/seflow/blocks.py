@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.products import linear
-from voxhop.reference.seflow_bands import rms_norm
+from voxhop.reference.seflow.bands import rms_norm
 
 if TYPE_CHECKING:
-    from voxhop.reference.seflow_config import SEFlowConfig
+    from voxhop.reference.seflow.config import SEFlowConfig
 
 
 class FlexLinear(nn.Linear):

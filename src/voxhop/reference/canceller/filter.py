@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from voxhop.errors import ShapeError
-from voxhop.reference.echo_follower import FollowerState, follow_echo
-from voxhop.reference.echo_gate import EchoEstimate, GateState, Verdicts, gate_echo
-from voxhop.reference.echo_location import Location, Place, locate, no_location, place_of
+from voxhop.reference.canceller.follower import FollowerState, follow_echo
+from voxhop.reference.canceller.gate import EchoEstimate, GateState, Verdicts, gate_echo
+from voxhop.reference.canceller.location import Location, Place, locate, no_location, place_of
 from voxhop.reference.filterbank import FILTERBANK_FFT, FILTERBANK_HOP, Analysis, power_of
 
 PARTITIONS = (16, 32, 48)

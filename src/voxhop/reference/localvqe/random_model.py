@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from voxhop.reference.config import MASK_CHANNELS, LocalVQEConfig
 from voxhop.reference.localvqe import LocalVQE
-from voxhop.reference.mask import CURRENT_TAP
+from voxhop.reference.localvqe.config import MASK_CHANNELS, LocalVQEConfig
+from voxhop.reference.localvqe.mask import CURRENT_TAP
 
 # He's gain keeps the variance of a rectified layer. Generation 1 adds residuals without
 # a norm between them, so there each layer must add less.

@@ -18,14 +18,14 @@ from voxhop.reference.mel import Mel
 from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.philox import complex_normal
 from voxhop.reference.solvers import LEARNED, LearnedTableau, Tableau, named_tableaus
-from voxhop.reference.streamfm_spread import NoiseSpread
-from voxhop.reference.streamfm_unet import UNet
+from voxhop.reference.streamfm.spread import NoiseSpread
+from voxhop.reference.streamfm.unet import UNet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxhop.reference.memory import NetworkState
-    from voxhop.reference.streamfm_config import StreamFMConfig
+    from voxhop.reference.streamfm.config import StreamFMConfig
 
 POWER_EPS = 1e-24  # inside the power law's root
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxhop.reference.blocks import PointConv
+from voxhop.reference.localvqe.blocks import PointConv
 
 SMOOTH_TIME = 5
 SMOOTH_DELAY = 3

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from voxhop.errors import ArgumentError, ShapeError
 from voxhop.reference.overlap import overlap_add, periodic_window
-from voxhop.reference.seflow_bands import BandDecoder, BandEncoder
-from voxhop.reference.seflow_blocks import Block, Past, VoiceDecoder
-from voxhop.reference.seflow_config import SEFlowConfig, rate_hop
+from voxhop.reference.seflow.bands import BandDecoder, BandEncoder
+from voxhop.reference.seflow.blocks import Block, Past, VoiceDecoder
+from voxhop.reference.seflow.config import SEFlowConfig, rate_hop
 
 
 class SEFlowState(NamedTuple):

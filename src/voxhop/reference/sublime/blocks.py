@@ -14,7 +14,7 @@ from voxhop.reference.rms_norm import RMSNorm
 
 if TYPE_CHECKING:
     from voxhop.reference.memory import Memory
-    from voxhop.reference.sublime_config import BandShape, BlockShape, SublimeConfig
+    from voxhop.reference.sublime.config import BandShape, BlockShape, SublimeConfig
 
 _KERNEL = 3
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.memory import Memory, NetworkState
-from voxhop.reference.streamfm_blocks import (
+from voxhop.reference.streamfm.blocks import (
     CausalConv,
     Head,
     PointConv,
@@ -19,7 +19,7 @@ from voxhop.reference.streamfm_blocks import (
     fir_down,
     fir_up,
 )
-from voxhop.reference.streamfm_config import EMBED_SCALE, StreamFMConfig
+from voxhop.reference.streamfm.config import EMBED_SCALE, StreamFMConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,8 +19,8 @@ from voxhop.reference.memory import Memory, NetworkState
 from voxhop.reference.overlap import overlap_add, periodic_window
 from voxhop.reference.rms_norm import RMSNorm
 from voxhop.reference.savq import SAVQ, nearest
-from voxhop.reference.sublime_blocks import BandDecoder, CausalConv2d, ConvBlock, name_histories
-from voxhop.reference.sublime_config import ENCODER_STACK_AFTER, BlockShape, SublimeConfig
+from voxhop.reference.sublime.blocks import BandDecoder, CausalConv2d, ConvBlock, name_histories
+from voxhop.reference.sublime.config import ENCODER_STACK_AFTER, BlockShape, SublimeConfig
 
 _OUT_KERNEL = (3, 3)
 _OFFSET_SEED = 1
