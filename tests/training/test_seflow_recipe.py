@@ -23,6 +23,7 @@ from voxhop.reference.seflow import Estimate, SEFlow, analysis
 from voxhop.reference.seflow.config import SEFlowConfig
 from voxhop.training.config import RunConfig, from_table, load_config, to_toml
 from voxhop.training.draw import Draw
+from voxhop.training.losses.discriminators import DiscriminatorConfig
 from voxhop.training.losses.si_sdr import si_sdr
 from voxhop.training.run.loop import Trainer
 from voxhop.training.run.start import load_model, read_weights
@@ -434,6 +435,50 @@ def test_the_card_says_what_the_model_is_and_does(finished: Path, tmp_path: Path
 
 def read_weights_figures(path: Path) -> dict[str, float]:
     return torch.load(path, weights_only=True)["figures"]
+
+
+def test_discriminators_judge_the_full_network(config):
+    sizes = DiscriminatorConfig(periods=(), windows=(), magnitude_windows=(256,), maps=4)
+    phase = replace(config.phases[0], adversarial=True)
+    trainer = Trainer(replace(config, phases=(phase,), discriminators=sizes))
+    objective, clips = trainer.objective, trainer.draw_clips(1, config.phases[0])
+
+    def gradients(*, adversarial):
+        objective.zero_grad()
+        terms = objective(clips, depth=1, heads=1, window=63, adversarial=adversarial)
+        terms["loss"].backward()
+        mine, theirs = (
+            [p.grad for p in part.parameters() if p.grad is not None]
+            for part in (objective.model, objective.judges)
+        )
+        terms = {name: float(value.detach()) for name, value in terms.items()}
+        return terms, torch.cat([g.flatten() for g in mine]), theirs
+
+    plain, alone, none = gradients(adversarial=False)
+    judged, together, theirs = gradients(adversarial=True)
+    won = 0.05 * (judged["full_adversarial"] + judged["full_matching"])
+    assert judged["loss"] == pytest.approx(plain["loss"] + won + judged["judges"], rel=1e-5)
+    assert not none
+    assert all(g.abs().sum() > 0 for g in theirs)
+    assert (together - alone).norm() > 1e-3 * alone.norm()
+    # Nothing of what judges learn from reaches the model, whatever the level.
+    objective.config = replace(config.loss, adversarial=0.0, matching=0.0)
+    assert torch.allclose(gradients(adversarial=True)[1], alone, rtol=1e-4, atol=1e-6)
+    objective.config = config.loss
+    louder = clips._replace(noisy=4 * clips.noisy, target=4 * clips.target)
+    terms = objective(louder, depth=1, heads=1, window=63, adversarial=True)
+    assert float(terms["judges"]) == pytest.approx(judged["judges"], rel=1e-2)
+
+
+def test_a_run_against_discriminators(config, tmp_path):
+    sizes = DiscriminatorConfig(periods=(), windows=(), magnitude_windows=(256,), maps=4)
+    half = replace(config.phases[0], share=0.5)
+    phases = (half, replace(half, adversarial=True))
+    run = replace(config, phases=phases, discriminators=sizes, output=str(tmp_path / "out"))
+    trainer = Trainer(run)
+    assert trainer.recipe.partial
+    for share, judged in ((0.2, False), (0.7, True)):
+        assert ("judges" in trainer._step(share)) is judged
 
 
 def test_layers_in_bf16_learn_the_same(config):

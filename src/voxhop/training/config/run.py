@@ -41,8 +41,8 @@ class Phase:
     delay, deep : float
         LocalVQE: factors on the loss weights of the same names.
     adversarial : bool
-        Discriminators judge: Sublime's vocoder, while the encoder is left as it is, and the sound
-        of Stream.FM.
+        Discriminators judge: Sublime's vocoder, while the encoder is left as it is, the sound of
+        Stream.FM, and of SEFlow's full network.
     frozen : bool
         Sublime: the encoder is left as it is without them, too.
     """

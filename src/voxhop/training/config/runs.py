@@ -58,6 +58,8 @@ class SEFlowTrainingConfig(RunConfig):
     band_rate : float
         Factor on the learning rate of what stands before and after the blocks, which begins as
         what carries bins through: fast steps would shake that apart.
+    discriminators
+        What judges in phases with `adversarial`.
     """
 
     model_defaults = MappingProxyType(
@@ -80,6 +82,7 @@ class SEFlowTrainingConfig(RunConfig):
     )
     simulation: DegradationConfig = field(default_factory=DegradationConfig)
     loss: SEFlowLossConfig = field(default_factory=SEFlowLossConfig)
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
 
     def __post_init__(self) -> None:
         """Refuse rates that the model has no bands for."""

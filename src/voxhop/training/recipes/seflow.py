@@ -39,7 +39,10 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
     """See `Recipe`."""
 
     hidden = ("blk.",)
-    losses = ("loss", "full_linear", "full_compressed", "sub_linear", "sub_compressed")
+    losses = (
+        *("loss", "full_linear", "full_compressed", "sub_linear", "sub_compressed"),
+        *("full_adversarial", "full_matching", "judges"),
+    )
     panels = (
         Panel(
             "SI-SDR gain, dB",
@@ -63,7 +66,14 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
     def objective(self, model: nn.Module) -> SEFlowObjective:
         """Return the loss of the full network and a sub-network."""
         assert isinstance(model, SEFlow)  # noqa: S101 - made by `model`
-        return SEFlowObjective(model, self.config.loss)
+        c = self.config
+        judged = any(phase.adversarial for phase in c.phases)
+        return SEFlowObjective(model, c.loss, c.discriminators if judged else None)
+
+    @property
+    def partial(self) -> bool:
+        """Some phases leave discriminators out."""
+        return len({phase.adversarial for phase in self.config.phases}) > 1
 
     def factors(self) -> Mapping[str, float]:
         """Let what stands before and after the blocks learn slower."""
@@ -100,13 +110,14 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
 
     def options(self, progress: Progress, phase: Phase, share: float) -> dict[str, Any]:
         """Draw the sub-network and the window of a step, the same in all processes."""
-        del phase, share
+        del share
         c = self.config
         draw = Draw(c.seed, progress.step, _SUB_NETWORK_KEY)
         which = int(draw.uniform(0, c.model.depth * c.model.n_heads, 1))
         window = c.loss.windows[int(draw.uniform(0, len(c.loss.windows), 1))]
         heads, depth = divmod(which, c.model.depth)
-        return {"depth": depth + 1, "heads": heads + 1, "window": window}
+        sizes = {"depth": depth + 1, "heads": heads + 1, "window": window}
+        return sizes | {"adversarial": phase.adversarial}
 
     def write_cases(self, folder: Path, seed: int | None, per_condition: int = 0) -> list[Path]:
         """Write cases of each degradation alone, at 16 kHz."""

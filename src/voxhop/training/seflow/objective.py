@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxhop.reference.products import products_in_bf16
-from voxhop.reference.seflow import analysis
+from voxhop.reference.seflow import analysis, synthesis
 from voxhop.reference.seflow.blocks import Block
 from voxhop.reference.seflow.config import RATES, published_edges, rate_hop
+from voxhop.training.losses.discriminators import Discriminators
 from voxhop.training.simulation.acoustics import active_level
-from voxhop.training.simulation.degrade import voice_labels
+from voxhop.training.simulation.degrade import resampled, voice_labels
 
 if TYPE_CHECKING:
     from voxhop.reference.seflow import SEFlow
+    from voxhop.training.losses.discriminators import DiscriminatorConfig
     from voxhop.training.simulation.degrade import Degraded
 
 _POWER_EPS = 1e-5
@@ -32,6 +34,7 @@ _LEVEL = 0.05
 """-26 dBFS, which typical magnitudes are of."""
 
 _SILENT = 0.1
+_JUDGED_RATE, _JUDGED_LEVEL = 16000, 0.05  # where discriminators hear: -26 dBFS
 """Of what comes in: the least level of a target that clips are brought to one by."""
 
 _LEAST_ERROR = 1e-3
@@ -74,6 +77,9 @@ class SEFlowLossConfig:
         Squared differences of magnitudes count 1 + this where less comes out than should.
     voice : float
         Cross-entropy of voice activity.
+    adversarial, matching : float
+        In phases of that name, of the full network: being taken for a recording, and alike on the
+        way there.
     sub_network : float
         Weight of the sub-network's loss against the full network's.
     windows : tuple of int
@@ -87,6 +93,8 @@ class SEFlowLossConfig:
     compression: float = 0.3
     lost_speech: float = 0.4
     voice: float = 0.1
+    adversarial: float = 0.05
+    matching: float = 0.05
     sub_network: float = 1.0
     windows: tuple[int, ...] = (63, 125, 250)
 
@@ -100,13 +108,23 @@ class SEFlowObjective(nn.Module):
         Trained in place.
     config : SEFlowLossConfig
         Weights of the terms.
+    discriminators
+        Sizes of what judges, where a phase wants it.
     """
 
-    def __init__(self, model: SEFlow, config: SEFlowLossConfig) -> None:
+    def __init__(
+        self,
+        model: SEFlow,
+        config: SEFlowLossConfig,
+        discriminators: DiscriminatorConfig | None = None,
+    ) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.judges = None if discriminators is None else Discriminators(discriminators)
 
-    def forward(self, batch: Degraded, *, depth: int, heads: int, window: int) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Degraded, *, depth: int, heads: int, window: int, adversarial: bool = False
+    ) -> dict[str, Tensor]:
         """Return ``loss`` (what is minimised) and its unweighted terms.
 
         Parameters
@@ -117,13 +135,17 @@ class SEFlowObjective(nn.Module):
             Sub-network that learns beside the full one.
         window : int
             Hops that a frame attends to.
+        adversarial : bool
+            Discriminators judge the full network's sound, and learn to.
         """
         kind = batch.noisy.device.type
         lower = products_in_bf16(enabled=torch.is_autocast_enabled(kind))
         with lower, torch.autocast(kind, enabled=False):
-            return self._both(batch, depth, heads, window)
+            return self._both(batch, depth, heads, window, adversarial=adversarial)
 
-    def _both(self, batch: Degraded, depth: int, heads: int, window: int) -> dict[str, Tensor]:
+    def _both(
+        self, batch: Degraded, depth: int, heads: int, window: int, *, adversarial: bool
+    ) -> dict[str, Tensor]:
         rate = batch.sample_rate
         noisy, _ = analysis(batch.noisy, rate)
         clean, _ = analysis(batch.target, rate)
@@ -148,10 +170,26 @@ class SEFlowObjective(nn.Module):
             if e.voice is not None:
                 labels = voice.to(e.voice.dtype)
                 found["voice"] = functional.binary_cross_entropy_with_logits(e.voice, labels)
+            if adversarial and name == "full":
+                own, found["adversarial"], found["matching"] = self._judged(
+                    e.spectrum / level[:, 0, None], clean / level[:, 0, None], rate
+                )
+                total = total + own
+                terms["judges"] = own.detach()
             loss = sum(getattr(self.config, n) * value for n, value in found.items())
             total = total + weight * loss
             terms |= {f"{name}_{n}": value.detach() for n, value in found.items()}
         return {"loss": total, **terms}
+
+    def _judged(self, found: Tensor, target: Tensor, rate: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Judge spectra of speech at a level of 1 by their sound, at one rate."""
+        assert self.judges is not None  # noqa: S101 - made for such phases
+        sounds = []
+        for z in (found, target):
+            audio, _ = synthesis(torch.complex(z[0], z[1]).permute(1, 2, 0), rate)
+            samples = audio.shape[1] * _JUDGED_RATE // rate
+            sounds.append(_JUDGED_LEVEL * resampled(audio, samples))
+        return self.judges(*sounds)
 
     def _terms(self, z: Tensor, t: Tensor, x: Tensor) -> dict[str, Tensor]:
         """Compare an estimate with the target, (2, F, B, T); x is what came in."""
