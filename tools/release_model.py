@@ -19,7 +19,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from voxhop.training.config import RunConfig, to_toml
+from voxhop.training.config import RunConfig, StreamFMTrainingConfig, to_toml
 from voxhop.training.recipes import recipe_of
 from voxhop.training.release.card import CardNotes
 from voxhop.training.release.plots import plot_curves
@@ -100,7 +100,12 @@ def kept_config(config: RunConfig, name: str) -> RunConfig:
     """Return the configuration without the places of one machine."""
     initial = config.initial and f"models/{name}/{Path(config.initial).name}"
     data = DataConfig(folder="data", cache=".cache/training", workers=config.data.workers)
-    return replace(config, output=f"runs/{name}", name=name, initial=initial, data=data)
+    kept = replace(config, output=f"runs/{name}", name=name, initial=initial, data=data)
+    if isinstance(kept, StreamFMTrainingConfig) and kept.damage.codec:
+        codec = Path(kept.damage.codec).name
+        place = f"models/{codec.removesuffix('.gguf').removesuffix('-f32')}/{codec}"
+        kept = replace(kept, damage=replace(kept.damage, codec=place))
+    return kept
 
 
 if __name__ == "__main__":

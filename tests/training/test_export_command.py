@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 
 import voxhop
 from voxhop.cli import main
-from voxhop.training.config import load_config
+from voxhop.training.config import load_config, to_toml
 from voxhop.training.release.card import CardNotes
 from voxhop.training.release.publish import publish_with_card
 from voxhop.training.run.loop import Trainer
@@ -144,6 +145,22 @@ def test_weights_that_nobody_should_use_yet_stay_out_of_the_package(
     (kept,) = (tmp_path / "models").rglob("*.gguf")
     assert kept.name.endswith("-f32.gguf")
     assert "it is in no package" in kept.with_name("MODEL_CARD.md").read_text()
+
+
+def test_what_is_kept_of_a_post_filter_names_no_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    kept_config = importlib.import_module("release_model").kept_config
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'recipe = "streamfm"\ninitial = "/mine/last.pt"\n[model]\ntask = "codec_pf"\n'
+        '[damage]\ncodec = "/mine/voxhop-sublime-f32.gguf"\n'
+    )
+    kept = kept_config(load_config(path), "filter")
+    assert kept.damage.codec == "models/voxhop-sublime/voxhop-sublime-f32.gguf"
+    assert (ROOT / kept.damage.codec).exists()
+    assert "/mine" not in to_toml(kept)
 
 
 def test_mistakes_are_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
