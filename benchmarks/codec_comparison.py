@@ -219,7 +219,10 @@ def _check_clips(
     kept: KeptScores,
 ) -> None:
     """Refuse figures of other clips: what was not coded must score what it did."""
-    before = next(r for r in earlier if (r.system, r.condition) == (UNCODED, condition))
+    rows = [row for row in earlier if (row.system, row.condition) == (UNCODED, condition)]
+    if not rows:
+        raise ArgumentError(f"others: no row of clips that were not coded, {condition}")
+    before = rows[0]
     now = _means(*clips, ("estoi",), usable, kept).get("estoi")
     then = before.means.get("estoi")
     same = now is None or then is None or abs(now - then) < _SAME_CLIPS

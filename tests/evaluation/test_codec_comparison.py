@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import voxhop
+from voxhop.errors import ArgumentError
 
 pytest.importorskip("torch", reason="needs the torch extra")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -193,3 +194,28 @@ def test_the_page_has_every_condition_and_names_what_is_missing(benchmark):
     assert "| Opus 6 kbit/s | 2.10 | 0.810 | 3.00 | - |" in text
     nothing = tables.targets(module.Comparison("a codec", "f16", 6.0))
     assert [target.must_met for target in nothing] == [None] * 8
+
+
+def test_rows_of_other_codecs_come_from_a_page_on_the_same_clips(benchmark, tmp_path):
+    module, tables = benchmark("codec_comparison"), benchmark("parts.codec_tables")
+    measured = benchmark("parts.codec_measures")
+    first = comparison(module)
+    first.rows.append(module.Row("not coded", "clean", 4, {"estoi": 0.9}))
+    page = tmp_path / "page.md"
+    benchmark("parts.kept_page").write_study(page, tables.page(first, "x"), first)
+    earlier = module._earlier(str(page.with_suffix(".json")))
+    assert {row.system for row in earlier} == {
+        row.system for row in first.rows if not row.system.startswith("voxhop")
+    }
+    assert module._earlier(None) == []
+    score = measured.Measure("estoi", "ESTOI", (), lambda out, _: float(np.median(out)))
+    kept = measured.KeptScores(tmp_path / "kept.json")
+    same = np.full((4, 24_000), 0.9, np.float32)
+    module._check_clips(earlier, "clean", (same, same), {"estoi": score}, kept)
+    for other in (same - 0.1, same[1:]):
+        with pytest.raises(ArgumentError, match=r"others: 4 clips, clean, ESTOI 0\.9"):
+            module._check_clips(earlier, "clean", (other, other), {"estoi": score}, kept)
+    with pytest.raises(ArgumentError, match=r"others: no row of clips .* noisy"):
+        module._check_clips(earlier, "noisy", (same, same), {"estoi": score}, kept)
+    text = tables.page(comparison(module, others_kept=True), "x")
+    assert "Rows of other codecs are of an earlier run" in text
