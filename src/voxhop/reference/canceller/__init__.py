@@ -5,6 +5,10 @@ from voxhop.reference.canceller.filter import (
     Canceller,
     CancellerOutput,
     CancellerState,
+    Decision,
+    Errors,
+    FilterRule,
+    FilterState,
 )
 
 __all__ = [
@@ -12,4 +16,8 @@ __all__ = [
     "Canceller",
     "CancellerOutput",
     "CancellerState",
+    "Decision",
+    "Errors",
+    "FilterRule",
+    "FilterState",
 ]

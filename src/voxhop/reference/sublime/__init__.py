@@ -1,8 +1,15 @@
 """Sublime: a speech codec of 1 and 6 kbit/s, and its front-end for noisy speech."""
 
 from voxhop.reference.sublime.model import (
+    DecoderState,
+    EncoderState,
     FrameEncoder,
+    LogMel,
+    MelFilters,
+    MelState,
+    NetworkPast,
     Sublime,
+    Vocoder,
     offset_rows,
     phase_offsets,
     random_sublime,
@@ -11,8 +18,15 @@ from voxhop.reference.sublime.model import (
 )
 
 __all__ = [
+    "DecoderState",
+    "EncoderState",
     "FrameEncoder",
+    "LogMel",
+    "MelFilters",
+    "MelState",
+    "NetworkPast",
     "Sublime",
+    "Vocoder",
     "offset_rows",
     "phase_offsets",
     "random_sublime",
