@@ -456,7 +456,7 @@ def test_discriminators_judge_the_full_network(config):
 
     plain, alone, none = gradients(adversarial=False)
     judged, together, theirs = gradients(adversarial=True)
-    won = 0.05 * (judged["full_adversarial"] + judged["full_matching"])
+    won = 0.4 * (judged["full_adversarial"] + judged["full_matching"])
     assert judged["loss"] == pytest.approx(plain["loss"] + won + judged["judges"], rel=1e-5)
     assert not none
     assert all(g.abs().sum() > 0 for g in theirs)

@@ -93,8 +93,8 @@ class SEFlowLossConfig:
     compression: float = 0.3
     lost_speech: float = 0.4
     voice: float = 0.1
-    adversarial: float = 0.05
-    matching: float = 0.05
+    adversarial: float = 0.4
+    matching: float = 0.4
     sub_network: float = 1.0
     windows: tuple[int, ...] = (63, 125, 250)
 
