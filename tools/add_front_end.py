@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from voxhop.export import read_gguf, write_gguf
-from voxhop.models import load
-from voxhop.reference.front_end import with_front_end
+from kept_metadata import CARD, LICENCE, kept_metadata
 
-CARD = "voxhop.model_card"
-KEPT = ("general.license", CARD)
+from voxhop.export import read_gguf, write_gguf
+from voxhop.reference.front_end import with_front_end
 
 
 def main() -> None:
@@ -46,8 +44,7 @@ def main() -> None:
     parts = [f"a linear canceller of {16 * args.partitions} ms"] * bool(args.partitions)
     parts += ["a follower"] * args.follow + ["a tone canceller"] * args.tones
     said = " and ".join(parts) or "nothing"
-    with load(args.model) as model:
-        metadata = {key: model.metadata[key] for key in KEPT if key in model.metadata}
+    metadata = kept_metadata(args.model, LICENCE, CARD)
     metadata["general.name"] = args.name or f"{args.model.stem} behind {said}"
     if CARD in metadata:
         metadata[CARD] += f"\n## Front-end\n\nAdded later, without training: {said}.\n"

@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 
 import torch
+from kept_metadata import LICENCE, NAME, kept_metadata
 
 from voxhop.errors import VoxhopError
 from voxhop.models import load
 from voxhop.training.recipes import recipe_named
-
-KEPT = ("general.name", "general.license")
 
 
 def main() -> int:
@@ -43,7 +42,7 @@ def write_mean(paths: list[Path], out: Path, dtype: str) -> None:
     """Write the mean of the models at `paths`."""
     with load(paths[0]) as first:
         recipe = recipe_named(first.info.architecture)
-        metadata = {key: first.metadata[key] for key in KEPT if key in first.metadata}
+    metadata = kept_metadata(paths[0], NAME, LICENCE)
     models = [recipe.read(path) for path in paths]
     states = [model.state_dict() for model in models]
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]

@@ -14,13 +14,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from kept_metadata import CARD, LICENCE, NAME, kept_metadata
+
 from voxhop.errors import VoxhopError
 from voxhop.export.sublime import read_sublime, write_sublime
-from voxhop.models import load
 from voxhop.reference import Sublime
 
-CARD = "voxhop.model_card"
-KEPT = ("general.name", "general.license", CARD)
 SECTION = "\n\n## Sharpness\n"
 
 
@@ -51,8 +50,7 @@ def write_sharpened(
     model = read_sublime(path)
     changed = Sublime(replace(model.config, sharpness=sharpness, sharpness_bins=bins))
     changed.load_state_dict(model.state_dict())
-    with load(path) as loaded:
-        metadata = {key: loaded.metadata[key] for key in KEPT if key in loaded.metadata}
+    metadata = kept_metadata(path, NAME, LICENCE, CARD)
     if CARD in metadata:
         metadata[CARD] = metadata[CARD].split(SECTION)[0].rstrip() + _section(sharpness, bins)
     write_sublime(changed, out, dtype=dtype, metadata=metadata)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
@@ -21,27 +22,30 @@ _in_bf16: ContextVar[bool] = ContextVar("products in bfloat16", default=False)
 
 
 @contextmanager
-def products_in_bf16(*, enabled: bool = True) -> Iterator[None]:
-    """Let `linear` and `conv2d` multiply in bfloat16."""
-    token = _in_bf16.set(enabled)
+def only_products_in_bf16(device: str) -> Iterator[None]:
+    """Where autocast is on, lower `linear` and `conv2d` alone, and nothing else."""
+    token = _in_bf16.set(torch.is_autocast_enabled(device))
     try:
-        yield
+        with torch.autocast(device, enabled=False):
+            yield
     finally:
         _in_bf16.reset(token)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """PyTorch's, of the type of `x`."""
-    if not _in_bf16.get():
-        return functional.linear(x, weight, bias)
-    return functional.linear(x.bfloat16(), weight.bfloat16(), bias.bfloat16()).to(x.dtype)
+    return functional.linear(*_factors(x, weight, bias)).to(x.dtype)
 
 
 def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor, *, padding: tuple[int, int], dilation: tuple[int, int]
 ) -> Tensor:
     """PyTorch's, of the type of `x`."""
+    y = functional.conv2d(*_factors(x, weight, bias), padding=padding, dilation=dilation)
+    return y.to(x.dtype)
+
+
+def _factors(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if not _in_bf16.get():
-        return functional.conv2d(x, weight, bias, padding=padding, dilation=dilation)
-    lower = (x.bfloat16(), weight.bfloat16(), bias.bfloat16())
-    return functional.conv2d(*lower, padding=padding, dilation=dilation).to(x.dtype)
+        return x, weight, bias
+    return x.bfloat16(), weight.bfloat16(), bias.bfloat16()

@@ -381,7 +381,7 @@ def sharpened(levels: Tensor, sharpness: Tensor, bins: int) -> Tensor:
     around = functional.avg_pool1d(
         levels.transpose(1, 2), 2 * bins + 1, 1, bins, count_include_pad=False
     ).transpose(1, 2)
-    moved = torch.where(a > 0, levels + a * (levels - around), levels)
+    moved = levels + a * (levels - around)
     energies = [(2 * x).logsumexp(1, keepdim=True) for x in (levels, moved)]
     return moved + (energies[0] - energies[1]) / 2
 

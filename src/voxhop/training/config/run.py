@@ -207,6 +207,11 @@ class RunConfig:
         if any(phase.clips < 1 or phase.seconds * 16000 < 512 for phase in self.phases):  # noqa: PLR2004
             raise ArgumentError("phases: expected at least 1 clip of at least 0.032 seconds")
 
+    @property
+    def judged(self) -> bool:
+        """Whether discriminators judge in some phase."""
+        return any(phase.adversarial for phase in self.phases)
+
     def phase_at(self, share: float) -> Phase:
         """Return the phase that a share of the budget in [0, 1] falls into."""
         end = 0.0

@@ -67,8 +67,7 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
         """Return the loss of the full network and a sub-network."""
         assert isinstance(model, SEFlow)  # noqa: S101 - made by `model`
         c = self.config
-        judged = any(phase.adversarial for phase in c.phases)
-        return SEFlowObjective(model, c.loss, c.discriminators if judged else None)
+        return SEFlowObjective(model, c.loss, c.discriminators if c.judged else None)
 
     @property
     def partial(self) -> bool:

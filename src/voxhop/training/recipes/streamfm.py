@@ -94,7 +94,6 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
                 known = ", ".join(model.solvers())
                 raise ArgumentError(f"teacher_solver: {teacher[1]!r}, expected one of {known}")
         c = self.config
-        judged = any(phase.adversarial for phase in c.phases)
         return StreamFMObjective(
             model,
             teacher,
@@ -102,7 +101,7 @@ class StreamFMRecipe(Recipe[StreamFMTrainingConfig]):
             levels=c.levels,
             texture=c.texture,
             adversarial=c.adversarial,
-            discriminators=c.discriminators if judged else None,
+            discriminators=c.discriminators if c.judged else None,
         )
 
     def load(self, split: Split, device: torch.device) -> SoundBank:

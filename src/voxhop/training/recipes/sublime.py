@@ -63,8 +63,7 @@ class SublimeRecipe(Recipe[SublimeTrainingConfig]):
                 raise ArgumentError("initial: empty, expected the codec that track 2 speaks to")
             return FrontEndObjective(model)
         c = self.config
-        adversarial = any(phase.adversarial for phase in c.phases)
-        judges = c.discriminators if adversarial else None
+        judges = c.discriminators if c.judged else None
         if all(phase.vocoder_only for phase in c.phases):
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.startswith(("voc.", "vq.value")))

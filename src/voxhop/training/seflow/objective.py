@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxhop.reference.products import products_in_bf16
+from voxhop.reference.products import only_products_in_bf16
 from voxhop.reference.seflow import analysis, synthesis
 from voxhop.reference.seflow.blocks import Block
 from voxhop.reference.seflow.config import RATES, published_edges, rate_hop
@@ -138,9 +138,7 @@ class SEFlowObjective(nn.Module):
         adversarial : bool
             Discriminators judge the full network's sound, and learn to.
         """
-        kind = batch.noisy.device.type
-        lower = products_in_bf16(enabled=torch.is_autocast_enabled(kind))
-        with lower, torch.autocast(kind, enabled=False):
+        with only_products_in_bf16(batch.noisy.device.type):
             return self._both(batch, depth, heads, window, adversarial=adversarial)
 
     def _both(

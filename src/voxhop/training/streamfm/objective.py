@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxhop.reference.products import products_in_bf16
+from voxhop.reference.products import only_products_in_bf16
 from voxhop.reference.solvers import euler
 from voxhop.reference.streamfm.blocks import SubbandBatchNorm
 from voxhop.reference.streamfm.spread import SPREAD_LIMITS
@@ -119,9 +119,7 @@ class StreamFMObjective(nn.Module):
         adversarial : bool
             Discriminators judge the sound, and learn to.
         """
-        kind = batch.given.device.type
-        lower = products_in_bf16(enabled=torch.is_autocast_enabled(kind))
-        with lower, torch.autocast(kind, enabled=False):
+        with only_products_in_bf16(batch.given.device.type):
             # Statistics of a call are those of its time, a teacher's are of all times.
             distils = calls > 0 and not sound
             self.model.train(self.training and not (settled or tableau or distils))
