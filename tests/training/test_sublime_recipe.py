@@ -13,6 +13,7 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 pytest.importorskip("gguf", reason="training needs the [train] extra")
 pytest.importorskip("matplotlib", reason="training needs the [train] extra")
 import torch
+from gradients import assert_bf16_learns_the_same, gradient
 
 import voxhop
 from voxhop.cli import main
@@ -246,6 +247,21 @@ def test_discriminators_and_who_made_the_sound_learn_apart():
         optimizer.step()
     with torch.no_grad():
         assert float(judges(found, 0.1 * torch.sin(target * 40))[0]) < 0.7 * float(own)
+
+
+def test_discriminators_in_bf16_judge_the_same_and_leave_the_codec_as_it_is(config):
+    trainer = Trainer(config)
+    batch = trainer.draw_clips(1, config.phases[-1])
+
+    def step():
+        return trainer.objective(batch, temperature=0.0, adversarial=True, frozen=True)
+
+    assert_bf16_learns_the_same(trainer.objective, step)
+    exact, _ = gradient(step(), trainer.objective)
+    with torch.autocast("cpu", torch.bfloat16):
+        lower = {name: float(value.detach()) for name, value in step().items()}
+    judged = {"judges", "adversarial", "matching"}
+    assert {name for name in exact if exact[name] != lower[name]} == judged | {"loss"}
 
 
 def changed(trainer, step):
@@ -599,7 +615,7 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
     [
         ("track = 2", "frontend"),
         ("track = 3", "track"),
-        ('precision = "bf16"', "precision"),
+        ('precision = "bf16"', "precision: 'bf16', expected 'f32' where nothing is adversarial"),
         ("[annealing]\nlast = 1.0", "annealing"),
         ("[model]\nwidht = 3", "widht"),
     ],

@@ -38,14 +38,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor, *, padding: tuple[int, int], dilation: tuple[int, int]
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> Tensor:
     """PyTorch's, of the type of `x`."""
-    y = functional.conv2d(*_factors(x, weight, bias), padding=padding, dilation=dilation)
+    y = functional.conv2d(
+        *_factors(x, weight, bias), stride=stride, padding=padding, dilation=dilation
+    )
     return y.to(x.dtype)
 
 
+def lowered(x: Tensor) -> Tensor:
+    """Return `x` as products are made of it: what follows on it stays so, too."""
+    return x.bfloat16() if _in_bf16.get() else x
+
+
 def _factors(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    if not _in_bf16.get():
-        return x, weight, bias
-    return x.bfloat16(), weight.bfloat16(), bias.bfloat16()
+    return lowered(x), lowered(weight), lowered(bias)

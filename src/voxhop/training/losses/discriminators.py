@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from voxhop.reference.overlap import periodic_window
+from voxhop.reference.products import conv2d, lowered
 
 _SLOPE = 0.1
 _LOG_FLOOR = 1e-5
@@ -147,7 +148,7 @@ class Discriminators(nn.Module):
             judged, maps = functional_call(one, held, (found,))
             fooled = fooled + (judged - 1).square().mean()
             distances = [
-                (a - b.detach()).abs().mean() / b.detach().abs().mean().clamp_min(1e-6)
+                _mean(a - b.detach(), found) / _mean(b.detach(), found).clamp_min(1e-6)
                 for a, b in zip(maps, real_maps, strict=True)
             ]
             matching = matching + torch.stack(distances).mean()
@@ -155,9 +156,21 @@ class Discriminators(nn.Module):
         return own / count, fooled / count, matching / count
 
 
-def _through(layers: nn.ModuleList, out: nn.Module, x: Tensor) -> Judged:
-    maps = []
+def _mean(differences: Tensor, sound: Tensor) -> Tensor:
+    """Return the mean magnitude, summed in the type of the sound."""
+    return differences.abs().mean(dtype=sound.dtype)
+
+
+def _through(layers: nn.ModuleList, out: nn.Conv2d, x: Tensor) -> Judged:
+    """Judge; where products are in bf16, so are the maps, which are most of what is moved."""
+    dtype, maps = x.dtype, []
+    x = lowered(x)
     for layer in layers:
-        x = functional.leaky_relu(layer(x), _SLOPE)
+        x = functional.leaky_relu(_convolved(layer, x), _SLOPE)
         maps.append(x)
-    return out(x), maps
+    return _convolved(out, x).to(dtype), maps
+
+
+def _convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    sizes = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
+    return conv2d(x, layer.weight, layer.bias, **sizes)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from voxhop.errors import ArgumentError
 from voxhop.reference.memory import Memory
+from voxhop.reference.products import only_products_in_bf16
 from voxhop.reference.savq import log_weights, rwss
 from voxhop.reference.sublime import offset_rows
 from voxhop.training.losses.discriminators import Discriminators
@@ -178,6 +179,12 @@ class CodecObjective(nn.Module):
         frozen : bool
             The encoder is left as it is, and codes are looked up.
         """
+        with only_products_in_bf16(batch.noisy.device.type):  # the discriminators'
+            return self._heard(batch, temperature, adversarial=adversarial, frozen=frozen)
+
+    def _heard(
+        self, batch: SublimeBatch, temperature: float, *, adversarial: bool, frozen: bool
+    ) -> dict[str, Tensor]:
         c = self.config
         terms: dict[str, Tensor] = {}
         if frozen:
