@@ -194,11 +194,10 @@ def _codecs(args: argparse.Namespace, model: voxhop.Model, found: Comparison) ->
 
 
 def _own(args: argparse.Namespace, model: voxhop.Model) -> list[Codec]:
-    """Return the model at both of its rates, with each of its encoders."""
-    parts = next(option.choices for option in model.options if option.name == "part")
+    """Return the model at both of its rates, as it is and enhanced."""
     return [
         Sublime(model, kbps, enhance=enhance, precision=args.precision)
-        for enhance in ((False, True) if "front-end" in parts else (False,))
+        for enhance in (False, True)
         for kbps in (6, 1)
     ]
 

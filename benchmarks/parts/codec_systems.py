@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import soxr
 
-from voxhop import CodecDecoder, CodecEncoder
+import voxhop
+from voxhop import CodecDecoder, CodecEncoder, Stream
+from voxhop.codec.coder import enhancer_before
 from voxhop.evaluation.systems.opus import OpusSystem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -234,29 +236,33 @@ class Sublime:
     kbps
         6 or 1.
     enhance
-        With the front-end.
+        With its front-end, or the enhancer that stands before an encoder without one.
     precision
         Of the weights.
     """
-
-    conceals = True
 
     def __init__(
         self, model: Model, kbps: int, *, enhance: bool = False, precision: str = "f32"
     ) -> None:
         self._model, self._kbps, self._enhance = model, kbps, enhance
         self._options = {"precision": precision}
-        clean = ", front-end" if enhance else ""
+        self._before = enhancer_before(model) if enhance else None
+        self.conceals = not enhance  # it does, the same way
+        clean = ", enhanced" if enhance else ""
         self.name = f"voxhop, {kbps} kbit/s{clean}"
         with self._encoder() as encoder, self._decoder() as decoder:
             samples = encoder.latency_samples + decoder.latency_samples
-            self.delay_ms = 1000.0 * samples / RATE
+        if self._before is not None:
+            with self._enhancer() as stream:
+                samples += stream.latency_samples
+        self.delay_ms = 1000.0 * samples / RATE
 
     def run(self, clip: Sound, lost: Sequence[bool] = ()) -> Coded:
         """See `Codec.run`."""
         with self._encoder() as encoder, self._decoder() as decoder:
             start = time.thread_time()
-            codes = [encoder.push(frame) for frame in _frames(clip, FRAME)]
+            spoken = _frames(clip, FRAME) if self._before is None else self._cleaned(clip)
+            codes = [encoder.push(frame) for frame in spoken]
             rows = np.concatenate([*codes, encoder.flush()])
             middle = time.thread_time()
             sound = [
@@ -268,8 +274,24 @@ class Sublime:
         whole = np.concatenate(sound)[FRAME : FRAME + len(clip)]
         return Coded(whole, middle - start, end - middle, 20 * self._kbps * len(rows))
 
+    def _cleaned(self, clip: Sound) -> Iterator[Sound]:
+        """Yield the clip's frames without noise, and without the latency of who took it away."""
+        with self._enhancer() as stream:
+            late = stream.latency_samples
+            for frame in _frames(clip, FRAME):
+                clean = stream.process(frame)
+                dropped = min(late, len(clean))
+                late -= dropped
+                yield clean[dropped:]
+            yield stream.flush()[late:]
+
     def _encoder(self) -> CodecEncoder:
-        return CodecEncoder(self._model, enhance=self._enhance, **self._options)
+        part = self._enhance and self._before is None
+        return CodecEncoder(self._model, enhance=part, **self._options)
+
+    def _enhancer(self) -> Stream:
+        with voxhop.load(self._before) as model:
+            return Stream(model, sample_rate=RATE, delay_ms=0.0)
 
     def _decoder(self) -> CodecDecoder:
         return CodecDecoder(self._model, self._kbps, **self._options)

@@ -86,7 +86,7 @@ def targets(found: Comparison) -> list[Target]:
     wide, narrow = (of.named(_CODEC2, rate) for rate in ("3200", "1300"))
     least = found.code_usage.get("least", math.nan)
     heard = max(
-        (of(name, "noisy", "ovrl") for name in {high, of.named("voxhop, 6", "front-end")}),
+        (of(name, "noisy", "ovrl") for name in {high, of.named("voxhop, 6", "enhanced")}),
         key=lambda value: -math.inf if math.isnan(value) else value,
     )
     gain = heard - of(opus, "noisy", "ovrl")

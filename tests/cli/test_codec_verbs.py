@@ -78,9 +78,17 @@ def test_damage_is_named_and_leaves_nothing(coded, capsys):
     assert soundfile.info("heard.wav").frames == 18 * 320
     assert main(["decode", "mic.wav", "-o", "x.wav", "--model", MODEL]) == 1
     assert "no coded speech" in capsys.readouterr().err
-    assert main(["encode", "mic.wav", "-o", "x.vxc", "--enhance", "--model", MODEL]) == 2
-    assert "expected the front-end" in capsys.readouterr().err
-    assert not Path("x.vxc").exists()
+
+
+def test_enhance_says_who_took_the_noise_away(coded, capsys):
+    line = ["encode", "mic.wav", "-o", "x.vxc", "--enhance", "--model", MODEL]
+    assert main(line) == 0
+    assert f"noise taken away by {voxhop.DEFAULT_MODEL}, 423 bytes" in capsys.readouterr().out
+    assert len(Path("x.vxc").read_bytes()) == len(coded.read_bytes()) == 423
+    assert Path("x.vxc").read_bytes() != coded.read_bytes()
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["enhanced_by"] == voxhop.DEFAULT_MODEL
+    assert main(["info", "x.vxc"]) == 0
 
 
 def test_info_of_a_coded_file(coded, capsys):

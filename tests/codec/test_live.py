@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import soxr
 
 import voxhop
 from voxhop import ArgumentError, CodecDecoder, CodecEncoder, CodecFileError
 from voxhop.codec import CodecListener, CodecTalker
+from voxhop.codec.packing import unpack_codes
 
 
 def spoken(model, pcm, block=333, **how):
@@ -184,3 +186,21 @@ def test_bad_calls(model):
     talker.close()
     with pytest.raises(voxhop.StateError):
         talker.push(np.zeros(480, "f4"))
+
+
+@pytest.mark.parametrize("rate", [16000, 24000])
+def test_a_talker_in_noise_without_a_front_end(model, pcm, rate):
+    noisy = pcm[:24000] + 0.02 * np.random.default_rng(5).standard_normal(24000, np.float32)
+    spoken_ = noisy if rate == 24000 else soxr.resample(noisy, 24000, rate)
+    packets = spoken(model, spoken_, sample_rate=rate, enhance=True)
+    with (
+        voxhop.load(voxhop.DEFAULT_MODEL) as enhancer,
+        voxhop.Stream(enhancer, sample_rate=24000, delay_ms=0.0) as stream,
+        CodecEncoder(model) as encoder,
+    ):
+        wide = noisy if rate == 24000 else soxr.resample(spoken_, rate, 24000)
+        clean = np.concatenate([stream.process(wide), stream.flush()])
+        expected = np.concatenate([encoder.push(clean), encoder.flush()])
+    found = np.concatenate([unpack_codes(p[4:], 6, frames=1) for p in packets])
+    assert found.shape == expected.shape
+    assert (found == expected).mean() > (0.99 if rate == 24000 else 0.9)

@@ -192,7 +192,35 @@ def test_bad_calls(model, pcm):
         voxhop.encode(pcm, sample_rate=24000, model=model, kbps=2)
     with pytest.raises(ArgumentError, match="sample_rate"):
         voxhop.encode(pcm, sample_rate=12, model=model)
-    with pytest.raises(ArgumentError, match="front-end"):
-        voxhop.encode(pcm, sample_rate=24000, model=model, enhance=True)
     with pytest.raises(voxhop.ShapeError):
         voxhop.encode(pcm[:0], sample_rate=24000, model=model)
+
+
+def test_without_a_front_end_an_enhancer_stands_before_the_encoder(model, pcm, tmp_path):
+    noisy = pcm + 0.02 * np.random.default_rng(5).standard_normal(len(pcm), np.float32)
+    clean = voxhop.enhance(noisy, sample_rate=24000)
+    plain, of_clean, found = (
+        voxhop.encode(x, sample_rate=24000, model=model, enhance=how)
+        for x, how in ((noisy, False), (clean, False), (noisy, True))
+    )
+    codes = [next(iter(parse_container(x).runs()))[1] for x in (plain, of_clean, found)]
+    assert np.array_equal(codes[2], codes[1])
+    assert (codes[2] != codes[0]).mean() > 0.1
+    assert parse_container(found).enhanced
+    assert len(voxhop.decode(found, model=model)[0]) == len(pcm)
+    both = np.stack((noisy, np.zeros_like(noisy)), axis=1)
+    assert voxhop.encode(both, sample_rate=24000, model=model, enhance=True, channel=0) == found
+    soundfile.write(tmp_path / "street.wav", both, 24000, subtype="FLOAT")
+    report = voxhop.encode_file(
+        tmp_path / "street.wav", tmp_path / "street.vxc", model=model, enhance=True, channel=0
+    )
+    assert (tmp_path / "street.vxc").read_bytes() == found
+    assert report.enhanced
+    assert report.enhanced_by == voxhop.DEFAULT_MODEL
+
+
+@pytest.mark.parametrize("samples", [1, 700, 24000])
+def test_short_and_other_rates_before_an_enhancer(model, pcm, samples):
+    data = voxhop.encode(pcm[:samples], sample_rate=44100, model=model, enhance=True)
+    heard, rate = voxhop.decode(data, model=model)
+    assert (len(heard), rate) == (samples, 44100)

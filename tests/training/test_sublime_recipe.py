@@ -13,9 +13,9 @@ pytest.importorskip("pyroomacoustics", reason="training needs the [train] extra"
 pytest.importorskip("gguf", reason="training needs the [train] extra")
 pytest.importorskip("matplotlib", reason="training needs the [train] extra")
 import torch
-from gradients import assert_bf16_learns_the_same, gradient
 
 import voxhop
+from gradients import assert_bf16_learns_the_same, gradient
 from voxhop.cli import main
 from voxhop.errors import ArgumentError
 from voxhop.export.sublime import read_sublime

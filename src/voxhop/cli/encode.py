@@ -27,6 +27,7 @@ def add_parser(subparsers: Subparsers) -> None:
         example=(
             "voxhop encode talk.wav -o talk.vxc\n"
             "  voxhop encode talk.wav -o talk.vxc --kbps 1\n"
+            "  voxhop encode street.wav -o street.vxc --enhance\n"
             "  voxhop encode - -o - < talk.wav | voxhop decode - -o - > heard.wav"
         ),
     )
@@ -38,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--enhance",
         action="store_true",
-        help="take away noise and reverberation; needs a model with a front-end",
+        help="take away noise and reverberation, by the model's front-end or an enhancer before it",
     )
     parser.add_argument(
         "--channel", type=int, metavar="N", help="code this channel; the first is 0 (default: mean)"
@@ -81,6 +82,7 @@ def tell(report: CodecReport, args: argparse.Namespace, source: str) -> None:
             return
         rate = "changing bit rates" if report.kbps == 0 else f"{report.kbps} kbit/s"
         clean = ", noise taken away" if report.enhanced else ""
+        clean += f" by {report.enhanced_by}" if report.enhanced_by else ""
         say(
             f"{report.out}: {report.seconds:.1f} s at {report.sample_rate} Hz, {rate}{clean}, "
             f"{report.coded_bytes:,} bytes coded, made at {report.speed:.1f} times real time"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 import numpy as np
 
 from voxhop.codec.container import frames_for
-from voxhop.codec.packing import checked_codes, groups_of
+from voxhop.codec.packing import CODEC_RATE, checked_codes, groups_of
 from voxhop.engine.arrays import FLOAT32, INT16
 from voxhop.engine.closing import Closing
 from voxhop.engine.owner import new_guard
 from voxhop.errors import ArgumentError, DtypeError, ShapeError, StateError
+from voxhop.files.choice import best_model
 from voxhop.files.offline import opened
 from voxhop.media.formats import from_float
 
@@ -32,6 +33,18 @@ if TYPE_CHECKING:
 
 _Self = TypeVar("_Self", bound="_Coder")
 _NOT_SENT: Final = 255
+FRONT_END: Final = "front-end"
+
+
+def enhancer_before(codec: Model) -> str | None:
+    """Return the model that has to clean what is coded; None where a front-end does."""
+    if FRONT_END in _parts(codec):
+        return None
+    return best_model(CODEC_RATE, has_ref=False, settings={})
+
+
+def _parts(model: Model) -> tuple[str, ...]:
+    return next((o.choices for o in model.options if o.name == "part"), ())
 
 
 class _Coder(Closing):
@@ -47,7 +60,7 @@ class _Coder(Closing):
             info = loaded.info
             if info.purpose != "codec":
                 raise ArgumentError(f"model: {info.architecture}, expected a speech codec")
-            parts = next(o.choices for o in loaded.options if o.name == "part")
+            parts = _parts(loaded)
             if part not in parts:
                 raise ArgumentError(f"model: holds {', '.join(parts)}, expected the {part}")
             self._session: Session = loaded.session(part=part, **{"precision": "auto", **options})
@@ -160,7 +173,8 @@ class CodecEncoder(_Coder):
         A codec's model with an encoder: loaded, or what `voxhop.load` takes.
     enhance
         Use the front-end, which tells the codes of the clean voice from noisy and reverberant
-        speech, one frame later.
+        speech, one frame later. (For models without one `CodecTalker` and `encode` let another
+        model enhance what is coded.)
     **options
         Of `voxhop.Session`, such as ``precision="f16"``; the precision is ``"auto"`` where none
         is given.
@@ -176,7 +190,7 @@ class CodecEncoder(_Coder):
     _fields = struct.Struct("<IQQ")
 
     def __init__(self, model: ModelSource, *, enhance: bool = False, **options: Any) -> None:  # noqa: ANN401 - Session's
-        super().__init__(model, "front-end" if enhance else "encoder", options)
+        super().__init__(model, FRONT_END if enhance else "encoder", options)
         self._begin()
 
     def _begin(self) -> None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from voxhop.codec.coder import CodecDecoder, CodecEncoder, sound_dtype
+from voxhop.codec.coder import CodecDecoder, CodecEncoder, enhancer_before, sound_dtype
 from voxhop.codec.packing import GROUPS, groups_of, pack_codes, packed_bytes, unpack_codes
 from voxhop.engine.closing import Closing
 from voxhop.errors import ArgumentError, CodecFileError
+from voxhop.files.offline import opened
 from voxhop.media.formats import check_rate, from_float, to_float
 from voxhop.media.sources import Converter
+from voxhop.models import load
+from voxhop.stream.stream import Stream
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,7 +46,10 @@ class CodecTalker(Closing):
         6 or 1; `CodecTalker.kbps` may change at any time and holds from the next packet on.
     frames
         Frames of 20 ms per packet, 1 to 255.
-    enhance, **options
+    enhance
+        Take away noise and reverberation: by the model's front-end, or, where it has none, by the
+        enhancer inside the package that serves 24 kHz best, whose latency comes on top.
+    **options
         As for `CodecEncoder`.
 
     Attributes
@@ -67,7 +73,10 @@ class CodecTalker(Closing):
         groups_of(kbps)
         rate = check_rate("sample_rate", sample_rate)
         self.kbps, self._frames = kbps, frames
-        self._encoder = CodecEncoder(model, enhance=enhance, **options)
+        with opened(model) as loaded:
+            before = enhancer_before(loaded) if enhance else None
+            self._encoder = CodecEncoder(loaded, enhance=enhance and before is None, **options)
+        self._enhancer = None if before is None else _enhancer(before, self._encoder.sample_rate)
         self._converter = _converter(rate, self._encoder.sample_rate)
         self._waiting: Codes = np.zeros((0, self._encoder.groups), np.uint8)
         self._number = 0
@@ -83,12 +92,15 @@ class CodecTalker(Closing):
         if isinstance(pcm, np.ndarray) and pcm.size == 0:
             return []
         mono = to_float("pcm", pcm).mean(axis=1, dtype=np.float32)
-        return self._packets(self._encoder.push(_converted(self._converter, mono)))
+        return self._packets(self._codes(_converted(self._converter, mono)))
 
     def flush(self) -> list[bytes]:
         """Return the packets that complete the last samples, the last of them perhaps short."""
         rest = _converted(self._converter, np.zeros(0, np.float32), last=True)
-        codes = np.concatenate((self._encoder.push(rest), self._encoder.flush()))
+        parts = [self._codes(rest)]
+        if self._enhancer is not None:
+            parts.append(self._encoder.push(self._enhancer.flush()))
+        codes = np.concatenate((*parts, self._encoder.flush()))
         packets = self._packets(codes)
         if len(self._waiting):
             packets.append(self._packet(len(self._waiting)))
@@ -97,6 +109,13 @@ class CodecTalker(Closing):
     def close(self) -> None:
         """Give the native memory back. May be repeated."""
         self._encoder.close()
+        if self._enhancer is not None:
+            self._enhancer.close()
+
+    def _codes(self, spoken: npt.NDArray[np.float32]) -> Codes:
+        if self._enhancer is not None:
+            spoken = self._enhancer.process(spoken)
+        return self._encoder.push(spoken)
 
     def _packets(self, codes: Codes) -> list[bytes]:
         self._waiting = np.concatenate((self._waiting, codes))
@@ -274,6 +293,11 @@ def _parse(packet: bytes) -> tuple[int, int, Codes]:
     if len(packet) != size:
         raise CodecFileError(f"packet: {len(packet)} bytes, expected {size}")
     return first, kbps, unpack_codes(packet[_HEADER.size :], kbps, frames=frames)
+
+
+def _enhancer(name: str, rate: int) -> Stream:
+    with load(name) as model:
+        return Stream(model, sample_rate=rate, delay_ms=0.0)
 
 
 def _converter(rate: int, to_rate: int) -> Converter | None:

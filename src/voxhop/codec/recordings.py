@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from voxhop.codec.coder import CodecDecoder, CodecEncoder
+from voxhop.codec.coder import FRONT_END, CodecDecoder, CodecEncoder, enhancer_before
 from voxhop.codec.container import ContainerWriter, frames_for, parse_container
 from voxhop.codec.packing import CODEC_RATE, FRAME_SAMPLES
 from voxhop.errors import ArgumentError, AudioFileError, CodecFileError
+from voxhop.files.enhancer import Enhancer, stream_settings
+from voxhop.files.offline import opened
 from voxhop.io import AudioReader, AudioWriter, choose_encoding, target_of
-from voxhop.media.formats import check_channel, check_rate, from_float, to_float
+from voxhop.media.formats import ChannelRule, check_channel, check_rate, from_float, to_float
 from voxhop.media.partial import partial_beside
-from voxhop.media.sources import ArraySource, Converter, at_rate
+from voxhop.media.sources import ArraySource, Converter, OneChannel, SharedReference, at_rate
+from voxhop.models import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from voxhop.codec.container import Container
     from voxhop.media.formats import Floats
     from voxhop.media.sources import Source
+    from voxhop.models import Model
 
     FilePath = str | os.PathLike[str]
     Progress = Callable[[float, float], None]
@@ -51,6 +55,9 @@ class CodecReport:
         Of the recording.
     kbps, enhanced, frames
         Of the coded file; 0 kbit/s when they change within it.
+    enhanced_by
+        What took noise and reverberation away: ``"front-end"``, the name of a model that stood
+        before the encoder, or empty where nothing did or it is not known.
     coded_bytes
         Its size, header included.
     precision
@@ -67,6 +74,7 @@ class CodecReport:
     seconds: float
     kbps: int
     enhanced: bool
+    enhanced_by: str
     frames: int
     coded_bytes: int
     precision: str
@@ -97,7 +105,8 @@ def encode(
     kbps
         6 or 1.
     enhance
-        Take away noise and reverberation; needs a model with a front-end.
+        Take away noise and reverberation: by the model's front-end, or, where it has none, by the
+        enhancer inside the package that serves 24 kHz best.
     channel
         Code this channel only. The mean of all channels when None.
 
@@ -115,8 +124,9 @@ def encode(
     """
     source = ArraySource(to_float("pcm", pcm), check_rate("sample_rate", sample_rate))
     file = io.BytesIO()
-    with CodecEncoder(model, enhance=enhance) as encoder:
-        _encode(source, file, encoder, kbps=kbps, enhanced=enhance, channel=channel)
+    with contextlib.ExitStack() as stack:
+        encoder, enhancer = _encoding(stack, model, enhance=enhance)
+        _encode(source, file, encoder, enhancer, kbps=kbps, enhanced=enhance, channel=channel)
     return file.getvalue()
 
 
@@ -206,12 +216,13 @@ def encode_file(
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(AudioReader(source))
         _refuse_same(source, out)
-        encoder = stack.enter_context(CodecEncoder(model, enhance=enhance))
+        encoder, enhancer = _encoding(stack, model, enhance=enhance)
         with _written(out) as file:
             frames = _encode(
                 reader,
                 file,
                 encoder,
+                enhancer,
                 kbps=kbps,
                 enhanced=enhance,
                 channel=channel,
@@ -226,6 +237,7 @@ def encode_file(
             seconds=reader.seconds,
             kbps=kbps,
             enhanced=enhance,
+            enhanced_by=_by(enhancer) if enhance else "",
             frames=frames,
             coded_bytes=Path(out).stat().st_size,
             precision=encoder.session.info.precision,
@@ -293,6 +305,7 @@ def decode_file(
         seconds=container.seconds,
         kbps=container.kbps if kbps is None else kbps,
         enhanced=container.enhanced,
+        enhanced_by="",
         frames=container.frames,
         coded_bytes=Path(source).stat().st_size,
         precision=precision,
@@ -327,10 +340,25 @@ class _Decoded:
     subtype: str = "PCM_16"
 
 
+def _encoding(
+    stack: contextlib.ExitStack, model: ModelSource, *, enhance: bool
+) -> tuple[CodecEncoder, Model | None]:
+    """Open an encoder and, where it is to be told clean speech, what stands before it."""
+    loaded = stack.enter_context(opened(model))
+    before = enhancer_before(loaded) if enhance else None
+    encoder = stack.enter_context(CodecEncoder(loaded, enhance=enhance and before is None))
+    return encoder, None if before is None else stack.enter_context(load(before))
+
+
+def _by(enhancer: Model | None) -> str:
+    return FRONT_END if enhancer is None else enhancer.info.name
+
+
 def _encode(
     source: Source,
     file: BinaryIO,
     encoder: CodecEncoder,
+    enhancer: Model | None,
     *,
     kbps: int,
     enhanced: bool,
@@ -340,22 +368,31 @@ def _encode(
     """Code a source from its start; return how many frames it took."""
     check_channel("channel", channel, source.channels)
     samples, rate = source.frames, source.rate
-    at_codec_rate = at_rate(source, encoder.sample_rate)
+    spoken = OneChannel(at_rate(source, encoder.sample_rate), channel)
     # The converter may round the length otherwise.
     left = expected = -(-samples * CODEC_RATE // rate)
     writer = ContainerWriter(file, sample_rate=rate, kbps=kbps, enhanced=enhanced)
-    while left:
-        block = at_codec_rate.read(min(left, _BLOCK_FRAMES * FRAME_SAMPLES))
-        if not len(block):
-            block = np.zeros((left, source.channels), np.float32)
-        mono = block.mean(axis=1) if channel is None else np.ascontiguousarray(block[:, channel])
-        writer.write(encoder.push(mono))
+    for read in _blocks(spoken, enhancer):
+        block = read[:left, 0]
+        writer.write(encoder.push(block))
         left -= len(block)
         if progress is not None:
             progress((expected - left) / CODEC_RATE, expected / CODEC_RATE)
+    writer.write(encoder.push(np.zeros(left, np.float32)))
     writer.write(encoder.flush())
     writer.finish(samples)
     return writer.frames
+
+
+def _blocks(spoken: Source, enhancer: Model | None) -> Iterator[Floats]:
+    """Yield all of a source, (n, 1), as it is or enhanced."""
+    if enhancer is not None:
+        heard = SharedReference(spoken, None, ChannelRule())
+        with Enhancer(heard, enhancer, None, stream_settings({})) as clean:
+            yield from clean.blocks()
+        return
+    while len(block := spoken.read(_BLOCK_FRAMES * FRAME_SAMPLES)):
+        yield block
 
 
 def _part(container: Container, start_s: float, seconds: float | None) -> tuple[int, int]:

@@ -48,6 +48,31 @@ class ArraySource:
         return block
 
 
+class OneChannel:
+    """A source of one channel.
+
+    Parameters
+    ----------
+    source
+        Of any number of channels.
+    channel
+        The one to take; the mean of all when None.
+    """
+
+    channels = 1
+
+    def __init__(self, source: Source, channel: int | None) -> None:
+        self._source, self._channel = source, channel
+        self.rate, self.frames = source.rate, source.frames
+
+    def read(self, frames: int) -> Floats:
+        """Return the next block."""
+        block = self._source.read(frames)
+        if self._channel is None:
+            return np.asarray(block.mean(axis=1, keepdims=True))
+        return np.ascontiguousarray(block[:, self._channel : self._channel + 1])
+
+
 class Converter:
     """A stream of samples from one rate to another, exact in delay.
 

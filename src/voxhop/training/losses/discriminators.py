@@ -161,7 +161,7 @@ def _mean(differences: Tensor, sound: Tensor) -> Tensor:
     return differences.abs().mean(dtype=sound.dtype)
 
 
-def _through(layers: nn.ModuleList, out: nn.Conv2d, x: Tensor) -> Judged:
+def _through(layers: nn.ModuleList, out: nn.Module, x: Tensor) -> Judged:
     """Judge; where products are in bf16, so are the maps, which are most of what is moved."""
     dtype, maps = x.dtype, []
     x = lowered(x)
@@ -171,6 +171,8 @@ def _through(layers: nn.ModuleList, out: nn.Conv2d, x: Tensor) -> Judged:
     return _convolved(out, x).to(dtype), maps
 
 
-def _convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def _convolved(layer: nn.Module, x: Tensor) -> Tensor:
+    assert isinstance(layer, nn.Conv2d)  # noqa: S101 - all are
+    assert layer.bias is not None  # noqa: S101 - the default
     sizes = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
     return conv2d(x, layer.weight, layer.bias, **sizes)
