@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from voxhop.errors import ArgumentError
@@ -14,6 +15,7 @@ from voxhop.training.recipes.recipe import Figures, Panel, Recipe
 from voxhop.training.seflow.judge import KINDS, SEFlowJudge
 from voxhop.training.seflow.objective import SEFlowObjective, prepare, rescaled
 from voxhop.training.simulation.degrade import bank_rate, degrade
+from voxhop.training.simulation.teacher import Teacher
 from voxhop.training.sounds.bank import load_bank
 
 if TYPE_CHECKING:
@@ -101,7 +103,12 @@ class SEFlowRecipe(Recipe[SEFlowTrainingConfig]):
             clips=clips,
             samples=max(1, int(seconds * rate) // hop) * hop,
             sample_rate=rate,
+            teacher=self._teacher,
         )
+
+    @cached_property
+    def _teacher(self) -> Teacher | None:
+        return Teacher() if self.config.simulation.taught else None
 
     def seconds(self, batch: Degraded) -> float:
         """Return the length of a clip."""

@@ -52,6 +52,22 @@ def crop(sources: Sources, which: Tensor, offset: Tensor, samples: int) -> Tenso
     return sources.samples[index].float() / 32768
 
 
+def crop_at_speed(
+    sources: Sources, which: Tensor, offset: Tensor, samples: int, speed: Tensor
+) -> Tensor:
+    """`crop`, played `speed` times as fast, (clips), between samples along a line.
+
+    Everything in it is as much higher and shorter: another machine, another door.
+    """
+    lengths, start = sources.lengths[which, None], sources.starts[which, None]
+    speed = speed[:, None].double()  # a float has no parts of a sample after a minute
+    first = offset[:, None] * (lengths - speed * samples).clamp(min=1)
+    place = first + speed * torch.arange(samples, device=which.device)
+    whole = place.long()
+    before, after = (sources.samples[start + (whole + k) % lengths].float() for k in (0, 1))
+    return torch.lerp(before, after, (place - whole).float()) / 32768
+
+
 def active_level(audio: Tensor, rate: int = SAMPLE_RATE) -> Tensor:
     """RMS over 20 ms frames within 30 dB of the loudest, (clips, samples) -> (clips, 1).
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from voxhop.training.draw import Draw
+    from voxhop.training.simulation.teacher import Teacher
     from voxhop.training.sounds.bank import SoundBank
 
 BANK_RATES = (16000, 24000, 48000)
@@ -44,6 +45,12 @@ class DegradationConfig:
         Share of clips with each.
     noise_in_room : float
         Share of noises that pass a room of their own.
+    noise_variety : float
+        Share of recorded noises that are changed in speed and colour, and joined; a small
+        collection of recordings is learnt by heart otherwise.
+    taught, taught_below_db : float
+        Share of clips with noise louder than so many dB below the speech whose target is what a
+        `Teacher` makes of the target and the noise.
     snr_db : tuple of float
         Speech to noise, active levels.
     level_dbfs : tuple of float
@@ -64,6 +71,9 @@ class DegradationConfig:
     clipping: float = 0.3
     packet_loss: float = 0.3
     noise_in_room: float = 0.5
+    noise_variety: float = 0.0
+    taught: float = 0.0
+    taught_below_db: float = 12.0
     snr_db: tuple[float, float] = (-5.0, 20.0)
     level_dbfs: tuple[float, float] = (-38.0, -18.0)
     silence: float = 0.2
@@ -110,6 +120,7 @@ def degrade(
     clips: int,
     samples: int,
     sample_rate: int,
+    teacher: Teacher | None = None,
 ) -> Degraded:
     """Draw one batch.
 
@@ -125,14 +136,17 @@ def degrade(
         Size of the batch.
     sample_rate : int
         Hz of the batch, at most the bank's.
+    teacher
+        Who gives some clips their target, where `config` wants that.
     """
     length = math.ceil(samples * bank.sample_rate / sample_rate)
     speech, target = _speech(bank, config, draw, clips, length)
     noise = _noise(bank, config, draw, clips, length)
     rate = bank.sample_rate
     level = ac.decibels(draw.uniform(*config.level_dbfs, clips, 1))
-    below = ac.decibels(-draw.uniform(*config.snr_db, clips, 1))
-    below = below * draw.chance(config.noise, clips, 1)
+    snr_db = draw.uniform(*config.snr_db, clips, 1)
+    there = draw.chance(config.noise, clips, 1)
+    below = ac.decibels(-snr_db) * there
     gain = level / ac.active_level(speech, rate)
     noise = noise * (level * below / ac.active_level(noise, rate))
     noisy, target = speech * gain + noise, target * gain
@@ -141,6 +155,10 @@ def degrade(
     noisy, target = noisy * fit, target * fit
     noisy = _clipped(config, draw, noisy)
     lost = _lost(config, draw, clips, samples, sample_rate)
+    if teacher is not None:
+        taught = draw.chance(config.taught, clips, 1) & there & (snr_db < config.taught_below_db)
+        taught, heard = taught[:, 0], target + fit * resampled(noise, samples)
+        target[taught] = teacher.clean(heard[taught], sample_rate)
     return Degraded(noisy.masked_fill(lost, 0.0), target, lost, sample_rate)
 
 
@@ -178,7 +196,7 @@ def _speech(
 def _noise(
     bank: SoundBank, config: DegradationConfig, draw: Draw, clips: int, samples: int
 ) -> Tensor:
-    noise = draw_noise(bank, draw, clips, samples)
+    noise = draw_noise(bank, draw, clips, samples, variety=config.noise_variety)
     if bank.sample_rate > 2 * _RECORDED_HZ:
         noise = noise + _above_recordings(draw, noise, bank.sample_rate)
     room = _responses(bank, draw, clips, LOUDSPEAKER)
