@@ -93,6 +93,16 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path: Path, tiny_toml: str)
     assert logged == sorted(set(logged)), "no step may be logged twice"
 
 
+def test_a_finished_run_that_is_given_more_is_validated_at_its_new_end(
+    tmp_path: Path, tiny_toml: str
+) -> None:
+    for seconds in (8.0, 16.0):
+        train(load_config(write(tmp_path, tiny_toml, minutes=0.0, audio_seconds=seconds)))
+    log = read_log(tmp_path / "out" / LOG)
+    last = max(r["audio_seconds"] for r in log if r["kind"] == "valid")
+    assert last == finished(tmp_path)["progress"]["audio_seconds"] >= 16.0
+
+
 @pytest.mark.slow
 def test_sigterm_saves_before_leaving(tmp_path: Path, tiny_toml: str) -> None:
     config = write(tmp_path, tiny_toml, minutes=10.0)

@@ -295,6 +295,8 @@ class Trainer:
             self.average.values[name].copy_(value)
         self.average.updates = saved["average_updates"]
         self.progress = Progress(**saved["progress"])
+        # A larger budget of today: what was its end is on the way now.
+        self.progress.validated_share = min(self.progress.validated_share, self.share)
         if self.rank == 0:
             trim_log(self._folder / LOG, self.progress.step)
         _log.info("resumed %s at step %d", path, self.progress.step)
