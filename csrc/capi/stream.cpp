@@ -104,6 +104,7 @@ void vh_stream_options_init(vh_stream_options * options) {
   options->auto_bypass = 1;
   options->gap_guard = 1;
   options->highpass_hz = 30.0;
+  options->declip = 1;
 }
 
 int32_t vh_stream_open(const vh_model * model, const vh_stream_options * options, vh_stream ** out,

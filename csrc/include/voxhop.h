@@ -517,6 +517,10 @@ typedef struct vh_stream_options {
   int32_t governor;   /* 1: with a model that has the options depth and heads, use less of it while
                          hops come late, and all of it again when there is room; the output
                          then depends on the machine. Default 0 */
+  int32_t declip;     /* 1 (default): samples of the microphone that were cut at one level (three
+                         flat peaks within a second) are restored before everything else, from
+                         those around them, without a delay; they may exceed full scale. Sound
+                         that was not cut passes to the bit */
 } vh_stream_options;
 
 VH_API void vh_stream_options_init(vh_stream_options * options);
@@ -626,7 +630,8 @@ typedef struct vh_stream_metrics {
   int64_t resizes;     /* changes of size by the governor */
   int32_t depth;       /* the size that runs now; 0 without a governor */
   int32_t heads;
-  const char * precision; /* that the sessions compute in; lives as long as the library */
+  const char * precision;    /* that the sessions compute in; lives as long as the library */
+  int64_t declipped_samples; /* of all channels; see `declip` */
 } vh_stream_metrics;
 
 /* Fills *metrics, whose struct_size the caller has set. Costs nothing until called. */

@@ -13,22 +13,23 @@ int64_t power_of_two(int64_t at_least) {
 
 }  // namespace
 
-Lane::Lane(const StreamClock & clock, const HighPass & door, SessionHandle session)
+Lane::Lane(const StreamClock & clock, double highpass_hz, bool declips, SessionHandle session)
     : clock_(clock),
       session_(std::move(session)),
-      door_(door),
       down_(clock.rate, clock.model_rate),
       up_(clock.model_rate, clock.rate),
+      most_waiting_(std::max(kMost, down_.input_needed(clock.hop - 1) + 1)),
+      door_(clock.rate, highpass_hz, declips, most_waiting_),
       mixer_(clock.model_rate),
-      model_in_(2 * clock.hop + clock.lookahead + down_.max_output(kMost)),
+      model_in_(2 * clock.hop + clock.lookahead + down_.max_output(kMost + most_waiting_)),
       model_dry_(2 * clock.hop + clock.model_latency),
       dry_in_(clock.latency + 2 * kMost + up_.max_output(2 * clock.hop)),
       out_(clock.latency + 2 * kMost + 2 * up_.max_output(2 * clock.hop)),
-      heard_(static_cast<size_t>(kMost)),
+      heard_(static_cast<size_t>(most_waiting_)),
       gain_ring_(static_cast<size_t>(power_of_two(4 * clock.hop + 2 * up_.lookahead()))) {
   const auto hop = static_cast<size_t>(clock.hop);
   for (auto * buffer : {&hop_in_, &wet_, &dry_, &mixed_, &high_}) buffer->resize(hop);
-  narrow_.resize(static_cast<size_t>(down_.max_output(kMost)));
+  narrow_.resize(static_cast<size_t>(down_.max_output(most_waiting_)));
   for (auto * buffer : {&low_, &wide_}) {
     buffer->resize(static_cast<size_t>(up_.max_output(clock.hop)));
   }
@@ -49,16 +50,29 @@ void Lane::reset(const MixControls & controls) {
   }
   to_skip_ = clock_.lookahead + clock_.model_latency;
   mixed_count_ = emitted_ = 0;
+  taken_ = blocks_ = 0;
 }
 
+// What is restored is told by all that a hop waits for: the door opens when it can run, so that
+// this costs no delay, and the blocks do not depend on the calls.
 void Lane::push(const float * mic, int64_t n) noexcept {
-  door_.process(mic, n, heard_.data());
-  enter(n);
+  while (n > 0) {
+    const int64_t part = door_.declips() ? std::min(n, next_hop() - taken_) : n;
+    door_.take(mic, part);
+    taken_ += part;
+    n -= part;
+    if (mic != nullptr) mic += part;
+    if (door_.declips()) {
+      if (taken_ < next_hop()) return;
+      ++blocks_;
+    }
+    enter(door_.open(heard_.data()));
+  }
 }
 
-void Lane::push_lost(int64_t n) noexcept {
-  std::fill_n(heard_.begin(), n, 0.0f);
-  enter(n);
+// Samples of the microphone with which the next hop can run.
+int64_t Lane::next_hop() const noexcept {
+  return down_.input_needed((blocks_ + 1) * clock_.hop - 1);
 }
 
 // The n samples of heard_.

@@ -6,29 +6,28 @@
 
 #include "dsp/resampler.h"
 #include "stream/clock.h"
-#include "stream/high_pass.h"
+#include "stream/door.h"
 #include "stream/mixer.h"
 #include "stream/sample_fifo.h"
 #include "stream/session_handle.h"
 
 namespace voxhop {
 
-/// caller's samples -> high-pass -> model's rate -> hop -> mix -> caller's rate -> FIFO.
+/// caller's samples -> door -> model's rate -> hop -> mix -> caller's rate -> FIFO.
 /// What the way to the model's rate and back does not carry, x - up(down(x)): the band above
 /// the model's, or the last eighth of a narrower one. It gets the gain that Mixer says.
-/// State: the high-pass, the two resamplers, the queues, the session, the mixer.
+/// State: the door, the two resamplers, the queues, the session, the mixer.
 class Lane {
  public:
-  /// `door` is what every sample passes first; the lane has a state of its own of it.
-  Lane(const StreamClock & clock, const HighPass & door, SessionHandle session);
+  /// `highpass_hz` and `declips`: of the door that every sample passes first.
+  Lane(const StreamClock & clock, double highpass_hz, bool declips, SessionHandle session);
 
   void reset(const MixControls & controls);
 
-  /// Takes n <= kMost samples of the microphone.
+  /// Takes n <= kMost samples of the microphone; null where they were lost.
   void push(const float * mic, int64_t n) noexcept;
-  /// n <= kMost samples of it were lost: zeros behind the door, which stands still meanwhile.
-  /// Run on, it would ring into the loss and meet an offset like a step at its end.
-  void push_lost(int64_t n) noexcept;
+  /// n <= kMost samples of it were lost.
+  void push_lost(int64_t n) noexcept { push(nullptr, n); }
   static constexpr int64_t kMost = 1024;
 
   /// Whether a hop can run; all lanes of a stream agree.
@@ -51,17 +50,22 @@ class Lane {
   void pop(float * out, int64_t n) noexcept { out_.pop(out, n); }
   int64_t waiting() const noexcept { return out_.size(); }
 
+  /// Samples that the door restored.
+  int64_t restored() const noexcept { return door_.restored(); }
+
   vh_session * session() const noexcept { return session_.get(); }
 
  private:
   bool converts() const noexcept { return clock_.rate != clock_.model_rate; }
+  int64_t next_hop() const noexcept;
   void enter(int64_t n) noexcept;
   void emit(int64_t skip) noexcept;
 
   StreamClock clock_;
   SessionHandle session_;
-  HighPass door_;
   Resampler down_, up_;
+  int64_t most_waiting_;  // samples: those of the first hop, or of a push
+  Door door_;
   Mixer mixer_;
   SampleFifo model_in_, model_dry_, dry_in_, out_;
   std::vector<float> hop_in_, wet_, dry_, mixed_, high_;
@@ -69,6 +73,7 @@ class Lane {
   std::vector<float> gain_ring_;  // high-band gains by model-rate index
   int64_t to_skip_ = 0;           // model-rate samples before time 0
   int64_t mixed_count_ = 0, emitted_ = 0;
+  int64_t taken_ = 0, blocks_ = 0;  // samples of the microphone, and hops whose samples came
 };
 
 }  // namespace voxhop

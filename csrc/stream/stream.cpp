@@ -33,9 +33,9 @@ Stream::Stream(const vh_stream_options & options, StreamSessions opened)
   options_.session = nullptr;  // the caller's, and only good for opening
   if (takes_reference(*opened.sessions.front())) far_.emplace(clock_, options_, align_taps_);
   lanes_.reserve(opened.sessions.size());
-  const HighPass door(clock_.rate, options.highpass_hz);
-  for (SessionHandle & session : opened.sessions)
-    lanes_.emplace_back(clock_, door, std::move(session));
+  for (SessionHandle & session : opened.sessions) {
+    lanes_.emplace_back(clock_, options.highpass_hz, options.declip != 0, std::move(session));
+  }
   if (opened.sizes) {
     sizes_ = std::move(opened.sizes);
     governor_.emplace(sizes_->costs(),

@@ -33,6 +33,8 @@ void Stream::read_metrics(vh_stream_metrics & m) const noexcept {
     m.heads = static_cast<int32_t>((*sizes_)[sizes_->now()].heads);
   }
   m.precision = precision_of(*lanes_.front().session());
+  m.declipped_samples = 0;
+  for (const Lane & lane : lanes_) m.declipped_samples += lane.restored();
   read_model_delay(m);
   m.erle_db = meters_.erle_db();
   m.mic_dbfs = meters_.mic_dbfs();

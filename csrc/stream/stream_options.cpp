@@ -41,6 +41,7 @@ void check_options(const vh_stream_options & options) {
   check_count("keep_unrelated", options.keep_unrelated, 0, 1);
   check_count("gap_guard", options.gap_guard, 0, 1);
   check_count("governor", options.governor, 0, 1);
+  check_count("declip", options.declip, 0, 1);
   if (!std::isnan(options.delay_ms)) check_range("delay_ms", options.delay_ms, 0.0, kMostDelayMs);
   check_range("lookahead_ms", options.lookahead_ms, 0.0, kMostDelayMs);
   if (options.highpass_hz != 0.0) {

@@ -31,6 +31,7 @@ def native_stream_options(options: StreamOptions, session: NativeSessionOptions)
     out.keep_unrelated = int(bool(options.keep_unrelated))
     out.gap_guard = int(bool(options.gap_guard))
     out.governor = int(bool(options.governor))
+    out.declip = int(bool(options.declip))
     out.session = session.struct
     return out
 

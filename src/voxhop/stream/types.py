@@ -58,6 +58,10 @@ class StreamOptions:
     governor
         With a model that has the options ``depth`` and ``heads``: use less of it while hops come
         late, and all of it again when there is room. The output then depends on the machine.
+    declip
+        Restore samples of the microphone that were cut at one level (three flat peaks within a
+        second) before everything else, from those around them, without a delay. They may exceed
+        full scale. Sound that was not cut passes to the bit.
     """
 
     sample_rate: int = 48000
@@ -76,6 +80,7 @@ class StreamOptions:
     gap_guard: bool = True
     highpass_hz: float = 30.0
     governor: bool = False
+    declip: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ class StreamMetrics:
         one.
     precision
         That the sessions compute in, ``"f32"`` and so on.
+    declipped_samples
+        Samples of all channels that were cut and restored.
     """
 
     frames: int
@@ -162,3 +169,4 @@ class StreamMetrics:
     depth: int
     heads: int
     precision: str
+    declipped_samples: int
