@@ -11,6 +11,7 @@ constexpr double kPi = 3.14159265358979323846;
 constexpr double kPastSeconds = 0.024, kOrderSeconds = 0.002;
 constexpr int64_t kLeastOrder = 16, kMostOrder = 64;
 constexpr double kLowest = 0.01;  // below it steps of 16 bits are flat by themselves
+constexpr double kFall = 5.0 * ClipLevel::kTolerance;
 constexpr int64_t kRuns = 3, kManyRuns = 1000;
 constexpr int kRounds = 2;
 constexpr double kMostShare = 0.9;
@@ -31,10 +32,14 @@ void ClipLevel::add(const float * in, int64_t n, double sign) noexcept {
     top_ = top;
     runs_ = idle_ = 0;
   }
-  int64_t runs = 0, run = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    run = sign * static_cast<double>(in[i]) >= top_ - kTolerance ? run + 1 : 0;
-    if (run == 2) ++runs;
+  const double near = top_ - kTolerance, low = top_ - kFall;
+  const auto at = [&](int64_t i) { return sign * static_cast<double>(in[i]); };
+  int64_t runs = 0;
+  for (int64_t i = 1; i < n; ++i) {
+    if (at(i) < near || at(i - 1) >= low) continue;
+    const int64_t first = i;
+    while (i < n && at(i) >= near) ++i;
+    if (i < n && i - first >= 2 && at(i) < low) ++runs;
   }
   if (runs > 0) {
     runs_ = std::min(runs_ + runs, kManyRuns);

@@ -8,7 +8,8 @@
 namespace voxhop {
 
 /// The level that one polarity is cut at, if it is: the largest sample of the last second, where
-/// three stretches of two or more samples lie within two steps of 16 bits of it.
+/// three stretches of two or more samples lie within two steps of 16 bits of it, and fall by ten on
+/// both sides: peaks that are round by themselves do not.
 /// State: that sample, how many such stretches there were, how long ago the last one was.
 class ClipLevel {
  public:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from voxhop.cli.losses import add_loss_arguments, read_losses
 from voxhop.cli.verb import (
     ProgressBar,
-    add_high_pass,
+    add_door,
     add_model_options,
     add_session_options,
+    door_settings,
     new_verb,
     print_json,
     say,
@@ -52,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--subtype", help="encoding, such as PCM_24 (default: as the recording)")
     parser.add_argument("--model", help="name or GGUF file (default: one inside the package)")
     add_model_options(parser)
-    add_high_pass(parser)
+    add_door(parser)
     add_session_options(parser)
 
 
@@ -65,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
         plots.check_picture(args.picture)
     losses = _losses(args)
-    settings: dict[str, Any] = stream_model_options(args)
-    if args.highpass_hz is not None:
-        settings["highpass_hz"] = args.highpass_hz
+    settings = stream_model_options(args) | door_settings(args)
     with ProgressBar("concealing") as bar:
         report = conceal_file(
             args.audio,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from voxhop.cli.standard_streams import STANDARD, quiet_decoders, standard_files
 from voxhop.cli.verb import (
     ProgressBar,
-    add_high_pass,
+    add_door,
     add_model_options,
     add_session_options,
+    door_settings,
     new_verb,
     print_json,
     say,
@@ -36,7 +37,6 @@ _SETTINGS: Final = (
     "gate_dbfs",
     "high_band",
     "lookahead_ms",
-    "highpass_hz",
 )
 
 
@@ -142,7 +142,7 @@ def add_taste(parser: argparse.ArgumentParser) -> None:
         choices=["follow", "drop"],
         help="above 8 kHz: the gain of the band below (default), or nothing",
     )
-    add_high_pass(group)
+    add_door(group)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -192,6 +192,7 @@ def run(args: argparse.Namespace) -> int:
 def stream_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of the stream that the command line asks for."""
     settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    settings |= door_settings(args)
     delay = settings.get("delay_ms", "auto")
     if args.align and delay != "auto":
         raise ArgumentError("--align: finds the delay itself; expected no --delay-ms with it")
@@ -231,6 +232,9 @@ def _tell(report: EnhanceReport, *, cross: bool, aligned: bool, has_ref: bool) -
         say(f"echo delay: {report.delay_ms:.0f} ms (confidence {report.delay_confidence:.2f})")
     if report.ref_missing_s > 0:
         say(f"the reference ends {report.ref_missing_s:.1f} s before the recording")
+    restored = sum(side.declipped_samples for side in report.sides)
+    if restored:
+        say(f"{restored} samples were cut in the recording and restored")
     if report.clipped_samples:
         say(f"{report.clipped_samples} samples were beyond full scale and were cut to it")
 

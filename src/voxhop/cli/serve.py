@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from voxhop.cli.verb import (
-    add_high_pass,
+    add_door,
     add_model_options,
     add_session_options,
+    door_settings,
     model_options,
     new_verb,
     session_options,
@@ -47,7 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--strength", type=float, default=1.0, metavar="S", help="0 to 1 (default 1: all)"
     )
-    add_high_pass(parser)
+    add_door(parser)
     add_model_options(parser)
     add_session_options(parser)
 
@@ -60,9 +61,7 @@ def run(args: argparse.Namespace) -> int:
     limits = ServeLimits(
         max_bytes=args.max_mb * 2**20, max_seconds=args.max_seconds, streams=args.streams
     )
-    settings = {"strength": args.strength}
-    if args.highpass_hz is not None:
-        settings["highpass_hz"] = args.highpass_hz
+    settings = {"strength": args.strength} | door_settings(args)
     serve(
         args.model,
         host=args.host,

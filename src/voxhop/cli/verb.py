@@ -109,18 +109,32 @@ def add_session_options(parser: argparse.ArgumentParser, *, comfort_noise: bool 
     )
 
 
-def add_high_pass(parser: argparse._ActionsContainer) -> None:
-    """Add ``--highpass-hz``, to the settings of a stream."""
+def add_door(parser: argparse._ActionsContainer) -> None:
+    """Add ``--highpass-hz`` and ``--no-declip``: what a microphone passes first."""
     parser.add_argument(
         "--highpass-hz",
         type=float,
         metavar="HZ",
         help="take away what lies below this, offsets and rumble (default 30; 0: nothing)",
     )
+    parser.add_argument(
+        "--no-declip",
+        dest="declip",
+        action="store_false",
+        help="leave samples that were cut at one level as they are",
+    )
+
+
+def door_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a stream that `add_door` read."""
+    settings: dict[str, Any] = {} if args.declip else {"declip": False}
+    if args.highpass_hz is not None:
+        settings["highpass_hz"] = args.highpass_hz
+    return settings
 
 
 def add_stream_settings(parser: argparse.ArgumentParser) -> None:
-    """Add what a live stream may be told: delay, strength, gate, high-pass, missing reference."""
+    """Add what a live stream may be told: delay, strength, gate, door, missing reference."""
     parser.add_argument(
         "--delay-ms",
         default="auto",
@@ -133,7 +147,7 @@ def add_stream_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate-dbfs", type=float, metavar="DB", help="mute moments below this level"
     )
-    add_high_pass(parser)
+    add_door(parser)
     parser.add_argument(
         "--missing-ref",
         choices=["zeros", "hold", "bypass"],
@@ -152,10 +166,9 @@ def stream_settings(args: argparse.Namespace) -> dict[str, Any]:
         "strength": args.strength,
         "missing_ref": args.missing_ref,
     }
-    for name in ("gate_dbfs", "highpass_hz"):
-        if getattr(args, name) is not None:
-            settings[name] = getattr(args, name)
-    return settings | stream_model_options(args)
+    if args.gate_dbfs is not None:
+        settings["gate_dbfs"] = args.gate_dbfs
+    return settings | door_settings(args) | stream_model_options(args)
 
 
 def _delay(text: str) -> float | str:

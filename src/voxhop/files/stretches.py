@@ -41,7 +41,7 @@ _REST: Final = 1 << 60
 _COUNTS: Final = (
     *("frames", "hops", "late_hops", "failed_hops", "clipped_samples", "nonfinite_samples"),
     *("ref_missing_frames", "ref_late_frames", "ref_dropped_frames"),
-    *("realignments", "lost_frames", "lost_bursts", "resizes"),
+    *("realignments", "lost_frames", "lost_bursts", "resizes", "declipped_samples"),
 )
 
 

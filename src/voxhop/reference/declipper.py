@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _PAST_S, _IDLE_S = 0.024, 1.0
 _ORDER_S, _LEAST_ORDER, _MOST_ORDER = 0.002, 16, 64
-_TOLERANCE = 2.01 / 32768
+TOLERANCE = 2.01 / 32768
+_FALL = 5 * TOLERANCE
 _LOWEST = 0.01
 _RUNS = 3
 _ROUNDS = 2
@@ -29,7 +30,8 @@ class ClipLevel:
     """Finds the level that one polarity is cut at, if it is.
 
     The largest sample of the last second, where three stretches of two or more samples lie
-    within 2 steps of 16 bits of it.
+    within 2 steps of 16 bits of it, and fall by ten on both sides: peaks that are round by
+    themselves do not.
     """
 
     def __init__(self, rate: int) -> None:
@@ -44,11 +46,16 @@ class ClipLevel:
     def add(self, x: Samples) -> None:
         """Look at a block, positive where this polarity is."""
         top = float(x.max(initial=0.0))
-        if top > self._top + _TOLERANCE:
+        if top > self._top + TOLERANCE:
             self._top, self._runs, self._idle = top, 0, 0
-        touches = np.concatenate(([0], x >= self._top - _TOLERANCE, [0])).astype(int)
+        touches = np.concatenate(([0], x >= self._top - TOLERANCE, [0])).astype(int)
         starts, ends = (np.flatnonzero(np.diff(touches) == turn) for turn in (1, -1))
-        runs = int((ends - starts >= 2).sum())  # noqa: PLR2004 - two samples lie flat
+        inside = (starts > 0) & (ends < len(x)) & (ends - starts >= 2)  # noqa: PLR2004
+        low = self._top - _FALL
+        flat = [
+            x[i - 1] < low and x[j] < low for i, j in zip(starts[inside], ends[inside], strict=True)
+        ]
+        runs = sum(flat)
         if runs:
             self._runs, self._idle = min(self._runs + runs, 1000), 0
             return
@@ -66,8 +73,8 @@ class Declipper:
         E = sum_n (sum_k a_k x_{n-k})^2,    a_0 = 1, k = 0 to p,
 
     is least in U for given a (A. Janssen, R. Veldhuis, L. Vries, 1986), and a is the
-    autoregression of x (its autocorrelation, Hann). Two rounds of both; what falls short of the level
-    that it was cut at is put there.
+    autoregression of x (its autocorrelation, Hann). Two rounds of both; what falls short of the
+    level that it was cut at is put there.
 
     Parameters
     ----------
@@ -86,7 +93,7 @@ class Declipper:
         bounds = np.zeros(len(out))  # with the sign of the polarity; 0: not cut
         for sign, found in self._levels.items():
             found.add(sign * out)
-            cut = sign * out >= found.level - _TOLERANCE
+            cut = sign * out >= found.level - TOLERANCE
             bounds[cut] = sign * found.level
         if 0 < np.count_nonzero(bounds) <= min(_MOST_SHARE * len(out), _MOST_UNKNOWN):
             self._restore(out, bounds)
@@ -128,4 +135,4 @@ def least_residual(x: Samples, a: Samples, unknown: NDArray[np.int64]) -> Sample
     known[unknown] = 0.0
     G = A[:, unknown]
     normal = G.T @ G + _RIDGE * np.eye(len(unknown))
-    return np.linalg.solve(normal, -G.T @ (A @ known))
+    return np.asarray(np.linalg.solve(normal, -G.T @ (A @ known)), np.float64)

@@ -42,7 +42,8 @@ class Offer:
     options
         How its sessions compute.
     settings
-        Of streams: ``strength``, ``highpass_hz``. A restoring model or a codec has the first alone.
+        Of streams: ``strength``, ``highpass_hz``, ``declip``. A restoring model or a codec has
+        the first alone.
     values
         The model's own options.
     """

@@ -267,7 +267,7 @@ def serve(
     options
         How sessions compute.
     settings
-        Of all streams: ``strength``, and of enhancers ``highpass_hz``.
+        Of all streams: ``strength``, and of enhancers ``highpass_hz`` and ``declip``.
     values
         Options of models, for those that have them.
 
