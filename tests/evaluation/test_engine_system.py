@@ -26,6 +26,18 @@ def test_the_aligned_output_is_that_of_enhance(tmp_path):
     assert np.abs(out).max() > 0.01
 
 
+def test_what_was_cut_is_restored_as_for_a_user():
+    level = np.float32(np.quantile(np.abs(NEAR), 0.9))
+    cut = np.clip(NEAR, -level, level)
+    found, left = (build(f"voxhop{s}").process(cut, None, RATE) for s in ("", ",declip=false"))
+    expected = voxhop.enhance(cut, sample_rate=RATE, highpass_hz=0)
+    late = build("voxhop").delay_samples
+    assert np.array_equal(found[late:], expected[: len(found) - late])
+    assert np.abs(found - left).max() > 0.01
+    whole, raw = (build(f"voxhop{s}").process(MIC, FAR, RATE) for s in ("", ",declip=false"))
+    assert np.array_equal(whole, raw)
+
+
 def test_every_clip_is_a_new_stream():
     system = build("voxhop")
     first = system.process(MIC, FAR, RATE)

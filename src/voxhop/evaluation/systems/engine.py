@@ -40,6 +40,8 @@ class VoxhopSystem:
         As for `voxhop.SessionOptions`.
     int16
         Pass int16 in and take int16 out, as most callers do.
+    declip
+        Restore what was cut first, as streams do.
     **values
         The model's own options (`Model.options`), such as ``depth=3``.
 
@@ -59,11 +61,12 @@ class VoxhopSystem:
         threads: int = 1,
         comfort_noise: bool = True,
         int16: bool = False,
+        declip: bool = True,
         **values: Any,  # noqa: ANN401 - those of the model
     ) -> None:
         path = find_model(model)
         self._model = load(path)
-        self._int16 = int16
+        self._int16, self._declip = int16, declip
         self._values = values
         self._options: dict[str, Any] = {
             "kernels": kernels,
@@ -76,13 +79,13 @@ class VoxhopSystem:
         self._session = self._model.session(**self._options, **at, **values)
         self._takes_ref = self._model.info.input_count > 1
         shown = {**self._options, **{name: f"{name} {value}" for name, value in values.items()}}
-        self.name = _row_name(path, shown, int16=int16)
+        self.name = _row_name(path, shown, int16=int16, declip=declip)
         self.delay_samples: int | None = self._session.latency_samples
         # What really runs, "auto" resolved: another machine may choose another kernel, and
         # another build of the engine may round otherwise.
         self.fingerprint = (
             f"voxhop {sha256_of(path)} {_engine_digest()} "
-            f"{dataclasses.asdict(self._session.info)} {comfort_noise} {int16}"
+            f"{dataclasses.asdict(self._session.info)} {comfort_noise} {int16} {declip}"
             + f" {sorted(values.items())}"
             * bool(values)
         )
@@ -105,7 +108,12 @@ class VoxhopSystem:
         if ref is not None and self._takes_ref:
             far = _to_hops(ref, len(ref), int16=self._int16)[0]
         with Stream(
-            self._model, options=options, sample_rate=sample_rate, highpass_hz=0, **self._values
+            self._model,
+            options=options,
+            sample_rate=sample_rate,
+            highpass_hz=0,
+            declip=self._declip,
+            **self._values,
         ) as stream:
             edges = np.flatnonzero(np.diff(lost, prepend=not lost[0], append=not lost[-1]))
             lengths = zip(np.diff(edges).tolist(), lost[edges[:-1]].tolist(), strict=True)
@@ -136,6 +144,8 @@ class VoxhopSystem:
         if sample_rate != self._session.sample_rate:
             raise ArgumentError(f"{sample_rate} Hz, the model runs at {self._session.sample_rate}")
         hop = self._session.hop_length
+        if self._declip:
+            mic = self._restored(mic)
         ref = ref if self._takes_ref else None
         mic_hops = _to_hops(mic, hop, int16=self._int16)
         ref_hops = None if ref is None else _to_hops(ref, hop, int16=self._int16)
@@ -148,6 +158,14 @@ class VoxhopSystem:
             after_hop()
         flat: Signal = out.reshape(-1)[: len(mic)].astype(np.float32)
         return flat / np.float32(32768.0) if self._int16 else flat
+
+    def _restored(self, mic: Signal) -> Signal:
+        """Return the microphone behind the door of a stream, which gives it back while it skims."""
+        rate = self._session.sample_rate
+        with Stream(self._model, sample_rate=rate, highpass_hz=0, delay_ms=0.0) as stream:
+            stream.set_skim(True)
+            behind = np.concatenate([stream.process(np.asarray(mic, np.float32)), stream.flush()])
+            return behind[stream.latency_samples :]
 
 
 def _has_rates(model: Model) -> bool:
@@ -167,7 +185,7 @@ def _to_hops(signal: Signal, hop: int, *, int16: bool) -> Any:  # noqa: ANN401 -
     return np.ascontiguousarray(padded, np.float32)
 
 
-def _row_name(path: Path, options: Mapping[str, Any], *, int16: bool) -> str:
+def _row_name(path: Path, options: Mapping[str, Any], *, int16: bool, declip: bool) -> str:
     """Name the row after the model and every option that is not the default."""
     defaults = dataclasses.asdict(SessionOptions())
     said = {"comfort_noise": "no comfort noise"}
@@ -176,4 +194,6 @@ def _row_name(path: Path, options: Mapping[str, Any], *, int16: bool) -> str:
     ]
     if int16:
         parts.append("int16")
+    if not declip:
+        parts.append("not declipped")
     return " ".join([path.stem, *(f"({part})" for part in parts)])
