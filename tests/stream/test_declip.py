@@ -220,5 +220,11 @@ def test_a_file_says_so(tmp_path, capsys):
     restored = voxhop.enhance(mic, sample_rate=RATE)
     left = voxhop.enhance(mic, sample_rate=RATE, declip=False)
     assert np.abs(restored).max() > 1.1 * np.abs(left).max()
+    soundfile.write(tmp_path / "loud.wav", mic / np.abs(mic).max(), RATE)
+    assert main(line) == 0
+    assert "cut to it; --subtype FLOAT keeps them" in capsys.readouterr().out
+    assert main([*line, "--subtype", "FLOAT"]) == 0
+    assert "--subtype" not in capsys.readouterr().out
+    assert np.abs(soundfile.read(tmp_path / "clean.wav")[0]).max() > 1.1
     assert main([*line, "--no-declip"]) == 0
     assert "restored" not in capsys.readouterr().out

@@ -236,7 +236,8 @@ def _tell(report: EnhanceReport, *, cross: bool, aligned: bool, has_ref: bool) -
     if restored:
         say(f"{restored} samples were cut in the recording and restored")
     if report.clipped_samples:
-        say(f"{report.clipped_samples} samples were beyond full scale and were cut to it")
+        keeps = "; --subtype FLOAT keeps them" if restored else ""
+        say(f"{report.clipped_samples} samples were beyond full scale and were cut to it{keeps}")
 
 
 def _side(metrics: StreamMetrics) -> str:
