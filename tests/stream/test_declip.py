@@ -110,6 +110,15 @@ def test_round_peaks_are_not_cut(model, rate, hertz):
     assert np.array_equal(found, mic.astype(np.float32))
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_peak_that_is_steep_on_one_side_alone_is_not_cut(model, backwards):
+    beat = np.concatenate([np.zeros(100), 0.5 - 4e-5 * np.arange(700)])
+    mic = np.tile(beat, 20)[:: -1 if backwards else 1].astype(np.float32)
+    found, figures = heard(model, mic)
+    assert figures.declipped_samples == 0
+    assert np.array_equal(found, mic)
+
+
 def test_off_is_off(model):
     mic, _ = cut(talker(RATE))
     found, figures = heard(model, mic, declip=False)
