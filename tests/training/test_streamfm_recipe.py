@@ -622,6 +622,7 @@ def test_a_configuration_comes_back(config, tmp_path: Path):
         ("[damage]\ncodec = 'x.gguf'", "damage.codec"),
         ("[damage]\nkbps = [9]", "damage.kbps"),
         ("[damage]\nloudness = 3", "loudness"),
+        ("[simulation]\ntaught = 0.5", "simulation.taught: 0.5, expected 0"),
     ],
 )
 def test_bad_configurations(tmp_path: Path, text: str, message: str):

@@ -149,6 +149,10 @@ class StreamFMTrainingConfig(RunConfig):
                 "phases: sound, expected with the calls that make it",
             ),
             (
+                not self.simulation.taught,
+                f"simulation.taught: {self.simulation.taught:g}, expected 0 for a restorer",
+            ),
+            (
                 all(phase.sound or not phase.adversarial for phase in phases),
                 "phases: adversarial, expected with the sound that is judged",
             ),
